@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Release manifest, releases/<product>/<version>.json (docs/SPEC-repository.md). A closed list of
+ * components: unknown fields, types and versions of the schema are refused (S-05). Parse only after
+ * the bytes were checked against signed metadata.
+ */
+#include "util/reason.h"
+#include <edgeferry/version.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum component_type { COMPONENT_ROOTFS, COMPONENT_MCU };
+enum component_policy { POLICY_REQUIRED, POLICY_OPTIONAL };
+enum release_kind { KIND_FEATURE, KIND_SECURITY };
+
+const char *component_type_word(enum component_type t);		/* "rootfs", "mcu" */
+const char *component_policy_word(enum component_policy p);
+const char *release_kind_word(enum release_kind k);
+
+struct object {
+	uint8_t sha256[32];
+	uint64_t size;		/* bytes */
+};
+
+struct component {
+	char name[33];		/* [a-z0-9-] */
+	enum component_type type;
+	char compatible[96];	/* "vendor.example,class" */
+	uint32_t hardware_min, hardware_max;	/* inclusive */
+	struct ef_version version;
+	uint32_t security;	/* security version; >= the floor */
+	enum component_policy policy;
+	struct object image;	/* rootfs: the whole uncompressed image; mcu: the MCUboot image */
+	struct object index, pack;	/* rootfs only: chunk index and pack of compressed chunks */
+	uint32_t self_test_s, confirm_s;	/* deadlines */
+	struct {
+		char name[33];
+		struct ef_version min;
+	} requires[8];
+	size_t n_requires;
+};
+
+struct manifest {
+	char product[33];
+	char version[EF_VERSION_TEXT_MAX];
+	struct ef_version parsed_version;
+	uint64_t sequence;
+	enum release_kind kind;
+	char *notes;		/* "" when absent */
+	struct component *components;
+	size_t n_components;
+	size_t *order;		/* n_components indexes: order of activation */
+};
+
+enum ef_reason manifest_parse(const void *data, size_t size, struct manifest **ret, struct error *e);
+void manifest_free(struct manifest *m);
+/* NULL when there is none. */
+const struct component *manifest_component(const struct manifest *m, const char *name);

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Configuration: edgeferry.conf, conf.d drop-ins and nodes.d of a directory, over vendor defaults
+ * (edgeferry.conf(5), edgeferry-nodes.conf(5)). Read whole, then used: a file with an error leaves
+ * the configuration in use untouched (F-27).
+ */
+#include "util/reason.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum config_automatic { AUTOMATIC_NO, AUTOMATIC_SECURITY, AUTOMATIC_ALL };
+enum config_security { SECURITY_SESSION, SECURITY_NONE };
+
+struct config_node {
+	char *name;		/* of the file without .conf; [a-z0-9-], at most 32 */
+	char *compatible;	/* "vendor.example,class" */
+	char *link;		/* "uart" | "sim" */
+	char *device;		/* /dev/… , or a socket's path for sim */
+	uint32_t baud;		/* 115200 */
+	enum config_security security;
+	bool required;		/* Optional=yes turns it off */
+};
+
+struct config {
+	/* [Gateway] */
+	char *product;		/* the releases/<product>/ it takes */
+	char *compatible;	/* "vendor.example,class" of the gateway itself */
+	uint32_t hardware;	/* revision */
+	char *id;		/* default: derived from the machine id */
+	char *state_dir;	/* /var/lib/edgeferry */
+	char *runtime_dir;	/* /run/edgeferry */
+	/* [Source] */
+	char *url;		/* https://…, of the published repository; NULL: bundles only */
+	char *ca_file;		/* PEM; NULL: the system's */
+	uint64_t poll_us;	/* PollSec=1h; each wait is drawn from [0.8, 1.2] times this */
+	/* [Mqtt] */
+	char *mqtt_host;	/* Broker=host[:port]; NULL: no broker */
+	uint16_t mqtt_port;	/* 8883 */
+	char *mqtt_ca_file;
+	char *mqtt_username, *mqtt_password_file;
+	char *mqtt_prefix;	/* TopicPrefix=edgeferry */
+	/* [Network] */
+	char *network_user;	/* User=edgeferry-net: what edgeferry-net becomes when started as root */
+	/* [Slots] */
+	char *boot;		/* Boot=sim: name of the boot_ops */
+	char *boot_dir;		/* BootDirectory=, for sim */
+	char *slot_a, *slot_b;	/* A=, B=: block devices or image files; NULL: no gateway slots */
+	/* [Update] */
+	enum config_automatic automatic;	/* Automatic=security */
+	char *checks_dir;	/* ChecksDirectory=/etc/edgeferry/checks.d */
+	uint64_t check_us;	/* ConfirmSec=5min: deadline for all checks of a trial */
+
+	struct config_node *nodes;
+	size_t n_nodes;
+};
+
+/* dir: /etc/edgeferry. Returns OK and a new *ret, or CONFIG with "FILE:LINE: what" in e. */
+enum ef_reason config_load(const char *dir, struct config **ret, struct error *e);
+void config_free(struct config *c);

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * One attached node: identify it, bring an image into its slot 1, try it, confirm it or take it back.
+ * Asynchronous on the caller's event loop; one operation at a time a node; every operation ends in
+ * exactly one done callback, also after node_cancel (CANCELLED) and when the link is lost.
+ * The protocol engine below (dfu/smp-client.h, dfu/upload.h) does no I/O.
+ */
+#include "links/link.h"
+#include "util/reason.h"
+#include <edgeferry/image.h>
+#include <edgeferry/version.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+struct node_slot {
+	bool present;		/* holds a valid image */
+	struct ef_version version;
+	uint8_t hash[32];
+	bool pending, confirmed, active;
+};
+
+/* What the node said of itself last. Every text is bounded and stripped (S-35, F-32). */
+struct node_identity {
+	bool plain;		/* no group 239: a plain SMP device; fields below up to slots are empty */
+	char board[33];
+	uint8_t vendor[16], class_id[16], id[16];
+	uint32_t hardware;
+	bool bootloader;	/* mode: in the bootloader rather than in the application */
+	char boot_version[EF_VERSION_TEXT_MAX];
+	uint32_t buf, window, slot_size, floor, attempts, cause;
+	bool trial;
+	uint8_t self_test;	/* 0 running or absent, 1 passed, 2 failed */
+	enum ef_reason reverted;	/* why the last trial went back; OK: none did */
+	struct node_slot slots[2];
+};
+
+struct node;
+
+struct node_config {
+	const char *name;
+	const struct link_ops *link;
+	struct link_spec spec;
+};
+
+enum ef_reason node_new(struct node **ret, sd_event *event, const struct node_config *config,
+	struct error *e);
+void node_free(struct node *n);	/* ends what is under way without a callback */
+const char *node_name(const struct node *n);
+
+typedef void (*node_done)(void *ctx, const struct error *e);
+typedef void (*node_progress)(void *ctx, uint64_t done, uint64_t total);	/* payload bytes */
+
+/* Asks identify and image state; fills *ret before done. Opens the link when it is closed. */
+int node_identify(struct node *n, struct node_identity *ret, node_done done, void *ctx);
+
+/*
+ * Preflight, then windowed upload into slot 1, then the node's own verdict. image stays the
+ * caller's until done. Resumes where the node says. A node that already holds the image is OK at once.
+ */
+int node_stage(struct node *n, const uint8_t *image, size_t size, node_progress progress,
+	node_done done, void *ctx);
+
+/*
+ * Marks the staged image for trial, resets the node, waits until it runs the image with this hash:
+ * OK when it answers from it, NODE_REVERTED (or the node's reason) when it answers from another,
+ * NODE_UNREACHABLE after timeout_s. deadline_s: how long the node stays on trial.
+ */
+int node_activate(struct node *n, const uint8_t hash[32], uint32_t deadline_s, uint32_t timeout_s,
+	node_done done, void *ctx);
+
+/*
+ * Waits until the application's self-test passed: OK. SELF_TEST when it failed or did not end within
+ * timeout_s, NODE_REVERTED when the node went back meanwhile.
+ */
+int node_self_test(struct node *n, const uint8_t hash[32], uint32_t timeout_s, node_done done, void *ctx);
+
+/* Makes the running image permanent. OK also when it already is; NODE_REVERTED when another runs. */
+int node_confirm(struct node *n, const uint8_t hash[32], node_done done, void *ctx);
+
+/* Takes a trial back: resets the node and waits until its old image runs and is confirmed. */
+int node_revert(struct node *n, uint32_t timeout_s, node_done done, void *ctx);
+
+void node_cancel(struct node *n);	/* the operation under way ends CANCELLED, soon */
+
+/* Vendor and class UUID of "vendor.example,class" (SPEC-dfu section 4). False when malformed. */
+bool compatible_uuids(const char *compatible, uint8_t vendor[16], uint8_t class_id[16]);

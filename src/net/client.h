@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The core's end of edgeferry-net: starts the child, starts it again when it ends (back-off 100 ms to
+ * 30 s), asks it for bytes and hands it reports. Asynchronous on the caller's event loop. A fetch that
+ * was under way when the child ended is over with NET_UNREACHABLE; whoever asked asks again.
+ */
+#include "config/config.h"
+#include "net/ipc.h"
+#include "util/reason.h"
+#include <systemd/sd-event.h>
+
+struct net_client;
+
+struct net_client_callbacks {
+	void *ctx;
+	void (*offer)(void *ctx);		/* the broker said: look now */
+	void (*broker)(void *ctx, bool connected);
+	void (*ready)(void *ctx);		/* the child is up (again): send what waits in the outbox */
+};
+
+/* Starts the child. config must outlive the client. */
+enum ef_reason net_client_new(struct net_client **ret, sd_event *event, const struct config *config,
+	const struct net_client_callbacks *cb, struct error *e);
+void net_client_free(struct net_client *c);	/* ends and reaps the child; no callback after it */
+pid_t net_client_pid(const struct net_client *c);	/* 0: not running just now */
+
+/* Ids are never 0. The done callback comes exactly once, not before the call returned. */
+typedef void (*net_fetch_done)(void *ctx, uint64_t bytes, const struct error *e);
+
+/* Into a pipe or file whose descriptor the caller keeps and may close at once after the call. */
+uint32_t net_fetch(struct net_client *c, const char *path, uint64_t max_size,
+	const struct ipc_range *ranges, size_t n_ranges, int fd, net_fetch_done done, void *ctx);
+
+/* Into memory; data is the callback's to read, freed after it. NOT_FOUND: the server has no such file. */
+typedef void (*net_fetch_memory_done)(void *ctx, const uint8_t *data, size_t size, const struct error *e);
+uint32_t net_fetch_memory(struct net_client *c, const char *path, uint64_t max_size,
+	net_fetch_memory_done done, void *ctx);
+
+void net_fetch_cancel(struct net_client *c, uint32_t id);	/* done comes with CANCELLED; 0 is ignored */
+
+/* One report, JSON text. done OK when the broker has it; NET_UNREACHABLE when it could not be sent now. */
+typedef void (*net_report_done)(void *ctx, const struct error *e);
+uint32_t net_report(struct net_client *c, const char *json, net_report_done done, void *ctx);

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What edgeferryd and edgeferry-net say to each other: datagrams on one SOCK_SEQPACKET pair (the
+ * child has it as descriptor 3), host byte order, one struct ipc_head, then the payload. The core
+ * trusts nothing in it: sizes and types are checked here on both sides, meaning is the receiver's.
+ *
+ *   core → net   CONFIG  once, first: JSON of the source and broker settings (paths, no secrets)
+ *                FETCH   bytes of one file of the source → the pipe whose write end comes along
+ *                CANCEL  a fetch
+ *                REPORT  a JSON document for the cloud
+ *   net → core   READY   after CONFIG took effect
+ *                OFFER   "look now": the broker said that something is new
+ *                FETCHED a fetch is over, with its outcome; the pipe's write end is closed before
+ *                ACK     a report arrived
+ *                STATE   broker connected or not (u32), a change
+ */
+#include "util/reason.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define IPC_MESSAGE_MAX 65536u
+#define IPC_RANGES_MAX 2048u
+
+enum ipc_type {
+	IPC_CONFIG = 1,
+	IPC_FETCH,
+	IPC_CANCEL,
+	IPC_REPORT,
+	IPC_READY = 64,
+	IPC_OFFER,
+	IPC_FETCHED,
+	IPC_ACK,
+	IPC_STATE,
+};
+
+struct ipc_head {
+	uint32_t type;		/* enum ipc_type */
+	uint32_t id;		/* of the fetch or report; chosen by the core */
+};
+
+struct ipc_range {
+	uint64_t offset, size;	/* bytes */
+};
+
+/*
+ * FETCH payload: this struct, then n_ranges ranges, then the path (no NUL; below Url=, like
+ * "metadata/timestamp.json"). No ranges: the whole file, at most max_size bytes. With ranges: their
+ * bytes one after the other, and nothing else.
+ */
+struct ipc_fetch {
+	uint64_t max_size;
+	uint32_t n_ranges;
+	uint32_t path_size;
+};
+
+/* FETCHED payload: this struct, then the detail text. */
+struct ipc_fetched {
+	uint32_t reason;	/* enum ef_reason; NOT_FOUND for 403, 404, 410 */
+	uint32_t http_status;	/* 0: none */
+	uint64_t bytes;		/* written to the pipe */
+};
+
+struct ipc_message {
+	struct ipc_head head;
+	size_t size;		/* of the payload */
+	int fd;			/* that came along, or -1; the receiver closes */
+	uint8_t payload[IPC_MESSAGE_MAX];
+};
+
+/* Non-blocking. 0; -EAGAIN: try again when writable; -EMSGSIZE; other errno. fd -1: none. */
+int ipc_send(int socket, enum ipc_type type, uint32_t id, const void *payload, size_t size, int fd);
+/* 1: *ret filled; 0: the peer closed; -EAGAIN; -EBADMSG: malformed. Descriptors are close-on-exec. */
+int ipc_receive(int socket, struct ipc_message *ret);
+
+int ipc_send_fetch(int socket, uint32_t id, const char *path, uint64_t max_size,
+	const struct ipc_range *ranges, size_t n_ranges, int pipe_fd);
+/* Points into m. False when malformed: path with "..", "//", leading "/", control characters. */
+bool ipc_parse_fetch(const struct ipc_message *m, struct ipc_fetch *ret, const struct ipc_range **ranges,
+	char *path, size_t path_max);

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Public keys of TUF metadata: ed25519, ecdsa (P-256) and rsa (PSS, SHA-256), verified by OpenSSL.
+ * The scheme belongs to the key, never to the signature (S-02).
+ */
+#include "util/reason.h"
+#include <jansson.h>
+#include <openssl/evp.h>
+#include <stdbool.h>
+
+struct tuf_key;
+
+/* From a TUF key object {keytype, scheme, keyval:{public}}. NULL with e set when unusable. */
+struct tuf_key *tuf_key_from_json(const json_t *object, struct error *e);
+/* The TUF object of an OpenSSL key, public part. New reference, NULL when the type is not supported. */
+json_t *tuf_key_to_json(EVP_PKEY *pkey);
+void tuf_key_free(struct tuf_key *k);
+
+/* Key id: hex SHA-256 of the canonical JSON of the key object. */
+void tuf_key_id(const json_t *object, char out[65]);
+
+/* True only when sig (raw bytes) over data is valid. */
+bool tuf_key_verify(const struct tuf_key *k, const void *data, size_t size, const void *sig,
+	size_t sig_size);

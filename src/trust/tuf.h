@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * TUF client, specification 1.0.x, "detailed client workflow" (section 5), as an engine: it asks
+ * for files by name and is fed their bytes; who fetches them, and from where (server, bundle,
+ * directory), is the caller's business. The caller gives the time; one refresh uses one time.
+ *
+ * Trusted metadata is kept through a store under names without version ("root.json", …). Nothing is
+ * stored before all checks on it passed (S-15); what is stored but cannot be read or verified ends
+ * every use with STATE_UNREADABLE (S-14).
+ */
+#include "util/reason.h"
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct tuf_store {
+	void *ctx;
+	/* 0 and a new buffer; -ENOENT when never stored; another negative errno when unreadable. */
+	int (*load)(void *ctx, const char *name, uint8_t **ret, size_t *size);
+	int (*save)(void *ctx, const char *name, const void *data, size_t size);	/* atomic, durable */
+	int (*remove)(void *ctx, const char *name);	/* absent is success */
+};
+
+/* Files in a directory; names are checked, never joined blindly (S-25). */
+struct tuf_store_dir {
+	int dir_fd;
+};
+struct tuf_store tuf_store_dir_ops(struct tuf_store_dir *d);
+
+enum tuf_mode {
+	TUF_ONLINE,	/* root, timestamp, snapshot, targets */
+	TUF_OFFLINE,	/* a bundle: root chain and targets; freshness is not asked for */
+};
+
+/* What the engine wants next. */
+struct tuf_request {
+	char name[512];		/* relative to the metadata folder: "2.root.json", "timestamp.json" */
+	uint64_t max_size;	/* answer TOO_LARGE rather than feeding more */
+	bool may_be_absent;	/* absence is an answer (next root), not an error */
+};
+
+struct tuf_target {
+	char path[512];		/* as signed, "releases/demo/2.0.0.json" */
+	uint64_t length;
+	uint8_t sha256[32];
+	bool has_sha256;
+	json_t *custom;		/* borrowed from the engine, or NULL */
+	bool consistent;	/* file name on the server carries the digest (tuf_target_file) */
+};
+
+struct tuf;
+
+/* The store must hold a root.json, put there at provisioning (tuf_bootstrap). */
+enum ef_reason tuf_open(const struct tuf_store *store, struct tuf **ret, struct error *e);
+void tuf_close(struct tuf *t);
+
+/* Checks that root is well-formed and signed by itself, and stores it, unless one is stored already. */
+enum ef_reason tuf_bootstrap(const struct tuf_store *store, const void *root, size_t size,
+	struct error *e);
+
+/* Begins a refresh as of now (seconds since 1970). Then: while tuf_next is true, fetch and feed. */
+enum ef_reason tuf_refresh(struct tuf *t, enum tuf_mode mode, int64_t now, struct error *e);
+
+/*
+ * True: *ret is wanted. False: the operation is over; tuf_result says how.
+ * One operation (refresh or load) at a time.
+ */
+bool tuf_next(struct tuf *t, struct tuf_request *ret);
+void tuf_feed(struct tuf *t, const void *data, size_t size);
+void tuf_feed_absent(struct tuf *t);	/* 403 or 404, or no such member */
+void tuf_feed_error(struct tuf *t, const struct error *e);	/* could not be fetched */
+enum ef_reason tuf_result(const struct tuf *t, struct error *e);
+
+/*
+ * Begins finding a target by its path: pre-order walk of delegations (section 5.6.7), loading role
+ * metadata as needed through tuf_next. When it is over, tuf_found gives the target; NOT_SIGNED_FOR
+ * when nobody signed for the path.
+ */
+enum ef_reason tuf_find(struct tuf *t, const char *path, struct error *e);
+enum ef_reason tuf_found(const struct tuf *t, struct tuf_target *ret, struct error *e);
+
+/* Begins loading one delegated role of targets ("releases"), to list it with tuf_list. */
+enum ef_reason tuf_load_role(struct tuf *t, const char *role, struct error *e);
+/* Calls cb for each target of a loaded role that its delegation allows it to name. cb != 0 ends. */
+int tuf_list(const struct tuf *t, const char *role,
+	int (*cb)(void *ctx, const struct tuf_target *target), void *ctx);
+
+/* Path below the targets folder: "releases/demo/<sha256>.2.0.0.json" when consistent, else path. */
+void tuf_target_file(const struct tuf_target *target, char *out, size_t size);
+
+/* The bytes of a target: length and every digest signed for it. BAD_SIZE or BAD_DIGEST. */
+enum ef_reason tuf_target_check(const struct tuf_target *target, const void *data, size_t size,
+	struct error *e);
+
+/* For status displays. 0 when not loaded. */
+uint64_t tuf_version(const struct tuf *t, const char *role);
+int64_t tuf_expires(const struct tuf *t, const char *role);

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Deployments: one release applied to this gateway and its nodes as one transaction (docs/DESIGN.md,
+ * "A deployment"). Asynchronous on the caller's event loop; never blocks for long; nothing here knows
+ * D-Bus. Every transition is stored, with fsync, before its action; update_resume picks up whatever
+ * the last run left, also after kill -9 at any point.
+ *
+ *   update_new → update_resume → (update_check | update_install | … | events of nodes, boot, net)
+ */
+#include "bundle/manifest.h"
+#include "config/config.h"
+#include "dfu/node.h"
+#include "net/client.h"
+#include "slots/boot.h"
+#include "trust/tuf.h"
+#include "util/reason.h"
+#include <systemd/sd-event.h>
+
+enum deployment_state {
+	DEPLOYMENT_OFFERED,	/* chosen; nothing fetched */
+	DEPLOYMENT_FETCHING,	/* objects come in; slot and nodes are staged as soon as theirs are there */
+	DEPLOYMENT_STAGED,	/* every component lies ready; nothing runs yet */
+	DEPLOYMENT_ACTIVATING,	/* in the manifest's order */
+	DEPLOYMENT_TRIAL,	/* everything new runs, nothing is permanent */
+	DEPLOYMENT_CONFIRMED,
+	DEPLOYMENT_REVERTED,
+	DEPLOYMENT_REFUSED,	/* before anything was touched */
+	DEPLOYMENT_FAILED,	/* before activation; slots and nodes run what they ran */
+	DEPLOYMENT_CANCELLED,
+	DEPLOYMENT_REVERTING,	/* on the way to REVERTED */
+	DEPLOYMENT_CONFIRMING,	/* on the way to CONFIRMED: decided, being made permanent */
+};
+const char *deployment_state_word(enum deployment_state s);	/* "offered" … */
+bool deployment_over(enum deployment_state s);
+
+enum component_state {
+	COMPONENT_PENDING,
+	COMPONENT_FETCHING,
+	COMPONENT_STAGING,
+	COMPONENT_STAGED,
+	COMPONENT_ACTIVATING,
+	COMPONENT_TRIAL,
+	COMPONENT_CONFIRMED,
+	COMPONENT_REVERTED,
+	COMPONENT_FAILED,
+	COMPONENT_SKIPPED,	/* already installed, or an optional node is absent */
+};
+const char *component_state_word(enum component_state s);
+
+enum deployment_origin { ORIGIN_SOURCE, ORIGIN_BUNDLE, ORIGIN_ROLLBACK };
+
+/* One component on one place (a slot or a node). A component for several nodes is several parts. */
+struct part {
+	const struct component *component;	/* in the deployment's manifest */
+	char place[33];		/* name of the node, or of the slot "A", "B" */
+	char from[EF_VERSION_TEXT_MAX];		/* version that ran there before, "" unknown */
+	enum component_state state;
+	struct error error;	/* why it failed, was skipped or went back */
+	const char *phase;	/* "fetching", "scanning", "writing", "reading-back", "uploading", "" */
+	uint64_t done, total;	/* bytes of the phase */
+};
+
+struct deployment {
+	uint64_t id;
+	enum deployment_state state;
+	enum deployment_origin origin;
+	struct error error;
+	char release[EF_VERSION_TEXT_MAX];
+	uint64_t sequence;
+	int64_t started, ended;	/* seconds since 1970; ended 0 while it runs */
+	struct manifest *manifest;	/* NULL until the manifest is verified */
+	struct part *parts;
+	size_t n_parts;
+};
+
+/* One record of the history: what was decided or happened, with its cause. */
+struct event {
+	uint64_t id;
+	int64_t time;
+	char word[33];		/* "deployment", "component", "check", "refused", "node", "start" */
+	uint64_t deployment;	/* 0: none */
+	char component[33], place[33];
+	char from[33], to[33];	/* states or versions */
+	struct error error;
+};
+
+/* What the last look at the source found. */
+struct known_release {
+	char version[EF_VERSION_TEXT_MAX];
+	uint64_t sequence;
+	enum release_kind kind;
+	struct manifest *manifest;	/* NULL: not fetched */
+	struct error error;	/* why it would not be installed; OK: it would */
+	bool installed;
+};
+
+struct update_observer {
+	void *ctx;
+	void (*changed)(void *ctx, const struct deployment *d);		/* any state, also of a part */
+	void (*progress)(void *ctx, const struct deployment *d, const struct part *p);
+	void (*event)(void *ctx, const struct event *ev);		/* already stored */
+	void (*node_changed)(void *ctx, size_t node);			/* index in the configuration */
+	void (*slots_changed)(void *ctx);
+};
+
+struct update;
+
+struct update_env {
+	sd_event *event;
+	const struct config *config;
+	struct net_client *net;		/* NULL: no source configured */
+	int64_t (*now)(void);		/* seconds since 1970 (S-19) */
+	struct update_observer observer;
+};
+
+/* Opens state.db, the trust store, the object store, the boot loader and the nodes. */
+enum ef_reason update_new(struct update **ret, const struct update_env *env, struct error *e);
+void update_free(struct update *u);
+/* Takes up an interrupted deployment; begins to ask the nodes who they are. */
+enum ef_reason update_resume(struct update *u, struct error *e);
+
+typedef void (*update_done)(void *ctx, const char *version, const struct error *e);
+
+/* Looks at the source: done with the newest version that would be installed, "" when none. */
+enum ef_reason update_check(struct update *u, update_done done, void *ctx, struct error *e);
+/* Begins a deployment: version NULL or "" for the newest. BUSY, TRIAL_RUNNING, NOT_FOUND … at once. */
+enum ef_reason update_install(struct update *u, const char *version, uint64_t *id, struct error *e);
+/* Takes over fd of a bundle file. */
+enum ef_reason update_install_bundle(struct update *u, int fd, const char *name, uint64_t *id,
+	struct error *e);
+enum ef_reason update_cancel(struct update *u, struct error *e);
+enum ef_reason update_confirm(struct update *u, struct error *e);	/* by hand, without waiting for checks */
+enum ef_reason update_reject(struct update *u, struct error *e);
+enum ef_reason update_rollback(struct update *u, uint64_t *id, struct error *e);
+
+/* Views. Pointers live until the next event-loop iteration. */
+const struct deployment *update_current(const struct update *u);	/* NULL: none under way */
+const char *update_release(const struct update *u);		/* confirmed and installed, "" unknown */
+const struct known_release *update_known(const struct update *u, size_t *n);
+const struct node_identity *update_node(const struct update *u, size_t node, bool *present,
+	int64_t *last_seen, struct error *last);
+bool update_boot_state(const struct update *u, struct boot_state *ret);
+const struct tuf *update_trust(const struct update *u);
+int64_t update_last_check(const struct update *u, struct error *e);	/* 0: never */
+
+/* From the state database, newest first (deployments) or oldest first (events). cb != 0 ends. */
+int update_deployments(struct update *u, unsigned max,
+	int (*cb)(void *ctx, const struct deployment *d), void *ctx);
+int update_history(struct update *u, unsigned max, int (*cb)(void *ctx, const struct event *ev), void *ctx);
+
+/* Reports not yet acknowledged, as JSON, oldest first; and: the cloud has everything up to id. */
+int update_outbox(struct update *u, unsigned max,
+	int (*cb)(void *ctx, uint64_t id, const char *json), void *ctx);
+enum ef_reason update_outbox_done(struct update *u, uint64_t id, struct error *e);

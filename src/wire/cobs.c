@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wire/cobs.h"
+#include "wire/crc.h"
+#include <edgeferry/smp.h>
+
+#define CRC_SIZE 2u
+#define RUN_FULL 0xffu /* code of 254 bytes that no zero follows */
+
+size_t frame_encode(const uint8_t *data, size_t size, uint8_t *out)
+{
+	uint16_t crc = crc16_xmodem(0, data, size);
+	size_t code = 0, used = 1;
+
+	for (size_t i = 0; i < size + CRC_SIZE; i++) {
+		uint8_t b;
+
+		if (i < size)
+			b = data[i];
+		else
+			b = (uint8_t)(i == size ? crc >> 8 : crc);
+		/* A full run is closed only when more comes: it needs no empty run behind it. */
+		if (used - code == RUN_FULL) {
+			out[code] = RUN_FULL;
+			code = used++;
+		}
+		if (b) {
+			out[used++] = b;
+		} else {
+			out[code] = (uint8_t)(used - code);
+			code = used++;
+		}
+	}
+	out[code] = (uint8_t)(used - code);
+	out[used++] = 0;
+	return used;
+}
+
+static void frame_reset(struct frame_receiver *r)
+{
+	r->used = 0;
+	r->run = 0;
+	r->code = RUN_FULL; /* no zero stands before the first run */
+	r->bad = false;
+}
+
+void frame_receiver_init(struct frame_receiver *r, void *buf, size_t size)
+{
+	r->buf = buf;
+	r->size = size;
+	r->dropped = 0;
+	frame_reset(r);
+}
+
+static void frame_emit(struct frame_receiver *r, uint8_t b)
+{
+	if (r->used < r->size)
+		r->buf[r->used++] = b;
+	else
+		r->bad = true;
+}
+
+static size_t frame_end(struct frame_receiver *r)
+{
+	bool empty = r->used == 0 && r->run == 0 && r->code == RUN_FULL;
+	size_t size = 0;
+
+	/* The CRC over data and CRC is 0 exactly when the CRC is that of the data. */
+	if (!r->bad && r->run == 0 && r->used >= EF_SMP_HEADER_SIZE + CRC_SIZE &&
+		crc16_xmodem(0, r->buf, r->used) == 0)
+		size = r->used - CRC_SIZE;
+	else if (!empty || r->bad)
+		r->dropped++;
+	frame_reset(r);
+	return size;
+}
+
+size_t frame_receive(struct frame_receiver *r, uint8_t b)
+{
+	if (b == 0)
+		return frame_end(r);
+	if (r->run) {
+		r->run--;
+		frame_emit(r, b);
+		return 0;
+	}
+	if (r->code != RUN_FULL)
+		frame_emit(r, 0);
+	r->code = b;
+	r->run = (uint8_t)(b - 1);
+	return 0;
+}

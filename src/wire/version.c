@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <edgeferry/version.h>
+
+bool ef_version_parse(const char *text, struct ef_version *v)
+{
+	static const uint32_t limit[4] = {UINT8_MAX, UINT8_MAX, UINT16_MAX, UINT32_MAX};
+	uint32_t part[4] = {0};
+
+	for (int i = 0; i < 4; i++) {
+		const char *start = text;
+
+		for (; *text >= '0' && *text <= '9'; text++) {
+			uint32_t digit = (uint32_t)(*text - '0');
+
+			/* "1.02.3" would not read back as it was written. */
+			if (text > start && *start == '0')
+				return false;
+			if (part[i] > (limit[i] - digit) / 10)
+				return false;
+			part[i] = part[i] * 10 + digit;
+		}
+		if (text == start)
+			return false;
+		if (i == 2 && *text == '\0')
+			break;
+		if (*text++ != "..+"[i])
+			return false;
+	}
+	v->major = (uint8_t)part[0];
+	v->minor = (uint8_t)part[1];
+	v->revision = (uint16_t)part[2];
+	v->build = part[3];
+	return true;
+}
+
+size_t ef_version_format(const struct ef_version *v, char out[EF_VERSION_TEXT_MAX])
+{
+	const uint32_t part[4] = {v->major, v->minor, v->revision, v->build};
+	size_t used = 0;
+
+	for (int i = 0; i < (v->build ? 4 : 3); i++) {
+		char digits[10];
+		size_t n = 0;
+		uint32_t rest = part[i];
+
+		do {
+			digits[n++] = (char)('0' + rest % 10);
+			rest /= 10;
+		} while (rest);
+		if (i)
+			out[used++] = " ..+"[i];
+		while (n)
+			out[used++] = digits[--n];
+	}
+	out[used] = '\0';
+	return used;
+}
+
+int ef_version_compare(const struct ef_version *a, const struct ef_version *b)
+{
+	if (a->major != b->major)
+		return a->major < b->major ? -1 : 1;
+	if (a->minor != b->minor)
+		return a->minor < b->minor ? -1 : 1;
+	if (a->revision != b->revision)
+		return a->revision < b->revision ? -1 : 1;
+	return a->build < b->build ? -1 : a->build > b->build;
+}

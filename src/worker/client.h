@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The core's end of edgeferry-worker: one child for one stage job. Asynchronous on the caller's
+ * event loop. The done callback comes exactly once, not before worker_stage returned; a child that
+ * died without an outcome is IO ("worker ended by signal 9").
+ */
+#include "util/reason.h"
+#include "worker/job.h"
+#include <stdbool.h>
+#include <systemd/sd-event.h>
+
+struct worker;
+
+struct worker_stage_spec {
+	const char *target;		/* path of the slot to write */
+	const char *running;		/* path of the running slot, refused as target */
+	const uint8_t *index;		/* chunk index, checked against the manifest */
+	size_t index_size;
+	uint8_t index_sha256[32], image_sha256[32];
+	uint64_t image_size;
+};
+
+struct worker_callbacks {
+	void *ctx;
+	/* The worker lacks these ranges of the pack: answer with worker_data, now or later. */
+	void (*need)(void *ctx, const struct ipc_range *ranges, size_t n);
+	void (*progress)(void *ctx, const struct job_progress *p);
+	void (*done)(void *ctx, const struct error *e);
+};
+
+enum ef_reason worker_stage(struct worker **ret, sd_event *event, const struct worker_stage_spec *spec,
+	const struct worker_callbacks *cb, struct error *e);
+
+/* Answers a need. A pipe's read end that will carry exactly the ranges (whole_pack false), or a file
+ * in which the pack starts at offset (whole_pack true). The caller may close fd after the call. */
+int worker_data(struct worker *w, int fd, bool whole_pack, uint64_t offset);
+
+/* Ends the child (SIGTERM, SIGKILL after 2 s) without a callback, and frees. Also after done. */
+void worker_free(struct worker *w);
+pid_t worker_pid(const struct worker *w);
