@@ -1,34 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "util/text.h"
-#include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 enum { UTF8_BROKEN = 0, UTF8_CUT = -1 };
 
-/* Length of the character at s and its code point; UTF8_BROKEN, or UTF8_CUT when the text ends in
- * it. */
-static int utf8_decode(const unsigned char *s, uint32_t *code)
+/*
+ * Length of the character at s, of at most size bytes, and its code point; UTF8_BROKEN, or UTF8_CUT
+ * when the text ends within it.
+ */
+static int utf8_decode(const unsigned char *s, size_t size, uint32_t *code)
 {
+	static const unsigned char lengths[16] = {1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 2, 2, 3, 4};
 	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	int n = s[0] < 0x80	    ? 1
-		: (s[0] >> 5) == 6  ? 2
-		: (s[0] >> 4) == 14 ? 3
-		: (s[0] >> 3) == 30 ? 4
-				    : 0;
+	int n = lengths[s[0] >> 4];
 
-	if (n <= 1) {
-		*code = s[0];
+	*code = s[0];
+	if (n <= 1)
 		return n;
-	}
 	uint32_t c = s[0] & (0xffu >> (n + 1));
 	for (int i = 1; i < n; i++) {
-		if (s[i] == 0)
+		if ((size_t)i == size)
 			return UTF8_CUT;
 		if ((s[i] & 0xc0) != 0x80)
 			return UTF8_BROKEN;
 		c = c << 6 | (s[i] & 0x3fu);
 	}
-	if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+	if ((s[0] >> 3) == 31 || c < least[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
 		return UTF8_BROKEN;
 	*code = c;
 	return n;
@@ -45,11 +43,11 @@ static bool harmless(uint32_t c)
 
 char *text_clean(char *text)
 {
-	unsigned char *in = (unsigned char *)text, *out = in;
+	unsigned char *in = (unsigned char *)text, *out = in, *end = in + strlen(text);
 
-	while (*in) {
+	while (in < end) {
 		uint32_t c = 0;
-		int n = utf8_decode(in, &c);
+		int n = utf8_decode(in, (size_t)(end - in), &c);
 
 		if (n == UTF8_CUT)
 			break;
@@ -66,4 +64,19 @@ char *text_clean(char *text)
 	}
 	*out = 0;
 	return text;
+}
+
+bool text_is_clean(const char *text, size_t size)
+{
+	const unsigned char *in = (const unsigned char *)text, *end = in + size;
+
+	while (in < end) {
+		uint32_t c = 0;
+		int n = utf8_decode(in, (size_t)(end - in), &c);
+
+		if (n <= 0 || (!harmless(c) && c != '\t' && c != '\r'))
+			return false;
+		in += n;
+	}
+	return true;
 }
