@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/client.h"
+#include "util/child.h"
+#include "util/cleanup.h"
+#include "util/fdio.h"
+#include "worker/job-io.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#define QUIT_WAIT_US 2000000u
+
+struct worker {
+	sd_event *event;
+	struct worker_callbacks cb;
+	int socket;
+	pid_t pid;
+	bool over, delivered;
+	struct error error;
+	sd_event_source *io, *child, *deliver;
+};
+
+static int on_deliver(sd_event_source *s, void *userdata)
+{
+	struct worker *w = userdata;
+
+	w->delivered = true;
+	w->cb.done(w->cb.ctx, &w->error);	/* may free w */
+	return 0;
+}
+
+static void end(struct worker *w, enum ef_reason reason, const char *detail)
+{
+	if (w->over)
+		return;
+	w->over = true;
+	if (reason)
+		error_set(&w->error, reason, "%s", detail);
+	w->io = sd_event_source_disable_unref(w->io);
+	sd_event_add_defer(w->event, &w->deliver, on_deliver, w);
+}
+
+static void on_done(struct worker *w, const struct job_message *m)
+{
+	struct job_done d;
+
+	if (m->size != sizeof d) {
+		end(w, EF_REASON_INTERNAL, "malformed answer of the worker");
+		return;
+	}
+	memcpy(&d, m->payload, sizeof d);
+	d.detail[sizeof d.detail - 1] = '\0';
+	end(w, (enum ef_reason)d.reason, d.detail);
+}
+
+static void on_message(struct worker *w, const struct job_message *m)
+{
+	struct job_progress p;
+
+	switch (m->type) {
+	case JOB_NEED:
+		if (m->size == 0 || m->size % sizeof(struct ipc_range))
+			end(w, EF_REASON_INTERNAL, "malformed request of the worker");
+		else
+			w->cb.need(w->cb.ctx, (const struct ipc_range *)m->payload,
+				m->size / sizeof(struct ipc_range));
+		break;
+	case JOB_PROGRESS:
+		if (m->size == sizeof p) {
+			memcpy(&p, m->payload, sizeof p);
+			w->cb.progress(w->cb.ctx, &p);
+		}
+		break;
+	case JOB_DONE:
+		on_done(w, m);
+		break;
+	default:
+		end(w, EF_REASON_INTERNAL, "unknown message of the worker");
+	}
+}
+
+static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+{
+	struct worker *w = userdata;
+	_cleanup_free_ struct job_message *m = malloc(sizeof *m);
+	int r = m ? job_receive(fd, m) : -ENOMEM;
+
+	if (r == -EAGAIN)
+		return 0;
+	if (r <= 0) {	/* closed: the outcome came before, or SIGCHLD tells what happened */
+		sd_event_source_set_enabled(s, SD_EVENT_OFF);
+		return 0;
+	}
+	ef_close(m->fd);
+	on_message(w, m);
+	return 0;
+}
+
+static int on_child(sd_event_source *s, const siginfo_t *si, void *userdata)
+{
+	struct worker *w = userdata;
+	char detail[64];
+
+	/* What it said before it ended comes first. */
+	while (!w->over && w->io) {
+		_cleanup_free_ struct job_message *m = malloc(sizeof *m);
+		int r = m ? job_receive(w->socket, m) : -ENOMEM;
+
+		if (r <= 0)
+			break;
+		ef_close(m->fd);
+		on_message(w, m);
+	}
+	w->pid = 0;
+	snprintf(detail, sizeof detail, "the worker ended by %s %d",
+		si->si_code == CLD_EXITED ? "itself, status" : "signal", si->si_status);
+	end(w, EF_REASON_IO, detail);
+	return 0;
+}
+
+/* The index travels as a file in memory. */
+static int index_memfd(const struct worker_stage_spec *spec)
+{
+	_cleanup_close_ int fd = memfd_create("chunk-index", MFD_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = fd_pwrite_full(fd, spec->index, spec->index_size, 0);
+	return r < 0 ? r : TAKE_FD(fd);
+}
+
+static int send_stage(struct worker *w, const struct worker_stage_spec *spec)
+{
+	_cleanup_close_ int index = index_memfd(spec);
+	uint8_t buf[sizeof(struct job_stage) + 2 * 4096];
+	struct job_stage j = {
+		.index_size = spec->index_size,
+		.image_size = spec->image_size,
+		.target_size = strlen(spec->target),
+		.running_size = strlen(spec->running),
+	};
+
+	if (index < 0)
+		return index;
+	if (j.target_size > 4096 || j.running_size > 4096)
+		return -ENAMETOOLONG;
+	memcpy(j.index_sha256, spec->index_sha256, sizeof j.index_sha256);
+	memcpy(j.image_sha256, spec->image_sha256, sizeof j.image_sha256);
+	memcpy(buf, &j, sizeof j);
+	memcpy(buf + sizeof j, spec->target, j.target_size);
+	memcpy(buf + sizeof j + j.target_size, spec->running, j.running_size);
+	return job_send(w->socket, JOB_STAGE, buf, sizeof j + j.target_size + j.running_size, index);
+}
+
+static int start(struct worker *w, const struct worker_stage_spec *spec)
+{
+	static const char *const argv[] = {"edgeferry-worker", NULL};
+	int pair[2], r;
+	char path[4096];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	w->socket = pair[0];
+	fcntl(w->socket, F_SETFL, O_NONBLOCK);
+	const struct child_spec child = {
+		.path = child_program("edgeferry-worker", path, sizeof path),
+		.argv = argv,
+		.fds = &pair[1],
+		.n_fds = 1,
+		.stdout_fd = -1,
+	};
+	w->pid = child_start(&child);
+	ef_close(pair[1]);
+	if (w->pid < 0)
+		return w->pid;
+	r = sd_event_add_child(w->event, &w->child, w->pid, WEXITED, on_child, w);
+	if (r >= 0)
+		r = sd_event_add_io(w->event, &w->io, w->socket, EPOLLIN, on_io, w);
+	if (r >= 0)
+		r = send_stage(w, spec);
+	return r < 0 ? r : 0;
+}
+
+enum ef_reason worker_stage(struct worker **ret, sd_event *event, const struct worker_stage_spec *spec,
+	const struct worker_callbacks *cb, struct error *e)
+{
+	struct worker *w = calloc(1, sizeof *w);
+	int r;
+
+	if (!w)
+		return error_set(e, EF_REASON_NO_MEMORY, "edgeferry-worker");
+	*w = (struct worker){.event = sd_event_ref(event), .cb = *cb, .socket = -1};
+	r = start(w, spec);
+	if (r < 0) {
+		worker_free(w);
+		return error_errno(e, r, "starting edgeferry-worker");
+	}
+	*ret = w;
+	return EF_REASON_OK;
+}
+
+int worker_data(struct worker *w, int fd, bool whole_pack, uint64_t offset)
+{
+	struct job_data d = {.offset = offset, .whole_pack = whole_pack};
+
+	return job_send(w->socket, JOB_DATA, &d, sizeof d, fd);
+}
+
+void worker_free(struct worker *w)
+{
+	if (!w)
+		return;
+	w->io = sd_event_source_disable_unref(w->io);
+	w->child = sd_event_source_disable_unref(w->child);
+	w->deliver = sd_event_source_disable_unref(w->deliver);
+	w->socket = ef_close(w->socket);
+	if (w->pid > 0) {
+		kill(w->pid, SIGTERM);
+		for (unsigned waited = 0; waitpid(w->pid, NULL, WNOHANG) == 0; waited += 10000) {
+			if (waited == QUIT_WAIT_US)
+				kill(w->pid, SIGKILL);
+			usleep(10000);
+		}
+	}
+	sd_event_unref(w->event);
+	free(w);
+}
+
+pid_t worker_pid(const struct worker *w)
+{
+	return w->pid;
+}
