@@ -17,8 +17,14 @@ struct tuf_key *tuf_key_from_json(const json_t *object, struct error *e);
 json_t *tuf_key_to_json(EVP_PKEY *pkey);
 void tuf_key_free(struct tuf_key *k);
 
-/* Key id: hex SHA-256 of the canonical JSON of the key object. */
+/* Key id: hex SHA-256 of the canonical JSON of the key object. "" when there is no canonical form. */
 void tuf_key_id(const json_t *object, char out[65]);
+
+/*
+ * Whether two keys are one and the same, whatever they are called and however they are encoded.
+ * True in doubt: a key that cannot be told apart from another must not count beside it.
+ */
+bool tuf_key_same(const struct tuf_key *a, const struct tuf_key *b);
 
 /* True only when sig (raw bytes) over data is valid. */
 bool tuf_key_verify(const struct tuf_key *k, const void *data, size_t size, const void *sig,
