@@ -6,6 +6,7 @@
  * nothing, its caller does, by the digests in signed metadata. Names are looked up, never used as
  * paths (S-25). Sizes above 8 GiB use the base-256 form.
  */
+#include "bundle/manifest.h"
 #include "util/reason.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,9 +29,19 @@ const struct bundle_member *bundle_members(const struct bundle *b, size_t *n);
 enum ef_reason bundle_read(const struct bundle *b, const char *name, size_t max, uint8_t **ret,
 	size_t *size, struct error *e);
 
+/*
+ * Closed world (S-05): behind the metadata stand the manifest under manifest_name ("targets/…") and
+ * exactly the objects that it names, in the order of activation, with their sizes. A member that
+ * nobody signed for is NOT_SIGNED_FOR, one that lacks NOT_FOUND.
+ */
+enum ef_reason bundle_check_members(const struct bundle *b, const struct manifest *m,
+	const char *manifest_name, struct error *e);
+
 /* Writer, for the publisher. Fields that vary are zeroed: same input, same bytes. */
 struct bundle_writer;
 int bundle_writer_open(int fd, struct bundle_writer **ret);
 int bundle_writer_add(struct bundle_writer *w, const char *name, const void *data, size_t size);
+/* size bytes from the start of fd; -ENODATA when it has fewer. */
 int bundle_writer_add_fd(struct bundle_writer *w, const char *name, int fd, uint64_t size);
+/* The end of the archive; an error of any call before comes again. fd stays the caller's to sync. */
 int bundle_writer_finish(struct bundle_writer *w);	/* frees w in any case */

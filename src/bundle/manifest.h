@@ -58,3 +58,8 @@ enum ef_reason manifest_parse(const void *data, size_t size, struct manifest **r
 void manifest_free(struct manifest *m);
 /* NULL when there is none. */
 const struct component *manifest_component(const struct manifest *m, const char *name);
+
+/* 1 to 32 of [a-z0-9-]: names of products and components. */
+bool manifest_name_valid(const char *text);
+/* "vendor.example,class", at most 95 characters. */
+bool manifest_compatible_valid(const char *text);

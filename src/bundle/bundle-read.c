@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bundle/bundle.h"
+#include "bundle/tar.h"
+#include "util/cleanup.h"
+#include "util/fdio.h"
+#include "util/hex.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define MEMBERS_MAX 4096u
+
+_Static_assert(sizeof(((struct bundle_member *)0)->name) == TAR_NAME_MAX, "names fit");
+
+struct bundle {
+	int fd;
+	bool exact; /* nothing may stand behind the end */
+	uint64_t size;
+	char *name; /* of the file, for messages */
+	struct bundle_member *members;
+	const struct bundle_member **sorted; /* by name */
+	size_t n_members;
+};
+
+void bundle_close(struct bundle *b)
+{
+	if (!b)
+		return;
+	ef_close(b->fd);
+	free(b->name);
+	free(b->members);
+	free(b->sorted);
+	free(b);
+}
+DEFINE_CLEANUP(struct bundle *, bundle_close)
+
+static enum ef_reason bad(
+	const struct bundle *b, uint64_t offset, struct error *e, const char *what)
+{
+	return error_set(e, EF_REASON_BAD_FORMAT, "%s, byte %llu: %s", b->name,
+		(unsigned long long)offset, what);
+}
+
+static enum ef_reason read_at(
+	const struct bundle *b, void *buf, size_t size, uint64_t offset, struct error *e)
+{
+	if (offset > b->size || size > b->size - offset)
+		return bad(b, b->size, e, "ends too early");
+	int r = fd_pread_full(b->fd, buf, size, offset);
+	if (r == -ENODATA)
+		return bad(b, offset, e, "ends too early");
+	if (r < 0)
+		return error_errno(e, r, "%s", b->name);
+	return EF_REASON_OK;
+}
+
+static bool all_zero(const uint8_t *p, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if (p[i])
+			return false;
+	return true;
+}
+
+/* Metadata, then targets, then objects: what checks comes before what is checked. */
+static unsigned place(const char *name)
+{
+	return name[0] == 'm' ? 0 : name[0] == 't' ? 1 : 2;
+}
+
+static enum ef_reason append(struct bundle *b, const struct bundle_member *m, struct error *e)
+{
+	if (b->n_members % 64 == 0) {
+		struct bundle_member *larger =
+			realloc(b->members, (b->n_members + 64) * sizeof(*larger));
+		if (!larger)
+			return error_set(e, EF_REASON_NO_MEMORY, "%s", b->name);
+		b->members = larger;
+	}
+	b->members[b->n_members++] = *m;
+	return EF_REASON_OK;
+}
+
+/* The member whose header is block at *at; moves *at behind it. */
+static enum ef_reason take_member(
+	struct bundle *b, const uint8_t *block, uint64_t *at, struct error *e)
+{
+	struct bundle_member m;
+	uint8_t padding[TAR_BLOCK];
+	enum ef_reason r;
+
+	if (!tar_header_parse(block, m.name, &m.size))
+		return bad(b, *at, e, "not the header of a member");
+	if (b->n_members == MEMBERS_MAX)
+		return bad(b, *at, e, "too many members");
+	if (b->n_members > 0 && place(b->members[b->n_members - 1].name) > place(m.name))
+		return bad(b, *at, e, "member out of order");
+	m.offset = *at + TAR_BLOCK;
+	if (m.size > b->size - m.offset)
+		return bad(b, *at, e, "a member goes beyond the end");
+	uint64_t end = m.offset + m.size;
+	unsigned n = tar_padding(m.size);
+	r = read_at(b, padding, n, end, e);
+	if (r)
+		return r;
+	if (!all_zero(padding, n))
+		return bad(b, end, e, "padding is not zero");
+	*at = end + n;
+	return append(b, &m, e);
+}
+
+static enum ef_reason take_all(struct bundle *b, struct error *e)
+{
+	uint8_t block[TAR_BLOCK];
+	uint64_t at = 0;
+	enum ef_reason r;
+
+	for (;;) {
+		r = read_at(b, block, sizeof(block), at, e);
+		if (r)
+			return r;
+		if (all_zero(block, sizeof(block)))
+			break;
+		r = take_member(b, block, &at, e);
+		if (r)
+			return r;
+	}
+	r = read_at(b, block, sizeof(block), at + TAR_BLOCK, e);
+	if (r)
+		return r;
+	if (!all_zero(block, sizeof(block)))
+		return bad(b, at + TAR_BLOCK, e, "one zero block only at the end");
+	if (b->exact && b->size != at + 2 * TAR_BLOCK)
+		return bad(b, at + 2 * TAR_BLOCK, e, "something behind the end");
+	if (b->n_members == 0)
+		return bad(b, 0, e, "empty");
+	return EF_REASON_OK;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct bundle_member *const *x = a, *const *y = b;
+
+	return strcmp((*x)->name, (*y)->name);
+}
+
+static int name_against(const void *name, const void *member)
+{
+	const struct bundle_member *const *m = member;
+
+	return strcmp(name, (*m)->name);
+}
+
+static enum ef_reason sort(struct bundle *b, struct error *e)
+{
+	b->sorted = calloc(b->n_members, sizeof(*b->sorted));
+	if (!b->sorted)
+		return error_set(e, EF_REASON_NO_MEMORY, "%s", b->name);
+	for (size_t i = 0; i < b->n_members; i++)
+		b->sorted[i] = &b->members[i];
+	qsort(b->sorted, b->n_members, sizeof(*b->sorted), by_name);
+	for (size_t i = 1; i < b->n_members; i++)
+		if (strcmp(b->sorted[i - 1]->name, b->sorted[i]->name) == 0)
+			return error_set(e, EF_REASON_BAD_FORMAT, "%s: %s is in it twice", b->name,
+				b->sorted[i]->name);
+	return EF_REASON_OK;
+}
+
+static enum ef_reason find_size(struct bundle *b, struct error *e)
+{
+	struct stat st;
+
+	if (fstat(b->fd, &st) < 0)
+		return error_errno(e, -errno, "%s", b->name);
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return error_set(
+			e, EF_REASON_BAD_FORMAT, "%s: neither a file nor a block device", b->name);
+	off_t end = lseek(b->fd, 0, SEEK_END);
+	if (end < 0)
+		return error_errno(e, -errno, "%s", b->name);
+	b->size = (uint64_t)end;
+	/* A bundle written to a bare device has the rest of the device behind it. */
+	b->exact = S_ISREG(st.st_mode);
+	return EF_REASON_OK;
+}
+
+enum ef_reason bundle_open(int fd, const char *name, struct bundle **ret, struct error *e)
+{
+	_cleanup_close_ int owned = fd;
+	_cleanup_(bundle_closep) struct bundle *b = calloc(1, sizeof(*b));
+	enum ef_reason r;
+
+	if (!b)
+		return error_set(e, EF_REASON_NO_MEMORY, "%s", name);
+	b->fd = TAKE_FD(owned);
+	b->name = strdup(name);
+	if (!b->name)
+		return error_set(e, EF_REASON_NO_MEMORY, "%s", name);
+	r = find_size(b, e);
+	if (!r)
+		r = take_all(b, e);
+	if (!r)
+		r = sort(b, e);
+	if (!r)
+		*ret = TAKE_PTR(b);
+	return r;
+}
+
+int bundle_fd(const struct bundle *b)
+{
+	return b->fd;
+}
+
+const struct bundle_member *bundle_find(const struct bundle *b, const char *name)
+{
+	const struct bundle_member **m =
+		bsearch(name, b->sorted, b->n_members, sizeof(*b->sorted), name_against);
+
+	return m ? *m : NULL;
+}
+
+const struct bundle_member *bundle_members(const struct bundle *b, size_t *n)
+{
+	*n = b->n_members;
+	return b->members;
+}
+
+enum ef_reason bundle_read(const struct bundle *b, const char *name, size_t max, uint8_t **ret,
+	size_t *size, struct error *e)
+{
+	const struct bundle_member *m = bundle_find(b, name);
+
+	if (!m)
+		return error_set(e, EF_REASON_NOT_FOUND, "%s: no %s in it", b->name, name);
+	if (m->size > max)
+		return error_set(e, EF_REASON_BAD_SIZE, "%s: %s has %llu bytes, at most %zu taken",
+			b->name, name, (unsigned long long)m->size, max);
+	_cleanup_free_ uint8_t *buf = malloc((size_t)m->size + 1);
+	if (!buf)
+		return error_set(e, EF_REASON_NO_MEMORY, "%s", b->name);
+	enum ef_reason r = read_at(b, buf, (size_t)m->size, m->offset, e);
+	if (r)
+		return r;
+	buf[m->size] = 0;
+	*ret = TAKE_PTR(buf);
+	*size = (size_t)m->size;
+	return EF_REASON_OK;
+}
+
+/* The member at *at must be this object; skips it when it stood before (each once). */
+static enum ef_reason expect_object(
+	const struct bundle *b, const struct object *o, size_t first, size_t *at, struct error *e)
+{
+	char hex[DIGEST_HEX_MAX], name[sizeof("objects/") + DIGEST_HEX_MAX];
+
+	snprintf(name, sizeof(name), "objects/%s", digest_hex(o->sha256, hex));
+	for (size_t i = first; i <= *at && i < b->n_members; i++) {
+		const struct bundle_member *m = &b->members[i];
+		if (strcmp(m->name, name) != 0)
+			continue;
+		if (m->size != o->size)
+			return error_set(e, EF_REASON_BAD_SIZE, "%s: %s", b->name, name);
+		if (i == *at)
+			(*at)++;
+		return EF_REASON_OK;
+	}
+	return error_set(e, bundle_find(b, name) ? EF_REASON_BAD_FORMAT : EF_REASON_NOT_FOUND,
+		bundle_find(b, name) ? "%s: %s out of order" : "%s: no %s in it", b->name, name);
+}
+
+enum ef_reason bundle_check_members(const struct bundle *b, const struct manifest *m,
+	const char *manifest_name, struct error *e)
+{
+	size_t at = 0;
+	enum ef_reason r = EF_REASON_OK;
+
+	while (at < b->n_members && place(b->members[at].name) == 0)
+		at++;
+	if (at == b->n_members || strcmp(b->members[at].name, manifest_name) != 0)
+		return error_set(e, EF_REASON_BAD_FORMAT, "%s: no %s behind the metadata", b->name,
+			manifest_name);
+	size_t first = ++at;
+	for (size_t i = 0; i < m->n_components && !r; i++) {
+		const struct component *c = &m->components[m->order[i]];
+		if (c->type == COMPONENT_ROOTFS) {
+			r = expect_object(b, &c->index, first, &at, e);
+			if (!r)
+				r = expect_object(b, &c->pack, first, &at, e);
+		} else
+			r = expect_object(b, &c->image, first, &at, e);
+	}
+	if (!r && at < b->n_members)
+		r = error_set(e, EF_REASON_NOT_SIGNED_FOR, "%s: %s", b->name, b->members[at].name);
+	return r;
+}

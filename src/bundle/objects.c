@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bundle/objects.h"
+#include "util/atomic-file.h"
+#include "util/cleanup.h"
+#include "util/fdio.h"
+#include "util/hex.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static bool digest_is(const void *data, size_t size, const uint8_t sha256[32])
+{
+	uint8_t digest[32];
+
+	return EVP_Digest(data, size, digest, NULL, EVP_sha256(), NULL) == 1 &&
+	       memcmp(digest, sha256, sizeof(digest)) == 0;
+}
+
+bool object_have(int objects_dir_fd, const uint8_t sha256[32], uint64_t size)
+{
+	char name[DIGEST_HEX_MAX];
+	struct stat st;
+
+	return fstatat(objects_dir_fd, digest_hex(sha256, name), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISREG(st.st_mode) && (uint64_t)st.st_size == size;
+}
+
+enum ef_reason object_put(int objects_dir_fd, const uint8_t sha256[32], const void *data,
+	size_t size, struct error *e)
+{
+	char name[DIGEST_HEX_MAX];
+
+	digest_hex(sha256, name);
+	if (!digest_is(data, size, sha256))
+		return error_set(e, EF_REASON_BAD_DIGEST, "object %s", name);
+	if (object_have(objects_dir_fd, sha256, size))
+		return EF_REASON_OK;
+	int r = atomic_file_write_at(objects_dir_fd, name, data, size, 0644);
+	if (r < 0)
+		return error_errno(e, r, "object %s", name);
+	return EF_REASON_OK;
+}
+
+enum ef_reason object_get(
+	int objects_dir_fd, const uint8_t sha256[32], uint64_t size, uint8_t **ret, struct error *e)
+{
+	char name[DIGEST_HEX_MAX];
+	_cleanup_free_ uint8_t *data = NULL;
+	size_t have;
+
+	digest_hex(sha256, name);
+	if (size > SIZE_MAX / 2)
+		return error_set(e, EF_REASON_BAD_SIZE, "object %s", name);
+	int r = file_read_at(objects_dir_fd, name, (size_t)size, &data, &have);
+	if (r < 0 && r != -EFBIG)
+		return error_errno(e, r, "object %s", name);
+	if (r == -EFBIG || have != size || !digest_is(data, have, sha256)) {
+		unlinkat(objects_dir_fd, name, 0);
+		return error_set(e, EF_REASON_BAD_DIGEST, "stored object %s", name);
+	}
+	*ret = TAKE_PTR(data);
+	return EF_REASON_OK;
+}
+
+static bool is_temporary(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n > 5 && name[0] == '.' && strcmp(name + n - 4, ".tmp") == 0;
+}
+
+int object_sweep(int objects_dir_fd, bool (*keep)(void *ctx, const uint8_t sha256[32]), void *ctx)
+{
+	uint8_t digest[DIGEST_SIZE];
+	struct dirent *d;
+	int r = 0;
+
+	int fd = openat(objects_dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	DIR *dir = fdopendir(fd);
+	if (!dir) {
+		r = -errno;
+		ef_close(fd);
+		return r;
+	}
+	for (errno = 0; (d = readdir(dir)); errno = 0) {
+		bool object = hex_decode(d->d_name, digest, sizeof(digest));
+		if (object ? keep(ctx, digest) : !is_temporary(d->d_name))
+			continue;
+		if (unlinkat(fd, d->d_name, 0) < 0 && errno != ENOENT && r == 0)
+			r = -errno;
+	}
+	if (errno && r == 0)
+		r = -errno;
+	closedir(dir);
+	return r;
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bundle/objects.h"
+#include "unit.h"
+#include "util/fdio.h"
+#include "util/hex.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char path[] = "/tmp/test-objects-XXXXXX";
+static int dir = -1;
+static uint8_t sha[32];
+static char name[DIGEST_HEX_MAX];
+static const char content[] = "an object";
+#define SIZE (sizeof(content) - 1)
+
+static void setup(void)
+{
+	strcpy(path + sizeof(path) - 7, "XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(path));
+	dir = open(path, O_RDONLY | O_DIRECTORY);
+	EVP_Digest(content, SIZE, sha, NULL, EVP_sha256(), NULL);
+	digest_hex(sha, name);
+}
+
+static bool keep_none(void *ctx, const uint8_t digest[32])
+{
+	return false;
+}
+
+static bool keep_this(void *ctx, const uint8_t digest[32])
+{
+	return memcmp(ctx, digest, 32) == 0;
+}
+
+static void teardown(void)
+{
+	object_sweep(dir, keep_none, NULL);
+	unlinkat(dir, "README", 0);
+	close(dir);
+	ck_assert_int_eq(rmdir(path), 0);
+}
+
+static void put(void)
+{
+	struct error e = {0};
+
+	ck_assert_int_eq(object_put(dir, sha, content, SIZE, &e), EF_REASON_OK);
+}
+
+static enum ef_reason get(uint64_t size)
+{
+	struct error e = {0};
+	uint8_t *data = NULL;
+	enum ef_reason r = object_get(dir, sha, size, &data, &e);
+
+	if (!r)
+		ck_assert_mem_eq(data, content, SIZE);
+	free(data);
+	return r;
+}
+
+START_TEST(round_trip)
+{
+	struct error e = {0};
+
+	ck_assert(!object_have(dir, sha, SIZE));
+	ck_assert_int_eq(get(SIZE), EF_REASON_NOT_FOUND);
+	put();
+	put();
+	ck_assert(object_have(dir, sha, SIZE));
+	ck_assert(!object_have(dir, sha, SIZE + 1));
+	ck_assert_int_eq(get(SIZE), EF_REASON_OK);
+	ck_assert_int_eq(object_put(dir, sha, "other", 5, &e), EF_REASON_BAD_DIGEST); /* S-08 */
+	ck_assert_int_eq(get(SIZE), EF_REASON_OK);
+}
+END_TEST
+
+START_TEST(every_bit_counts) /* F-06 */
+{
+	for (size_t i = 0; i < SIZE; i++) {
+		char c = (char)(content[i] ^ 1);
+		put();
+		int fd = openat(dir, name, O_RDWR);
+		ck_assert_int_ge(fd, 0);
+		ck_assert_int_eq(fd_pwrite_full(fd, &c, 1, i), 0);
+		close(fd);
+		ck_assert_int_eq(get(SIZE), EF_REASON_BAD_DIGEST);
+		ck_assert(!object_have(dir, sha, SIZE));
+		ck_assert_int_eq(get(SIZE), EF_REASON_NOT_FOUND);
+	}
+}
+END_TEST
+
+START_TEST(other_sizes) /* S-07 */
+{
+	put();
+	ck_assert_int_eq(get(SIZE - 1), EF_REASON_BAD_DIGEST);
+	put();
+	ck_assert_int_eq(get(SIZE + 1), EF_REASON_BAD_DIGEST);
+	put();
+	ck_assert_int_eq(get(UINT64_MAX), EF_REASON_BAD_SIZE);
+	ck_assert_int_eq(get(SIZE), EF_REASON_OK);
+}
+END_TEST
+
+START_TEST(links_do_not_count)
+{
+	ck_assert_int_eq(symlinkat("/etc/passwd", dir, name), 0);
+	struct stat st;
+	ck_assert_int_eq(stat("/etc/passwd", &st), 0);
+	ck_assert(!object_have(dir, sha, (uint64_t)st.st_size));
+	put();
+	ck_assert_int_eq(get(SIZE), EF_REASON_OK);
+}
+END_TEST
+
+START_TEST(sweep) /* I-6 */
+{
+	struct error e = {0};
+	uint8_t other[32];
+
+	put();
+	EVP_Digest("b", 1, other, NULL, EVP_sha256(), NULL);
+	ck_assert_int_eq(object_put(dir, other, "b", 1, &e), EF_REASON_OK);
+	close(openat(dir, ".left-over.tmp", O_CREAT | O_WRONLY, 0600));
+	close(openat(dir, "README", O_CREAT | O_WRONLY, 0600));
+	ck_assert_int_eq(object_sweep(dir, keep_this, sha), 0);
+	ck_assert(object_have(dir, sha, SIZE));
+	ck_assert(!object_have(dir, other, 1));
+	ck_assert_int_eq(faccessat(dir, ".left-over.tmp", F_OK, 0), -1);
+	ck_assert_int_eq(faccessat(dir, "README", F_OK, 0), 0);
+	ck_assert_int_eq(object_sweep(-1, keep_this, sha), -EBADF);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("bundle/objects");
+	TCase *t = tcase_create("objects");
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, round_trip);
+	tcase_add_test(t, every_bit_counts);
+	tcase_add_test(t, other_sizes);
+	tcase_add_test(t, links_do_not_count);
+	tcase_add_test(t, sweep);
+	suite_add_tcase(s, t);
+	return s;
+}
+
+UNIT_MAIN(suite())
