@@ -61,4 +61,4 @@ if [ -n "$m" ]; then
 	m=$(missing)
 	[ -z "$m" ] || { say "still missing: $m" >&2; exit 1; }
 fi
-tests/lab/fetch-deb-source.sh
+tests/lab/fetch-deb-source.sh bearssl
