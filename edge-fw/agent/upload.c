@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Group 1, upload: an approved image into slot 1, whole at the end or not bootable. */
+#include "agent/agent.h"
+#include "agent/request.h"
+#include "boot/flash.h"
+#include "boot/verify.h"
+#include <string.h>
+
+enum { OFF, LEN, SHA, DATA };
+
+/* Programs whole words at the place of byte at; the page is erased when its first word comes. */
+static int put_words(uint32_t at, const uint8_t *data, uint32_t size)
+{
+	const struct port_board *b = port_board();
+
+	while (size) {
+		uint32_t n = b->page - at % b->page;
+		if (n > size)
+			n = size;
+		if (at % b->page == 0 && flash_erase(b->slot[1].offset + at, b->page) < 0)
+			return -1;
+		if (flash_write(b->slot[1].offset + at, data, n) < 0)
+			return -1;
+		at += n;
+		data += n;
+		size -= n;
+	}
+	return 0;
+}
+
+static int put_data(struct upload *u, const uint8_t *data, uint32_t size)
+{
+	uint32_t word = port_board()->word, at = u->wanted - u->pending;
+
+	u->wanted += size;
+	while (size) {
+		if (u->pending == 0 && size >= word) {
+			uint32_t n = size - size % word;
+			if (put_words(at, data, n) < 0)
+				return -1;
+			at += n;
+			data += n;
+			size -= n;
+			continue;
+		}
+		u->word[u->pending++] = *data++;
+		size--;
+		if (u->pending == word) {
+			if (put_words(at, u->word, word) < 0)
+				return -1;
+			at += word;
+			u->pending = 0;
+		}
+	}
+	if (u->wanted == u->size && u->pending) {
+		memset(u->word + u->pending, 0xff, word - u->pending);
+		u->pending = 0;
+		return put_words(at, u->word, word);
+	}
+	return 0;
+}
+
+static bool same_file(const struct upload *u, const struct value *v)
+{
+	return u->open && v[LEN].number == u->size && v[SHA].size == 32 &&
+	       memcmp(v[SHA].data, u->sha, 32) == 0;
+}
+
+static enum ef_reason begin(struct agent *a, const struct value *v)
+{
+	struct upload *u = &a->upload;
+	enum ef_reason reason;
+
+	if (!u->approved || v[LEN].number != u->approved_size)
+		return EF_REASON_IMAGE_UNSIGNED;
+	/* the image begins with the very header that was vouched for */
+	if (v[DATA].size < EF_IMAGE_HEADER_SIZE ||
+		memcmp(v[DATA].data, u->approved_header, EF_IMAGE_HEADER_SIZE) != 0)
+		return EF_REASON_IMAGE_DIGEST;
+	reason = agent_claim_slot(a);
+	if (reason != EF_REASON_OK)
+		return reason;
+	u->open = true;
+	u->complete = false;
+	u->pending = 0;
+	u->wanted = 0;
+	u->size = v[LEN].number;
+	memcpy(u->sha, v[SHA].data, 32);
+	return EF_REASON_OK;
+}
+
+/* All bytes are there: is it an image? */
+static enum ef_reason finish(struct agent *a)
+{
+	struct slot_view *s = &a->slot[1];
+
+	s->reason = verify_image(1, a->state.floor, &a->factory, &s->info);
+	s->known = true;
+	a->upload.complete = s->reason == EF_REASON_OK;
+	a->upload.open = a->upload.complete;
+	return s->reason;
+}
+
+struct outcome image_upload(struct agent *a, const struct value *v, struct cbor_writer *w)
+{
+	struct upload *u = &a->upload;
+	enum ef_reason reason = EF_REASON_OK;
+
+	if (!v[OFF].present || !v[DATA].present)
+		return smp_error(EF_SMP_INVALID);
+	if (v[OFF].number == 0 && !same_file(u, v)) {
+		if (!v[LEN].present || v[SHA].size != 32)
+			return smp_error(EF_SMP_INVALID);
+		reason = begin(a, v);
+		if (reason != EF_REASON_OK)
+			return refused(reason);
+	}
+	if (u->open && !u->complete && v[OFF].number == u->wanted) {
+		if (v[DATA].size > u->size - u->wanted)
+			return smp_error(EF_SMP_INVALID);
+		if (put_data(u, v[DATA].data, (uint32_t)v[DATA].size) < 0) {
+			u->open = false;
+			return refused(EF_REASON_NODE_FLASH);
+		}
+		if (u->wanted == u->size)
+			reason = finish(a);
+	}
+	put_uint(w, "off", u->open || reason ? u->wanted : 0);
+	if (u->complete || reason)
+		put_bool(w, "match", u->complete);
+	if (reason)
+		put_reason(w, reason);
+	return DONE;
+}

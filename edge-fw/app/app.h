@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "agent/agent.h"
+
+/* How a build of the application behaves, for tests and demonstrations: one behaviour-*.c is
+ * linked. */
+enum behaviour {
+	BEHAVE_WELL,
+	BEHAVE_NEVER_READY, /* the self-test never ends */
+	BEHAVE_FAIL_TEST,   /* the self-test fails */
+	BEHAVE_HANG,	    /* at once, without feeding the watchdog */
+};
+enum behaviour behaviour(void);
+
+_Noreturn void app_main(void);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* BearSSL behind the image checker's table of primitives. */
+#include <bearssl_hash.h>
+#include <edgeferry/image.h>
+
+struct crypto {
+	br_sha256_context sha;
+	struct ef_image_crypto primitives; /* ctx points back to this struct */
+};
+
+void crypto_init(struct crypto *c);
+
+/* One of crypto-i15.c (small) and crypto-m31.c (fast) is linked. 1: valid. */
+int crypto_p256_verify(void *ctx, const uint8_t point[65], const uint8_t digest[32],
+	const uint8_t *sig, size_t sig_size);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Who this device is and whose images it runs: written once when it is made (docs/SPEC-dfu.md,
+ * "Factory page"), so that one bootloader binary serves every product.
+ */
+#include <edgeferry/image.h>
+
+#define FACTORY_MAGIC 0x50464645u /* "EFFP" */
+#define FACTORY_VERSION 1u
+#define FACTORY_KEYS_MAX 4u
+
+struct factory {
+	uint32_t magic;
+	uint16_t version;
+	uint16_t size; /* of the whole struct, crc included */
+	uint8_t device_id[16], vendor[16], class_id[16];
+	uint32_t hardware_revision;
+	uint32_t floor; /* where security counters start */
+	uint32_t n_keys;
+	struct ef_image_key keys[FACTORY_KEYS_MAX];
+	uint32_t crc; /* CRC-32 of everything before it */
+};
+
+/* False when the page holds no valid record: *f is then all zero, without keys nothing verifies. */
+bool factory_load(struct factory *f);

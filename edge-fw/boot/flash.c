@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "boot/flash.h"
+#include <string.h>
+
+#define CHUNK 64u
+
+static uint32_t piece(uint32_t size)
+{
+	return size < CHUNK ? size : CHUNK;
+}
+
+static int compare(uint32_t offset, const uint8_t *data, size_t size)
+{
+	uint8_t buf[CHUNK];
+
+	while (size) {
+		uint32_t n = piece((uint32_t)size);
+		if (port_flash_read(offset, buf, n) < 0 || memcmp(buf, data, n) != 0)
+			return -1;
+		offset += n;
+		data += n;
+		size -= n;
+	}
+	return 0;
+}
+
+int flash_write(uint32_t offset, const void *data, size_t size)
+{
+	if (port_flash_program(offset, data, size) < 0)
+		return -1;
+	return compare(offset, data, size);
+}
+
+bool flash_blank(uint32_t offset, uint32_t size)
+{
+	uint8_t buf[CHUNK];
+
+	while (size) {
+		uint32_t n = piece(size);
+		if (port_flash_read(offset, buf, n) < 0)
+			return false;
+		for (uint32_t i = 0; i < n; i++)
+			if (buf[i] != 0xff)
+				return false;
+		offset += n;
+		size -= n;
+	}
+	return true;
+}
+
+int flash_erase(uint32_t offset, uint32_t size)
+{
+	uint32_t page = port_board()->page;
+
+	for (uint32_t at = offset; at < offset + size; at += page) {
+		port_watchdog_feed();
+		if (port_flash_erase(at) < 0 || !flash_blank(at, page))
+			return -1;
+	}
+	return 0;
+}
+
+int flash_copy(uint32_t to, uint32_t from, uint32_t size)
+{
+	uint8_t buf[CHUNK * 4];
+	uint32_t page = port_board()->page;
+
+	for (uint32_t at = 0; at < size; at += page) {
+		if (flash_erase(to + at, page) < 0)
+			return -1;
+		for (uint32_t i = at; i < at + page; i += sizeof(buf))
+			if (port_flash_read(from + i, buf, sizeof(buf)) < 0 ||
+				flash_write(to + i, buf, sizeof(buf)) < 0)
+				return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Flash as everything above the port uses it: what was written is read back (E-02), long work feeds
+ * the watchdog page by page (E-14). Functions return 0 or negative.
+ */
+#include "port/port.h"
+
+/* Programs whole words and compares. */
+int flash_write(uint32_t offset, const void *data, size_t size);
+/* Erases whole pages and checks that they are blank. */
+int flash_erase(uint32_t offset, uint32_t size);
+/* Erases the target first. Both are whole pages and do not overlap. */
+int flash_copy(uint32_t to, uint32_t from, uint32_t size);
+bool flash_blank(uint32_t offset, uint32_t size);
+
+static inline uint32_t round_up(uint32_t n, uint32_t unit)
+{
+	return (n + unit - 1) / unit * unit;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The boot state: one record at a time, appended to two pages in turn. A record counts when its
+ * CRC holds; the one with the highest sequence is the state. So every change is atomic: a torn
+ * record is as if it had not been written (E-06, I-2).
+ */
+#include "port/port.h"
+#include <edgeferry/status.h>
+
+enum phase {
+	PHASE_NONE,	 /* fresh from the factory */
+	PHASE_CONFIRMED, /* slot 0 runs */
+	PHASE_PENDING,	 /* slot 1 is to be tried at the next reset */
+	PHASE_SWAPPING,	 /* its image is on the way to slot 0 */
+	PHASE_TRIAL,	 /* slot 0 is new and has one boot to prove itself */
+	PHASE_REVERTING, /* the old image is on the way back */
+	PHASE_EMPTY,	 /* a trial failed and there is nothing to go back to */
+	PHASE_COUNT,
+};
+
+enum {
+	STATE_NO_WAY_BACK = 1, /* the image that the swap moves to slot 1 is not to be run again */
+};
+
+struct state {
+	uint32_t magic;
+	uint32_t sequence;
+	uint8_t phase;
+	uint8_t flags;
+	uint8_t attempts;  /* boots of an image on trial */
+	uint8_t revert;	   /* enum ef_reason: why the last image went back */
+	uint16_t units;	   /* steps of the swap under way */
+	uint16_t deadline; /* seconds a trial may last */
+	uint32_t floor;
+	uint8_t digest[2][32]; /* of the verified images in slot 0 and 1; zero: not known */
+	uint8_t reserved[8];
+	uint32_t crc;
+};
+
+/* False when no record is there: *s is then PHASE_NONE and zero. */
+bool state_load(struct state *s);
+
+/*
+ * Appends s as the newest record; fills in magic, sequence and CRC. On failure the state in flash
+ * is the one before or s. The floor is never below that of the record before (I-4).
+ */
+int state_store(struct state *s);

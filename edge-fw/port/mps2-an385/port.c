@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Arm MPS2 board, AN385: Cortex-M3, CMSDK UART and watchdog. The board has no flash controller:
+ * flash is modelled at this lowest layer by 16 MiB of RAM that the emulator keeps in a file, with
+ * NOR rules: program clears bits only, erase goes word by word, and the MPU keeps the area
+ * read-only outside the driver, so that a stray store faults and changes nothing.
+ */
+#include "port/cortex-m/cortex-m.h"
+
+#define CPU_HZ 25000000u
+#define UART 0x40004000u
+#define WDT 0x40008000u
+#define FLASH 0x21000000u
+#define FLASH_SIZE 0x00100000u /* of 16 MiB */
+#define PAGE 4096u
+#define MPU 0xE000ED90u
+#define MPU_REGION 7u
+
+static const struct port_board board = {
+	.name = "mps2-an385",
+	.core = "Cortex-M3",
+	.page = PAGE,
+	.word = 4,
+	.slot = {{0x00000, 384 * 1024}, {0x60000, 384 * 1024}},
+	.scratch = {0xE0000, 4 * PAGE},
+	.journal = {0xE4000, PAGE},
+	.state = {0xE6000, 2 * PAGE},
+	.factory = {0xE8000, PAGE},
+	.watchdog_ms = 4000,
+	.fast = true,
+};
+
+const struct port_board *port_board(void)
+{
+	return &board;
+}
+
+static void flash_writable(bool writable)
+{
+	REG32(MPU + 0x08) = MPU_REGION;
+	REG32(MPU + 0x0C) = FLASH;
+	/* 16 MiB, normal memory, privileged: read-write or read-only */
+	REG32(MPU + 0x10) = (writable ? 1u : 5u) << 24 | 3u << 16 | 23u << 1 | 1u;
+	REG32(MPU + 0x04) = 1u << 2 | 1u; /* default map elsewhere; enable */
+	__asm volatile("dsb\n isb" ::: "memory");
+}
+
+void port_init(void)
+{
+	flash_writable(false);
+	REG32(UART + 0x10) = CPU_HZ / 115200; /* BAUDDIV */
+	REG32(UART + 0x08) = 0xF;	      /* transmit, receive, and their interrupts */
+	irq_enable(BOARD_IRQ_UART);
+	irq_enable(BOARD_IRQ_UART_TX);
+	REG32(0xE000E014) = CPU_HZ / 1000 * PORT_TICK_MS - 1; /* SysTick */
+	REG32(0xE000E018) = 0;
+	REG32(0xE000E010) = 7;
+	__asm volatile("cpsie i" ::: "memory");
+}
+
+void board_tick_irq(void)
+{
+	tick();
+}
+
+void board_uart_irq(void)
+{
+	REG32(UART + 0x0C) = 3; /* both interrupts */
+	while (REG32(UART + 0x04) & 2)
+		ring_push((uint8_t)REG32(UART));
+	board_transmit();
+}
+
+void board_transmit(void)
+{
+	int c;
+	while (!(REG32(UART + 0x04) & 1) && (c = transmit_next()) >= 0)
+		REG32(UART) = (uint32_t)c;
+}
+
+void port_watchdog_start(void)
+{
+	REG32(WDT + 0xC00) = 0x1ACCE551; /* LOCK */
+	REG32(WDT + 0x000) = board.watchdog_ms * (CPU_HZ / 1000);
+	REG32(WDT + 0x008) = 3; /* first an NMI, then a reset */
+}
+
+void port_watchdog_feed(void)
+{
+	REG32(WDT + 0x00C) = 1;
+}
+
+void board_watchdog_irq(void)
+{
+	reset_because(PORT_CAUSE_WATCHDOG);
+}
+
+enum port_cause port_reset_cause(void)
+{
+	return PORT_CAUSE_UNKNOWN;
+}
+
+bool port_random(void *buf, size_t size)
+{
+	(void)buf;
+	(void)size;
+	return false;
+}
+
+static bool in_flash(uint32_t offset, size_t size)
+{
+	return offset <= FLASH_SIZE && size <= FLASH_SIZE - offset;
+}
+
+int port_flash_read(uint32_t offset, void *buf, size_t size)
+{
+	if (!in_flash(offset, size))
+		return -1;
+	const uint8_t *from = (const uint8_t *)(uintptr_t)(FLASH + offset);
+	uint8_t *to = buf;
+	while (size--)
+		*to++ = *from++;
+	return 0;
+}
+
+int port_flash_erase(uint32_t offset)
+{
+	if (!in_flash(offset, PAGE) || offset % PAGE)
+		return -1;
+	flash_writable(true);
+	for (uint32_t i = 0; i < PAGE; i += 4)
+		REG32(FLASH + offset + i) = 0xffffffffu;
+	flash_writable(false);
+	return 0;
+}
+
+int port_flash_program(uint32_t offset, const void *data, size_t size)
+{
+	const uint8_t *from = data;
+	if (!in_flash(offset, size) || (offset | size) % 4)
+		return -1;
+	flash_writable(true);
+	for (; size; size -= 4, offset += 4, from += 4)
+		REG32(FLASH + offset) &= from[0] | (uint32_t)from[1] << 8 |
+					 (uint32_t)from[2] << 16 | (uint32_t)from[3] << 24;
+	flash_writable(false);
+	return 0;
+}
+
+void port_start_image(uint32_t offset)
+{
+	__asm volatile("cpsid i" ::: "memory");
+	REG32(0xE000E010) = 0; /* SysTick */
+	REG32(0xE000E180) = ~0u;
+	REG32(0xE000E280) = ~0u;
+	REG32(0xE000ED04) = 1u << 25; /* a tick that is already pending */
+	VTOR = FLASH + offset;
+	start_vectors(FLASH + offset);
+}

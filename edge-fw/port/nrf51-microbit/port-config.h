@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* 16 KiB of RAM, of which a signature check takes 4 KiB of stack. */
+#define PORT_MESSAGE_MAX 512u
+#define PORT_WINDOW 4u
+#define PORT_RING 2048u /* more than (window - 1) frames */
+#define PORT_TICK_MS 10u
+
+#define BOARD_IRQ_UART 2
+#define BOARD_IRQ_UART_TX 2
+#define BOARD_IRQ_TICK 8     /* TIMER0 */
+#define BOARD_IRQ_WATCHDOG 9 /* TIMER1 */
+#define BOARD_NMI fault
+#define BOARD_SYSTICK fault /* the chip has none, only the emulator */

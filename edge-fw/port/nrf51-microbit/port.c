@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * BBC micro:bit, nRF51822: Cortex-M0, 256 KiB flash behind the NVMC, 16 KiB RAM. The emulator has
+ * no WDT, so TIMER1 at the highest priority stands in for it beside the real one; a program that
+ * hangs with interrupts off is then caught on silicon only.
+ */
+#include "port/cortex-m/cortex-m.h"
+
+#define CLOCK 0x40000000u
+#define RESETREAS REG32(0x40000400)
+#define UART 0x40002000u
+#define TIMER0 0x40008000u
+#define TIMER1 0x40009000u
+#define RNG 0x4000D000u
+#define WDT 0x40010000u
+#define NVMC 0x4001E000u
+#define TIMER_HZ 1000000u
+
+#define PAGE 1024u
+#define FLASH_END 0x40000u
+#define LOADER_END 0x8000u
+
+static const struct port_board board = {
+	.name = "nrf51-microbit",
+	.core = "Cortex-M0",
+	.page = PAGE,
+	.word = 4,
+	.slot = {{0x08000, 96 * 1024}, {0x20000, 96 * 1024}},
+	.scratch = {0x3E000, 4 * PAGE},
+	.state = {0x3F000, 2 * PAGE},
+	.factory = {0x3F800, PAGE},
+	.journal = {0x3FC00, PAGE},
+	/* a signature check takes about 8 s at 16 MHz */
+	.watchdog_ms = 12000,
+	.fast = false,
+};
+
+const struct port_board *port_board(void)
+{
+	return &board;
+}
+
+static void uart_init(void)
+{
+	REG32(UART + 0x50C) = 24;		 /* PSELTXD */
+	REG32(UART + 0x514) = 25;		 /* PSELRXD */
+	REG32(UART + 0x524) = 0x01D7E000;	 /* 115200 */
+	REG32(UART + 0x500) = 4;		 /* ENABLE */
+	REG32(UART + 0x304) = 1u << 2 | 1u << 7; /* INTENSET: RXDRDY, TXDRDY */
+	REG32(UART + 0x000) = 1;		 /* STARTRX */
+	REG32(UART + 0x008) = 1;		 /* STARTTX */
+	irq_enable(BOARD_IRQ_UART);
+}
+
+/* Counts microseconds, fires COMPARE[0] after period. */
+static void timer_init(uint32_t timer, uint32_t period, unsigned irq, bool clear)
+{
+	REG32(timer + 0x004) = 1;	 /* STOP */
+	REG32(timer + 0x00C) = 1;	 /* CLEAR */
+	REG32(timer + 0x140) = 0;	 /* the event */
+	REG32(timer + 0x504) = 0;	 /* MODE timer */
+	REG32(timer + 0x508) = 3;	 /* 32 bits */
+	REG32(timer + 0x510) = 4;	 /* 16 MHz / 2^4 */
+	REG32(timer + 0x540) = period;	 /* CC[0] */
+	REG32(timer + 0x200) = clear;	 /* COMPARE[0] clears the counter */
+	REG32(timer + 0x304) = 1u << 16; /* INTENSET */
+	irq_enable(irq);
+	REG32(timer + 0x000) = 1; /* START */
+}
+
+void port_init(void)
+{
+	/* 16 MHz crystal: the UART needs it on silicon */
+	REG32(CLOCK + 0x100) = 0;
+	REG32(CLOCK + 0x000) = 1;
+	/* all at priority 1, so that the watchdog's timer alone is at 0 */
+	for (unsigned i = 0; i < 8; i++)
+		REG32(0xE000E400 + 4 * i) = 0x40404040;
+	REG32(0xE000E408) = 0x40400040; /* interrupt 9 */
+	uart_init();
+	timer_init(TIMER0, PORT_TICK_MS * (TIMER_HZ / 1000), BOARD_IRQ_TICK, true);
+	__asm volatile("cpsie i" ::: "memory");
+}
+
+void board_tick_irq(void)
+{
+	REG32(TIMER0 + 0x140) = 0;
+	tick();
+}
+
+void board_uart_irq(void)
+{
+	while (REG32(UART + 0x108)) {
+		REG32(UART + 0x108) = 0; /* before the read, which brings the next byte up */
+		ring_push((uint8_t)REG32(UART + 0x518));
+	}
+	if (REG32(UART + 0x11C)) {
+		REG32(UART + 0x11C) = 0;
+		board_transmit();
+	}
+}
+
+void board_transmit(void)
+{
+	int c = transmit_next();
+	if (c >= 0)
+		REG32(UART + 0x51C) = (uint32_t)c;
+}
+
+void port_watchdog_start(void)
+{
+	timer_init(TIMER1, board.watchdog_ms * (TIMER_HZ / 1000), BOARD_IRQ_WATCHDOG, false);
+	REG32(WDT + 0x504) = board.watchdog_ms / 1000 * 32768; /* CRV */
+	REG32(WDT + 0x508) = 1;				       /* RREN */
+	REG32(WDT + 0x000) = 1;
+}
+
+void port_watchdog_feed(void)
+{
+	REG32(TIMER1 + 0x00C) = 1;
+	REG32(WDT + 0x600) = 0x6E524635;
+}
+
+void board_watchdog_irq(void)
+{
+	reset_because(PORT_CAUSE_WATCHDOG);
+}
+
+enum port_cause port_reset_cause(void)
+{
+	uint32_t r = RESETREAS;
+	/* the emulator has no such register and answers 1: trust the other bits only */
+	RESETREAS = r;
+	if (r & 1u << 1)
+		return PORT_CAUSE_WATCHDOG;
+	if (r & 1u << 3)
+		return PORT_CAUSE_FAULT; /* lock-up */
+	return PORT_CAUSE_UNKNOWN;
+}
+
+bool port_random(void *buf, size_t size)
+{
+	uint8_t *p = buf;
+	REG32(RNG + 0x504) = 1; /* bias correction */
+	REG32(RNG + 0x000) = 1;
+	while (size--) {
+		while (!REG32(RNG + 0x100))
+			;
+		REG32(RNG + 0x100) = 0;
+		*p++ = (uint8_t)REG32(RNG + 0x508);
+	}
+	REG32(RNG + 0x004) = 1;
+	return true;
+}
+
+static void nvmc(uint32_t mode)
+{
+	REG32(NVMC + 0x504) = mode;
+	while (!(REG32(NVMC + 0x400) & 1))
+		;
+}
+
+static bool in_flash(uint32_t offset, size_t size)
+{
+	return offset >= LOADER_END && offset <= FLASH_END && size <= FLASH_END - offset;
+}
+
+int port_flash_read(uint32_t offset, void *buf, size_t size)
+{
+	if (!in_flash(offset, size))
+		return -1;
+	const uint8_t *from = (const uint8_t *)(uintptr_t)offset;
+	uint8_t *to = buf;
+	while (size--)
+		*to++ = *from++;
+	return 0;
+}
+
+int port_flash_erase(uint32_t offset)
+{
+	if (!in_flash(offset, PAGE) || offset % PAGE)
+		return -1;
+	nvmc(2);
+	REG32(NVMC + 0x508) = offset;
+	nvmc(0);
+	return 0;
+}
+
+int port_flash_program(uint32_t offset, const void *data, size_t size)
+{
+	const uint8_t *from = data;
+	if (!in_flash(offset, size) || (offset | size) % 4)
+		return -1;
+	nvmc(1);
+	for (; size; size -= 4, offset += 4, from += 4) {
+		REG32(offset) = from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 |
+				(uint32_t)from[3] << 24;
+		while (!(REG32(NVMC + 0x400) & 1))
+			;
+	}
+	nvmc(0);
+	return 0;
+}
+
+void port_start_image(uint32_t offset)
+{
+	__asm volatile("cpsid i" ::: "memory");
+	REG32(0xE000E180) = ~(1u << BOARD_IRQ_WATCHDOG); /* all but the watchdog off */
+	REG32(0xE000E280) = ~0u;
+	ram_head.vectors = offset; /* no VTOR: forward.c passes interrupts on */
+	start_vectors(offset);
+}

@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Makes the flash of a node as it leaves the factory: an image in slot 0 and the factory page
+(docs/SPEC-dfu.md, "Factory page"). No key is generated here; public keys come from PEM files.
+
+    factory.py --board mps2-an385 --image app.img --key edge.pub.pem --flash FILE [--id HEX] [--hwrev N]
+"""
+import argparse
+import hashlib
+import struct
+import subprocess
+import sys
+import uuid
+import zlib
+
+MAGIC = b"EFFP"
+VERSION = 1
+KEYS_MAX = 4
+
+# board: page, slot size, offsets of slot 0 and the factory page, size of the flash file
+MAPS = {
+    "nrf51-microbit": dict(page=1024, slot=96 << 10, slot0=0x8000, factory=0x3F800, size=256 << 10),
+    "mps2-an385": dict(page=4096, slot=384 << 10, slot0=0, factory=0xE8000, size=16 << 20),
+}
+
+
+def host_map(slot):
+    """edgeferry-node: the two slots, scratch, journal, state, factory, one after the other."""
+    return dict(page=4096, slot=slot, slot0=0, factory=2 * slot + (16 << 10) + 3 * 4096,
+                size=2 * slot + (16 << 10) + 4 * 4096)
+
+
+def uuids(vendor, class_name):
+    v = uuid.uuid5(uuid.NAMESPACE_DNS, vendor)
+    return v.bytes, uuid.uuid5(v, class_name).bytes
+
+
+def image_key(pem):
+    """(SHA-256 of the DER SubjectPublicKeyInfo, uncompressed point) of a P-256 public key."""
+    der = subprocess.run(["openssl", "pkey", "-pubin", "-in", pem, "-outform", "DER"], check=True,
+                         stdout=subprocess.PIPE).stdout
+    if len(der) != 91 or der[26] != 4:
+        raise ValueError(f"{pem}: not an uncompressed P-256 public key")
+    return hashlib.sha256(der).digest(), der[26:]
+
+
+def factory_page(device_id, hwrev, floor, vendor, class_id, keys):
+    if len(keys) > KEYS_MAX:
+        raise ValueError(f"at most {KEYS_MAX} keys")
+    body = struct.pack("<16s16s16sIII", device_id, vendor, class_id, hwrev, floor, len(keys))
+    for digest, point in keys:
+        body += digest + point
+    body += b"\0" * (97 * (KEYS_MAX - len(keys)))
+    head = MAGIC + struct.pack("<HH", VERSION, 8 + len(body) + 4)
+    return head + body + struct.pack("<I", zlib.crc32(head + body))
+
+
+def flash(board, image, keys, *, device_id=bytes(16), hwrev=1, floor=0, vendor="edgeferry.github.io",
+          class_name=None, slot=256 << 10):
+    """The flash file's whole contents. image: the signed image's bytes, or None."""
+    m = MAPS.get(board) or host_map(slot)
+    data = bytearray(b"\xff" * m["size"])
+    if image:
+        if len(image) > m["slot"]:
+            raise ValueError("image larger than the slot")
+        data[m["slot0"]:m["slot0"] + len(image)] = image
+    v, c = uuids(vendor, class_name or board) if vendor else (bytes(16), bytes(16))
+    page = factory_page(device_id, hwrev, floor, v, c, keys)
+    data[m["factory"]:m["factory"] + len(page)] = page
+    return bytes(data)
+
+
+def main():
+    p = argparse.ArgumentParser(description="make the flash file of a node as it leaves the factory")
+    p.add_argument("--board", required=True, help="nrf51-microbit, mps2-an385, or any other name: edgeferry-node")
+    p.add_argument("--image", help="signed image for slot 0")
+    p.add_argument("--key", action="append", default=[], help="PEM public key that signs images; up to 4")
+    p.add_argument("--flash", required=True, help="file to write")
+    p.add_argument("--id", default="", help="device id, up to 32 hex digits")
+    p.add_argument("--hwrev", type=int, default=1)
+    p.add_argument("--floor", type=int, default=0, help="lowest security counter")
+    p.add_argument("--vendor", default="edgeferry.github.io")
+    p.add_argument("--class", dest="class_name", help="default: the board's name")
+    p.add_argument("--slot-size", type=lambda s: int(s, 0), default=256 << 10, help="edgeferry-node only")
+    a = p.parse_args()
+    image = None
+    if a.image:
+        with open(a.image, "rb") as f:
+            image = f.read()
+    data = flash(a.board, image, [image_key(k) for k in a.key],
+                 device_id=bytes.fromhex(a.id.zfill(32)), hwrev=a.hwrev, floor=a.floor, vendor=a.vendor,
+                 class_name=a.class_name, slot=a.slot_size)
+    with open(a.flash, "wb") as f:
+        f.write(data)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (OSError, ValueError, subprocess.CalledProcessError) as e:
+        sys.exit(f"factory.py: {e}")

@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Signs a firmware image in MCUboot's format for tests, independently of edgeferry-repo.
+
+    image.py --key edge.pem --version 1.2.3 --counter 1 --class mps2-an385 IN.bin OUT.img
+    image.py --new-key edge.pem          makes edge.pem and edge.pub.pem
+"""
+import argparse
+import hashlib
+import struct
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, __file__.rsplit("/", 1)[0])
+import factory  # noqa: E402
+
+HEADER_SIZE = 0x200
+
+
+def new_key(path):
+    subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", path],
+                   check=True, stderr=subprocess.DEVNULL)
+    public = path.replace(".pem", ".pub.pem")
+    subprocess.run(["openssl", "pkey", "-in", path, "-pubout", "-out", public], check=True)
+    return public
+
+
+def key_hash(path):
+    der = subprocess.run(["openssl", "pkey", "-in", path, "-pubout", "-outform", "DER"], check=True,
+                         stdout=subprocess.PIPE).stdout
+    return hashlib.sha256(der).digest()
+
+
+def sign_digest(path, digest):
+    with tempfile.NamedTemporaryFile() as f:
+        f.write(digest)
+        f.flush()
+        return subprocess.run(["openssl", "pkeyutl", "-sign", "-inkey", path, "-in", f.name], check=True,
+                              stdout=subprocess.PIPE).stdout
+
+
+def tlv(kind, data):
+    return struct.pack("<HH", kind, len(data)) + data
+
+
+def area(magic, entries):
+    return struct.pack("<HH", magic, 4 + len(entries)) + entries if entries else b""
+
+
+def make(payload, key, version="1.0.0", counter=1, vendor="edgeferry.github.io", class_name="host",
+         header_size=HEADER_SIZE):
+    numbers, _, build = version.partition("+")
+    major, minor, revision = map(int, numbers.split("."))
+    entries = tlv(0x50, struct.pack("<I", counter))
+    if vendor:
+        v, c = factory.uuids(vendor, class_name)
+        entries += tlv(0x74, v) + tlv(0x75, c)
+    protected = area(0x6908, entries)
+    header = struct.pack("<IIHHIIBBHII", 0x96F3B83D, 0, header_size, len(protected), len(payload), 0,
+                         major, minor, revision, int(build or 0), 0)
+    signed = header.ljust(header_size, b"\0") + payload + protected
+    digest = hashlib.sha256(signed).digest()
+    return signed + area(0x6907, tlv(0x10, digest) + tlv(0x01, key_hash(key)) + tlv(0x22, sign_digest(key, digest)))
+
+
+def split(image):
+    """(header 32 bytes, both TLV areas, digest) of an image without padding."""
+    hdr, prot, size = struct.unpack_from("<HHI", image, 8)
+    tlvs = image[hdr + size:]
+    return image[:32], tlvs, hashlib.sha256(image[:hdr + size + prot]).digest()
+
+
+def main():
+    p = argparse.ArgumentParser(description="sign a firmware image for tests")
+    p.add_argument("--new-key", help="make a key pair instead")
+    p.add_argument("--key")
+    p.add_argument("--version", default="1.0.0")
+    p.add_argument("--counter", type=int, default=1)
+    p.add_argument("--vendor", default="edgeferry.github.io")
+    p.add_argument("--class", dest="class_name", default="host")
+    p.add_argument("files", nargs="*", metavar="IN OUT")
+    a = p.parse_args()
+    if a.new_key:
+        new_key(a.new_key)
+        return
+    if not a.key or len(a.files) != 2:
+        p.error("--key, IN and OUT are needed")
+    with open(a.files[0], "rb") as f:
+        data = make(f.read(), a.key, a.version, a.counter, a.vendor, a.class_name)
+    with open(a.files[1], "wb") as f:
+        f.write(data)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""One board in QEMU: its bootloader, its flash file, its serial line on a unix socket.
+
+    qemu_board.py --board B --loader ELF --flash FILE --serial SOCKET [--kill-after SECONDS]
+
+stays in the foreground; SIGTERM or SIGINT saves the flash and ends. --kill-after pulls the plug after
+that time (the flash keeps what had been written). As a module: Board(...), start, stop, cut.
+
+What QEMU 7.2 does, and what is done about it here:
+- what -kernel loads is loaded again at every reset: only the bootloader comes that way;
+- mps2: the flash is RAM in a file that QEMU maps, so the file is always complete;
+- microbit: the flash starts as zeros and cannot be given as a file; it is written through the gdb stub
+  before the first instruction and read back with memsave (pmemsave sees another address space).
+"""
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+MICROBIT_LOADER_END = 0x8000
+MICROBIT_FLASH_END = 0x40000
+MPS2_FLASH_SIZE = 16 << 20
+GDB_CHUNK = 1024
+
+
+def qemu():
+    return shutil.which("qemu-system-arm")
+
+
+def connect(path, process, log, timeout=20):
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            break
+        s = socket.socket(socket.AF_UNIX)
+        try:
+            s.connect(path)
+            return s
+        except OSError:
+            s.close()
+            time.sleep(0.01)
+    with open(log, errors="replace") as f:
+        raise RuntimeError(f"qemu: {f.read().strip() or 'no socket ' + path}")
+
+
+class Qmp:
+    def __init__(self, sock):
+        self.file = sock.makefile("rw")
+        self.file.readline()
+        self("qmp_capabilities")
+
+    def __call__(self, command, **arguments):
+        self.file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        self.file.flush()
+        for line in self.file:
+            r = json.loads(line)
+            if "return" in r:
+                return r["return"]
+            if "error" in r:
+                raise RuntimeError(f"{command}: {r['error']['desc']}")
+        raise RuntimeError(f"{command}: qemu went away")
+
+
+class Gdb:
+    """As much of the remote protocol as it takes to write memory."""
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.sock.settimeout(20)
+        self.buf = b""
+
+    def packet(self, body):
+        self.sock.sendall(b"$" + body + b"#%02x" % (sum(body) & 255))
+        while True:
+            start, end = self.buf.find(b"$"), self.buf.find(b"#")
+            if 0 <= start < end and len(self.buf) >= end + 3:
+                reply, self.buf = self.buf[start + 1:end], self.buf[end + 3:]
+                self.sock.sendall(b"+")
+                if reply[:1] in b"TS":      # a stop, not an answer
+                    continue
+                return reply
+            data = self.sock.recv(65536)
+            if not data:
+                raise RuntimeError("gdb stub closed")
+            self.buf += data
+
+    def write(self, address, data):
+        for i in range(0, len(data), GDB_CHUNK):
+            piece = data[i:i + GDB_CHUNK]
+            if self.packet(b"M%x,%x:" % (address + i, len(piece)) + piece.hex().encode()) != b"OK":
+                raise RuntimeError(f"gdb: cannot write {address + i:#x}")
+
+
+class Board:
+    def __init__(self, board, loader, flash, serial):
+        if board not in ("nrf51-microbit", "mps2-an385"):
+            raise ValueError(f"{board}: no such board")
+        self.board, self.loader, self.flash, self.serial = board, loader, flash, serial
+        self.process = None
+
+    def _command(self):
+        c = [qemu() or "qemu-system-arm", "-display", "none", "-nodefaults", "-S", "-kernel", self.loader,
+             "-chardev", f"socket,id=serial,path={self.serial},server=on,wait=off", "-serial", "chardev:serial",
+             "-qmp", f"unix:{self.dir}/qmp,server=on,wait=off"]
+        if self.board == "mps2-an385":
+            return c + ["-M", "mps2-an385,memory-backend=flash", "-object",
+                        f"memory-backend-file,id=flash,size={MPS2_FLASH_SIZE},mem-path={self.flash},share=on"]
+        return c + ["-M", "microbit", "-chardev", f"socket,id=gdb,path={self.dir}/gdb,server=on,wait=off",
+                    "-gdb", "chardev:gdb"]
+
+    def start(self):
+        self.dir = tempfile.mkdtemp(prefix="board.")
+        try:
+            if os.path.exists(self.serial):
+                os.unlink(self.serial)
+            log = f"{self.dir}/log"
+            with open(log, "wb") as f:
+                self.process = subprocess.Popen(self._command(), stdout=f, stderr=f, stdin=subprocess.DEVNULL,
+                                                start_new_session=True)
+            self.qmp_sock = connect(f"{self.dir}/qmp", self.process, log)
+            self.qmp = Qmp(self.qmp_sock)
+            if self.board == "nrf51-microbit":
+                with open(self.flash, "rb") as f:
+                    data = f.read()
+                sock = connect(f"{self.dir}/gdb", self.process, log)
+                gdb = Gdb(sock)
+                gdb.write(MICROBIT_LOADER_END, data[MICROBIT_LOADER_END:MICROBIT_FLASH_END])
+                gdb.packet(b"D")
+                sock.close()
+            self.qmp("cont")
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def save(self):
+        """Brings the flash file up to date; the board goes on running."""
+        if self.board != "nrf51-microbit":
+            return
+        dump = f"{self.dir}/dump"
+        self.qmp("stop")
+        self.qmp("memsave", val=0, size=MICROBIT_FLASH_END, filename=dump)
+        os.replace(shutil.copy(dump, self.flash + ".new"), self.flash)
+        self.qmp("cont")
+
+    def cut(self):
+        """The plug is pulled: what was written by now is in the flash file, RAM is lost."""
+        if self.process and self.process.poll() is None:
+            try:
+                if self.board == "nrf51-microbit":
+                    self.qmp("stop")
+                    self.qmp("memsave", val=0, size=MICROBIT_FLASH_END, filename=f"{self.dir}/dump")
+                    os.replace(shutil.copy(f"{self.dir}/dump", self.flash + ".new"), self.flash)
+            finally:
+                self._end()
+        else:
+            self._end()
+
+    stop = cut      # a node has no shutdown: ending it is a power cut at rest
+
+    def _end(self):
+        if self.process:
+            if self.process.poll() is None:
+                self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+def main():
+    p = argparse.ArgumentParser(description="run a board in QEMU")
+    p.add_argument("--board", required=True, choices=["nrf51-microbit", "mps2-an385"])
+    p.add_argument("--loader", required=True, help="ELF of the bootloader")
+    p.add_argument("--flash", required=True, help="file made by factory.py; kept up to date")
+    p.add_argument("--serial", required=True, help="path of the unix socket that is the serial line")
+    p.add_argument("--kill-after", type=float, help="seconds until the plug is pulled")
+    a = p.parse_args()
+    if not qemu():
+        sys.exit("qemu_board.py: qemu-system-arm is not installed")
+
+    def end(*_):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)
+    b = Board(a.board, a.loader, a.flash, a.serial)
+    try:
+        b.start()
+        until = time.monotonic() + a.kill_after if a.kill_after is not None else None
+        while b.process.poll() is None:
+            left = 1.0 if until is None else min(1.0, until - time.monotonic())
+            if left <= 0:
+                break
+            time.sleep(left)
+        else:
+            raise RuntimeError("qemu ended by itself")
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        b.stop()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (OSError, RuntimeError, ValueError) as e:
+        sys.exit(f"qemu_board.py: {e}")
