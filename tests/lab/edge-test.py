@@ -1,0 +1,294 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The cross-built bootloader and application on one board in QEMU, end to end over the serial line.
+
+    edge-test.py --board B --images FOLDER [--cuts N] [NAME…]
+
+FOLDER holds boot-B.elf and app*-B.bin. TAP on standard output; exit 77 without QEMU.
+"""
+import argparse
+import os
+import random
+import sys
+import tempfile
+import time
+import traceback
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import factory  # noqa: E402
+import image  # noqa: E402
+import qemu_board  # noqa: E402
+import smp  # noqa: E402
+
+# enum ef_reason
+NOT_COMPATIBLE, FLOOR, IMAGE_UNSIGNED, IMAGE_KEY, IMAGE_SIGNATURE, IMAGE_DIGEST = 60, 63, 81, 82, 83, 84
+TRIAL_RUNNING, SELF_TEST, NOT_CONFIRMED = 68, 89, 106
+CAUSE_REQUEST, CAUSE_WATCHDOG = 2, 3
+PASSED = 1
+
+
+class Node:
+    """A fresh node with version 1.0.0 in slot 0; tools to work on it."""
+
+    def __init__(self, t):
+        self.t = t
+        self.dir = tempfile.mkdtemp(dir=t.dir)
+        self.flash, self.serial = f"{self.dir}/flash", f"{self.dir}/serial"
+        with open(self.flash, "wb") as f:
+            f.write(factory.flash(t.board, t.image("1.0.0"), [factory.image_key(t.public)],
+                                  device_id=bytes(range(16)), hwrev=3))
+        self.board = qemu_board.Board(t.board, t.loader, self.flash, self.serial)
+
+    def __enter__(self):
+        self.power_on()
+        return self
+
+    def __exit__(self, *_):
+        self.power_off()
+
+    def power_on(self):
+        self.board.start()
+        self.smp = smp.Smp(self.serial)
+        return self.smp.until(lambda i: True)
+
+    def power_off(self):
+        if self.board.process:
+            self.smp.close()
+            self.board.cut()
+
+    def slots(self):
+        self.board.save()
+        with open(self.flash, "rb") as f:
+            return f.read(1 << 20)
+
+    def running(self):
+        return next(i for i in self.smp.state().values() if i["active"])
+
+    def install(self, img, deadline=None):
+        self.smp.preflight(img)
+        self.smp.upload(img)
+        self.smp.test(image.split(img)[2], deadline)
+
+    def on_trial(self, img, deadline=None):
+        self.install(img, deadline)
+        self.smp.reset()
+        self.smp.until(lambda i: i["mode"] == 1 and i["trial"] and i["test"] == PASSED)
+
+
+def expect(condition, what):
+    if not condition:
+        raise AssertionError(what)
+
+
+def expect_reason(reason, f, *args):
+    try:
+        f(*args)
+    except smp.Refused as e:
+        expect(e.reason == reason, f"reason {e.reason}, not {reason}")
+        return
+    raise AssertionError(f"accepted, not refused with {reason}")
+
+
+class Tests:
+    def __init__(self, a, folder):
+        self.board, self.dir, self.cuts = a.board, folder, a.cuts
+        self.images, self.loader = a.images, f"{a.images}/boot-{a.board}.elf"
+        self.key, self.other = f"{folder}/key.pem", f"{folder}/other.pem"
+        self.public = image.new_key(self.key)
+        image.new_key(self.other)
+
+    def image(self, version, variant="app", counter=1, **o):
+        with open(f"{self.images}/{variant}-{self.board}.bin", "rb") as f:
+            payload = f.read()
+        o = {"key": self.key, "class_name": self.board, **o}
+        return image.make(payload, version=version, counter=counter, **o)
+
+    def test_identify(self):
+        """says who it is; the application runs on while it is asked"""
+        with Node(self) as n:
+            i = n.smp.identify()
+            expect(i["board"] == self.board and i["id"] == bytes(range(16)) and i["hwrev"] == 3, str(i))
+            expect((i["vid"], i["cid"]) == factory.uuids("edgeferry.github.io", self.board), "class")
+            expect(i["mode"] == 1 and not i["trial"] and i["nonce"] == b"12345678", str(i))
+            expect(n.running()["version"] == "1.0.0", "version")
+            expect(n.smp.info().startswith(f"app 1.0.0 on {self.board} (Cortex-M"), n.smp.info())
+            first = n.smp.info()
+            time.sleep(0.5)
+            expect(n.smp.info() != first, "the periodic task stands still")
+
+    def test_preflight_refusals(self):
+        """E-01 F-22 S-23: refused before anything is erased"""
+        good = self.image("2.0.0")
+        hdr, tlvs, _ = image.split(good)
+        bad = {
+            IMAGE_KEY: self.image("2.0.0", key=self.other),
+            NOT_COMPATIBLE: self.image("2.0.0", class_name="lamp-v1"),
+            FLOOR: self.image("2.0.0", counter=0),
+            IMAGE_SIGNATURE: good[:-8] + bytes([good[-8] ^ 1]) + good[-7:],
+        }
+        with Node(self) as n:
+            before = n.slots()
+            for reason, img in bad.items():
+                expect_reason(reason, n.smp.preflight, img)
+                expect_reason(IMAGE_UNSIGNED, n.smp.upload, img)
+            expect_reason(IMAGE_UNSIGNED, n.smp.upload, good)
+            n.smp.preflight(good)
+            expect_reason(IMAGE_DIGEST, n.smp.upload, good[:20] + b"\7" + good[21:])
+            expect(n.slots() == before, "flash changed")
+            expect(n.running()["version"] == "1.0.0", "version")
+
+    def test_install(self):
+        """upload, trial, confirm; floor rises on confirm only (S-13)"""
+        new = self.image("2.0.0", counter=5)
+        digest = image.split(new)[2]
+        with Node(self) as n:
+            before = n.smp.info()
+            n.install(new)
+            expect(n.smp.info() != before and n.running()["version"] == "1.0.0", "not running during the upload")
+            expect(n.smp.state()[1]["pending"], "not pending")
+            n.smp.reset()
+            i = n.smp.until(lambda i: i["mode"] == 1 and i["trial"] and i["test"] == PASSED)
+            expect(i["floor"] == 1 and i["attempts"] == 1 and i["cause"] == CAUSE_REQUEST, str(i))
+            s = n.smp.state()
+            expect(s[0]["hash"] == digest and not s[0]["confirmed"] and s[1]["confirmed"], str(s))
+            n.smp.preflight(new)
+            expect_reason(TRIAL_RUNNING, n.smp.upload, new)
+            n.smp.confirm(digest)
+            n.smp.confirm(digest)
+            i = n.smp.identify()
+            expect(i["floor"] == 5 and not i["trial"] and i["revert"] == 0, str(i))
+            expect_reason(FLOOR, n.smp.preflight, self.image("3.0.0", counter=4))
+            n.smp.reset()
+            n.smp.until(lambda i: i["mode"] == 1 and i["attempts"] >= 1)
+            expect(n.running()["version"] == "2.0.0", "did not stay")
+            n.power_off()
+            n.power_on()
+            expect(n.running()["version"] == "2.0.0" and n.smp.identify()["floor"] == 5, "lost with the power")
+            expect(n.smp.info().startswith("app 2.0.0 on"), n.smp.info())
+
+    def test_bad_upload(self):
+        """an image that changes on the way is not bootable; the next good one is (E-03)"""
+        new = self.image("2.0.0")
+        torn = bytearray(new)
+        torn[0x300] ^= 0x10
+        with Node(self) as n:
+            n.smp.preflight(new)
+            expect_reason(IMAGE_DIGEST, n.smp.upload, bytes(torn))
+            expect(1 not in n.smp.state(), "bootable")
+            n.on_trial(new)
+
+    def test_resume(self):
+        """an upload that was broken off goes on where it was"""
+        new = self.image("2.0.0")
+        with Node(self) as n:
+            n.smp.preflight(new)
+            n.smp.upload(new, stop_at=8192)
+            n.smp.close()
+            n.smp = smp.Smp(n.serial)
+            n.smp.identify()
+            chunk = n.smp.identify()["buf"] - 88
+            expect(n.smp.upload(new) <= (len(new) - 8192) // chunk + 2, "started anew")
+            expect(n.smp.state()[1]["version"] == "2.0.0", "not there")
+
+    def never_confirmed(self, variant, test, deadline, revert, cause):
+        new = self.image("2.0.0", variant)
+        with Node(self) as n:
+            n.install(new, deadline)
+            n.smp.reset()
+            if test is not None:
+                n.smp.until(lambda i: i["mode"] == 1 and i["trial"] and i["test"] == test)
+                expect_reason(SELF_TEST, n.smp.confirm)
+            i = n.smp.until(lambda i: i["mode"] == 1 and not i["trial"] and i["revert"])
+            expect(i["revert"] == revert and i["cause"] == cause and i["floor"] == 1, str(i))
+            expect(n.running()["version"] == "1.0.0", "did not go back")
+
+    def test_never_ready(self):
+        """E-05: not confirmed before the deadline, the old image comes back"""
+        self.never_confirmed("app-never-ready", 0, 5, NOT_CONFIRMED, CAUSE_REQUEST)
+
+    def test_failed_self_test(self):
+        """a self-test that fails is the reason of the revert"""
+        self.never_confirmed("app-fail-test", 2, 5, SELF_TEST, CAUSE_REQUEST)
+
+    def test_hang(self):
+        """E-05 F-23: the watchdog ends a trial that hangs"""
+        self.never_confirmed("app-hang", None, 60, NOT_CONFIRMED, CAUSE_WATCHDOG)
+
+    def test_stay_in_bootloader(self):
+        """reset into the bootloader: the agent answers there, nothing can be confirmed there"""
+        with Node(self) as n:
+            n.smp.reset(boot_mode=1)
+            n.smp.until(lambda i: i["mode"] == 0)
+            expect(n.smp.info().startswith("bootloader "), n.smp.info())
+            n.install(self.image("2.0.0"))
+            n.smp.reset()
+            n.smp.until(lambda i: i["mode"] == 1 and i["trial"])
+
+    def test_recovery(self):
+        """no image in either slot: the bootloader serves, and one upload brings the node back"""
+        n = Node(self)
+        m = factory.MAPS[self.board]
+        with open(n.flash, "r+b") as f:
+            f.seek(m["slot0"] + 0x400)
+            f.write(b"\0\0\0\0")
+        with n:
+            expect(n.smp.identify()["mode"] == 0 and n.smp.state() == {}, "an image runs")
+            n.on_trial(self.image("2.0.0"))
+            n.smp.confirm()
+
+    def test_cuts(self):
+        """F-18: the plug is pulled in mid-swap, again and again; old or new boots, and it ends"""
+        rng = random.Random(2)
+        with Node(self) as n:
+            versions = ["1.0.0", "2.0.0"]
+            span = 0.4
+            for i in range(self.cuts):
+                new = self.image(versions[1])
+                n.install(new, 30)
+                n.smp.reset()
+                for _ in range(3):
+                    time.sleep(rng.random() * span)
+                    n.power_off()
+                    n.power_on()
+                n.smp.until(lambda a: a["mode"] == 1)
+                if n.smp.identify()["trial"]:
+                    expect(n.running()["version"] == versions[1], "another version on trial")
+                    n.smp.until(lambda a: a["test"] == PASSED)
+                    n.smp.confirm()
+                now = n.running()["version"]
+                expect(now in versions, now)
+                if now == versions[1]:
+                    versions = [versions[1], f"{i + 3}.0.0"]
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--board", required=True)
+    p.add_argument("--images", required=True)
+    p.add_argument("--cuts", type=int, default=5)
+    p.add_argument("names", nargs="*")
+    a = p.parse_args()
+    if not qemu_board.qemu():
+        print("1..0 # SKIP qemu-system-arm is not installed")
+        sys.exit(77)
+    names = a.names or [n for n in dir(Tests) if n.startswith("test_")]
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="edge.") as folder:
+        tests = Tests(a, folder)
+        print(f"1..{len(names)}", flush=True)
+        for i, name in enumerate(names, 1):
+            f, start = getattr(tests, name), time.monotonic()
+            try:
+                f()
+                verdict = "ok"
+            except Exception:
+                failed += 1
+                verdict = "not ok"
+                for line in traceback.format_exc().splitlines():
+                    print(f"# {line}")
+            print(f"{verdict} {i} - {name}: {f.__doc__} ({time.monotonic() - start:.1f} s)", flush=True)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
