@@ -5,6 +5,11 @@
  * for files by name and is fed their bytes; who fetches them, and from where (server, bundle,
  * directory), is the caller's business. The caller gives the time; one refresh uses one time.
  *
+ * Online, file names are asked for as they are published, consistent snapshots included. From a
+ * bundle only roots are asked for by version ("2.root.json"); "targets.json" and "ROLE.json" mean
+ * the one version that the bundle holds. Names of delegated roles are percent-encoded: a request is
+ * always one plain path segment, ready for a URL.
+ *
  * Trusted metadata is kept through a store under names without version ("root.json", …). Nothing is
  * stored before all checks on it passed (S-15); what is stored but cannot be read or verified ends
  * every use with STATE_UNREADABLE (S-14).
@@ -37,7 +42,7 @@ enum tuf_mode {
 /* What the engine wants next. */
 struct tuf_request {
 	char name[512];		/* relative to the metadata folder: "2.root.json", "timestamp.json" */
-	uint64_t max_size;	/* answer TOO_LARGE rather than feeding more */
+	uint64_t max_size;	/* more is NET_TOO_LARGE: tuf_feed_error rather than feeding it */
 	bool may_be_absent;	/* absence is an answer (next root), not an error */
 };
 
@@ -46,6 +51,8 @@ struct tuf_target {
 	uint64_t length;
 	uint8_t sha256[32];
 	bool has_sha256;
+	uint8_t sha512[64];
+	bool has_sha512;	/* at least one of the two is there */
 	json_t *custom;		/* borrowed from the engine, or NULL */
 	bool consistent;	/* file name on the server carries the digest (tuf_target_file) */
 };
@@ -60,7 +67,10 @@ void tuf_close(struct tuf *t);
 enum ef_reason tuf_bootstrap(const struct tuf_store *store, const void *root, size_t size,
 	struct error *e);
 
-/* Begins a refresh as of now (seconds since 1970). Then: while tuf_next is true, fetch and feed. */
+/*
+ * Begins a refresh as of now (seconds since 1970). Then: while tuf_next is true, fetch and feed.
+ * What earlier operations gave (custom, role names) is no longer valid.
+ */
 enum ef_reason tuf_refresh(struct tuf *t, enum tuf_mode mode, int64_t now, struct error *e);
 
 /*
@@ -76,18 +86,29 @@ enum ef_reason tuf_result(const struct tuf *t, struct error *e);
 /*
  * Begins finding a target by its path: pre-order walk of delegations (section 5.6.7), loading role
  * metadata as needed through tuf_next. When it is over, tuf_found gives the target; NOT_SIGNED_FOR
- * when nobody signed for the path.
+ * when nobody signed for the path. Only after a refresh that succeeded (USAGE), and as of its time.
  */
 enum ef_reason tuf_find(struct tuf *t, const char *path, struct error *e);
 enum ef_reason tuf_found(const struct tuf *t, struct tuf_target *ret, struct error *e);
 
-/* Begins loading one delegated role of targets ("releases"), to list it with tuf_list. */
+/*
+ * Begins loading one role that targets, or a role loaded already, delegates to ("releases"), to list
+ * it with tuf_list. NOT_FOUND when nobody does.
+ */
 enum ef_reason tuf_load_role(struct tuf *t, const char *role, struct error *e);
-/* Calls cb for each target of a loaded role that its delegation allows it to name. cb != 0 ends. */
+/*
+ * Calls cb for each target of a loaded role that every delegation on the way to it allows it to
+ * name. cb != 0 ends, and is returned; -ENOENT when the role is not loaded. Which role speaks for a
+ * path is decided by tuf_find alone.
+ */
 int tuf_list(const struct tuf *t, const char *role,
 	int (*cb)(void *ctx, const struct tuf_target *target), void *ctx);
 
-/* Path below the targets folder: "releases/demo/<sha256>.2.0.0.json" when consistent, else path. */
+/*
+ * Path below the targets folder: "releases/demo/<sha256>.2.0.0.json" when consistent, else path; not
+ * percent-encoded. "" when out is too small: TUF_TARGET_FILE_MAX is enough.
+ */
+#define TUF_TARGET_FILE_MAX (512 + 129)
 void tuf_target_file(const struct tuf_target *target, char *out, size_t size);
 
 /* The bytes of a target: length and every digest signed for it. BAD_SIZE or BAD_DIGEST. */

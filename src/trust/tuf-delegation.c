@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "trust/tuf-delegation.h"
+#include "util/hex.h"
+#include <openssl/evp.h>
+#include <stdint.h>
+#include <string.h>
+
+static bool is_plain(char c)
+{
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+	       (c != 0 && strchr("_.~-", c));
+}
+
+bool tuf_role_name_ok(const char *name)
+{
+	static const char *const taken[] = {"root", "timestamp", "snapshot", "targets", "mirrors"};
+	size_t n = 0;
+
+	if (!name || !*name)
+		return false;
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
+		if (strcmp(name, taken[i]) == 0)
+			return false;
+	for (; *name && n <= TUF_ROLE_NAME_MAX; name++)
+		n += is_plain(*name) ? 1 : 3;
+	return n <= TUF_ROLE_NAME_MAX;
+}
+
+void tuf_file_name(const char *role, char out[TUF_FILE_MAX])
+{
+	static const char digits[] = "0123456789ABCDEF";
+	char *end = out + TUF_ROLE_NAME_MAX;
+
+	for (; *role && out + (is_plain(*role) ? 1 : 3) <= end; role++) {
+		uint8_t c = (uint8_t)*role;
+		if (is_plain(*role)) {
+			*out++ = *role;
+			continue;
+		}
+		*out++ = '%';
+		*out++ = digits[c >> 4];
+		*out++ = digits[c & 15];
+	}
+	memcpy(out, ".json", sizeof(".json"));
+}
+
+/* The code point at *p, which is moved behind it. JSON strings are valid UTF-8. */
+static uint32_t next_char(const char **p)
+{
+	uint8_t c = (uint8_t) * (*p)++;
+	uint32_t v = c < 0x80 ? c : c < 0xe0 ? c & 0x1fu : c < 0xf0 ? c & 0x0fu : c & 0x07u;
+
+	while (((uint8_t) * *p & 0xc0) == 0x80)
+		v = v << 6 | ((uint8_t) * (*p)++ & 0x3fu);
+	return v;
+}
+
+/*
+ * A bracket expression at *p, behind its "[". Moves *p behind the "]" and says whether c is meant;
+ * -1 when no bracket closes it, and the "[" stands for itself.
+ */
+static int match_set(const char **p, uint32_t c)
+{
+	const char *q = *p;
+	bool not = *q == '!' || *q == '^', found = false;
+
+	if (not )
+		q++;
+	for (bool first = true; *q && *q != '/' && (first || *q != ']'); first = false) {
+		uint32_t low = next_char(&q), high = low;
+		if (*q == '-' && q[1] && q[1] != ']' && q[1] != '/') {
+			q++;
+			high = next_char(&q);
+		}
+		found |= c >= low && c <= high;
+	}
+	if (*q != ']')
+		return -1;
+	*p = q + 1;
+	return found != not ;
+}
+
+/* One character of the pattern that is no "*" against one of the text; moves both on success. */
+static bool match_one(const char **pattern, const char **text)
+{
+	const char *p = *pattern, *t = *text;
+	uint32_t c = next_char(&t), want = next_char(&p);
+	int in_set;
+
+	if (want == '[' && (in_set = match_set(&p, c)) >= 0) {
+		if (!in_set)
+			return false;
+	} else if (want == '\\' && *p && *p != '/') {
+		if (next_char(&p) != c)
+			return false;
+	} else if (want != '?' && want != c) {
+		return false;
+	}
+	*pattern = p;
+	*text = t;
+	return true;
+}
+
+static bool at_end(const char *p)
+{
+	return *p == 0 || *p == '/';
+}
+
+/*
+ * One segment. Only the last "*" is ever tried again, so the work is bounded by the product of the
+ * two lengths. Moves both behind the segment on success.
+ */
+static bool match_segment(const char **pattern, const char **text)
+{
+	const char *p = *pattern, *t = *text, *star = NULL, *mark = NULL;
+
+	while (!at_end(p) || !at_end(t)) {
+		if (*p == '*') {
+			star = ++p;
+			mark = t;
+		} else if (at_end(p) || at_end(t) || !match_one(&p, &t)) {
+			if (!star || at_end(mark))
+				return false;
+			next_char(&mark);
+			p = star;
+			t = mark;
+		}
+	}
+	*pattern = p;
+	*text = t;
+	return true;
+}
+
+bool tuf_path_match(const char *pattern, const char *path)
+{
+	for (;; pattern++, path++) {
+		if (!match_segment(&pattern, &path) || *pattern != *path)
+			return false;
+		if (*pattern == 0)
+			return true;
+	}
+}
+
+static bool prefix_allows(const json_t *prefixes, const char *path)
+{
+	char hex[DIGEST_HEX_MAX];
+	uint8_t digest[DIGEST_SIZE];
+
+	if (EVP_Digest(path, strlen(path), digest, NULL, EVP_sha256(), NULL) != 1)
+		return false;
+	digest_hex(digest, hex);
+	for (size_t i = 0; i < json_array_size(prefixes); i++) {
+		const char *prefix = json_string_value(json_array_get(prefixes, i));
+		if (prefix && *prefix && strncmp(hex, prefix, strlen(prefix)) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool tuf_delegation_allows(const json_t *delegation, const char *path)
+{
+	const json_t *paths = json_object_get(delegation, "paths");
+
+	for (size_t i = 0; i < json_array_size(paths); i++)
+		if (tuf_path_match(json_string_value(json_array_get(paths, i)), path))
+			return true;
+	return prefix_allows(json_object_get(delegation, "path_hash_prefixes"), path);
+}
