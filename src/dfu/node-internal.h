@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * A node's operation is a list of steps (node-ops.c); this is what runs them (node.c). A step starts
+ * something and returns; its end calls node_next or node_fail. Nothing below calls the user back
+ * except the timer, so that a done callback may free the node or start the next operation.
+ */
+#include "dfu/node-messages.h"
+#include "dfu/node.h"
+#include "dfu/smp-client.h"
+#include "dfu/upload.h"
+
+/* Bytes of a small request's body. */
+#define NODE_BODY_MAX 128u
+
+struct node;
+typedef void (*node_step)(struct node *n);
+
+enum node_seen { NODE_WAIT_ON, NODE_ARRIVED };
+
+struct node_plan {
+	const char *name; /* "identify": stands in errors */
+	const node_step *steps;
+	/* For step_wait: looks at a fresh identity; may fail the operation and return WAIT_ON. */
+	enum node_seen (*seen)(struct node *n);
+	enum ef_reason late; /* when it answered, but seen never was content */
+};
+
+struct node_timing {
+	uint64_t ask_us;   /* how long a silent node is asked */
+	uint64_t slow_us;  /* how long a command may take that checks signatures or erases */
+	uint64_t poll_us;  /* between two looks while waiting for it to come back */
+	uint64_t reset_us; /* a node that has not reset by then is told again */
+};
+
+/* Called with the body of an answer that is no error. */
+typedef void (*node_answer)(struct node *n, const uint8_t *body, size_t size);
+
+struct node_request {
+	const char *what; /* stands in errors */
+	uint8_t op;
+	uint16_t group;
+	uint8_t command;
+	uint64_t least_us, total_us; /* as in struct smp_call */
+	node_answer then;
+	node_answer unsupported; /* NULL: that is an error */
+	node_answer silent;	 /* NULL: that is an error */
+	bool may_hang_up;	 /* a link lost meanwhile is silence */
+};
+
+struct node_op {
+	const struct node_plan *plan; /* NULL: nothing under way */
+	size_t at;
+	node_done done;
+	node_progress progress;
+	void *ctx;
+	struct node_identity *ret;
+	const uint8_t *image;
+	size_t image_size;
+	struct ef_image_info info;
+	uint8_t hash[32]; /* of the image that the operation is about */
+	uint32_t deadline_s;
+	uint64_t until_us;    /* end of step_wait */
+	uint64_t wake_us;     /* when step_wait looks again, or the result is delivered */
+	uint64_t reset_at_us;
+	unsigned restarts, resets;
+	bool patient; /* the node may be restarting */
+	bool waiting, heard, finished;
+	struct error result;
+};
+
+struct node {
+	char *name, *device;
+	const struct link_ops *ops;
+	struct link_spec spec;
+	struct node_timing timing;
+	sd_event *event;
+	sd_event_source *timer;
+	struct link *link; /* NULL: closed */
+	struct smp_client client;
+	struct upload upload;
+	uint32_t window_max; /* 0: what the node takes. For benchmarks */
+	struct node_identity identity; /* of the last answers */
+	uint8_t nonce[NODE_NONCE_SIZE];
+	struct node_request request; /* under way */
+	struct node_op op;
+};
+
+/* For tests: shorter patience. */
+void node_set_timing(struct node *n, const struct node_timing *t);
+
+/* -EBUSY while an operation is under way. */
+int node_begin(struct node *n, const struct node_plan *plan, node_done done, void *ctx);
+void node_next(struct node *n);
+void node_goto(struct node *n, node_step step);
+void node_done_now(struct node *n); /* ends OK, whatever steps are left */
+void node_fail(struct node *n, enum ef_reason reason, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void node_fail_with(struct node *n, const struct error *e);
+
+
+/*
+ * Opens the link if need be and sends one request. then, unsupported or silent is called with the
+ * outcome, or the operation fails. size 0 (the body did not fit) is an internal error.
+ */
+void node_send(struct node *n, const struct node_request *request, const uint8_t *body, size_t size);
+
+/* Steps that several operations share (node-steps.c). */
+void step_ask(struct node *n);	 /* identify and image state into n->identity */
+void step_reset(struct node *n); /* told once; whether it did is for step_wait to find out */
+void step_wait(struct node *n);	 /* asks until plan->seen is content, or op.until_us */
+
+/* For plan->seen: the node answers as if it had not been reset. Tells it again after a while. */
+enum node_seen not_reset_yet(struct node *n);
+bool node_runs(const struct node *n, const uint8_t hash[32]);

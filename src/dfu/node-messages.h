@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Bodies of requests to a node and what its answers say (docs/SPEC-dfu.md, section 3). No I/O. */
+#include "dfu/node.h"
+#include <stddef.h>
+#include <stdint.h>
+
+#define NODE_NONCE_SIZE 16
+
+/* Each writes into buf of size bytes and returns the length, 0 when it does not fit. */
+size_t node_put_empty(uint8_t *buf, size_t size);
+size_t node_put_identify(uint8_t *buf, size_t size, const uint8_t nonce[NODE_NONCE_SIZE]);
+size_t node_put_preflight(
+	uint8_t *buf, size_t size, const uint8_t *image, const struct ef_image_info *info);
+/* deadline_s is left out when 0. */
+size_t node_put_state(uint8_t *buf, size_t size, const uint8_t hash[32], bool confirm,
+	uint32_t deadline_s);
+size_t node_put_reset(uint8_t *buf, size_t size);
+
+/*
+ * OK, or NODE_PROTOCOL with e set. An answer to identify must repeat the nonce: one that was
+ * recorded, or asked for by somebody else, says nothing about now (E-12).
+ */
+enum ef_reason node_parse_identify(const uint8_t *body, size_t size,
+	const uint8_t nonce[NODE_NONCE_SIZE], struct node_identity *ret, struct error *e);
+/* Fills slots only. Images other than number 0 and slots beyond 1 are passed over. */
+enum ef_reason node_parse_state(
+	const uint8_t *body, size_t size, struct node_identity *ret, struct error *e);
+/* buf_size and buf_count of a plain SMP node. */
+enum ef_reason node_parse_params(
+	const uint8_t *body, size_t size, struct node_identity *ret, struct error *e);
+
+/* The slot that runs, or NULL. */
+const struct node_slot *node_active_slot(const struct node_identity *id);

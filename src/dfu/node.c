@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What carries a node's operations: link, timer, steps, the one callback at the end. */
+#include "dfu/node-internal.h"
+#include "dfu/smp-map.h"
+#include "util/cleanup.h"
+#include "util/time-util.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <time.h>
+
+static const struct node_timing default_timing = {
+	.ask_us = 5 * USEC_PER_SEC,
+	.slow_us = 20 * USEC_PER_SEC,
+	.poll_us = 300 * USEC_PER_MSEC,
+	.reset_us = 4 * USEC_PER_SEC,
+};
+
+/* The timer runs when the first of these is due: a time-out, a look, the delivery of a result. */
+static void node_arm(struct node *n)
+{
+	uint64_t at = smp_client_deadline(&n->client);
+
+	if (n->op.plan && n->op.wake_us < at)
+		at = n->op.wake_us;
+	if (at == UINT64_MAX) {
+		sd_event_source_set_enabled(n->timer, SD_EVENT_OFF);
+		return;
+	}
+	sd_event_source_set_time(n->timer, at);
+	sd_event_source_set_enabled(n->timer, SD_EVENT_ONESHOT);
+}
+
+static int client_send(void *ctx, const uint8_t *message, size_t size)
+{
+	struct node *n = ctx;
+
+	return n->link ? n->ops->send(n->link, message, size) : -ENOTCONN;
+}
+
+static void link_message(void *ctx, const uint8_t *data, size_t size)
+{
+	struct node *n = ctx;
+
+	smp_client_receive(&n->client, now_monotonic_us(), data, size);
+	node_arm(n);
+}
+
+static void request_silent(struct node *n)
+{
+	node_answer silent = n->request.silent;
+
+	n->request.then = NULL;
+	silent(n, NULL, 0);
+}
+
+static void link_lost(void *ctx, const struct error *e)
+{
+	struct node *n = ctx;
+
+	n->link = NULL;
+	smp_client_forget_all(&n->client);
+	if (n->op.plan && !n->op.finished) {
+		/* A node that is told to reset may take its port away and bring it back. */
+		if (n->request.then && (n->op.waiting || n->request.may_hang_up))
+			request_silent(n);
+		else if (!n->op.waiting)
+			node_fail_with(n, e);
+	}
+	node_arm(n);
+}
+
+static enum ef_reason node_open(struct node *n, struct error *e)
+{
+	struct link_callbacks cb = {.ctx = n, .message = link_message, .lost = link_lost};
+
+	if (n->link)
+		return EF_REASON_OK;
+	smp_client_forget_all(&n->client);
+	smp_client_init(&n->client, client_send, n, n->spec.baud);
+	return n->ops->open(&n->link, n->event, &n->spec, &cb, e);
+}
+
+/* Operations */
+
+int node_begin(struct node *n, const struct node_plan *plan, node_done done, void *ctx)
+{
+	if (n->op.plan)
+		return -EBUSY;
+	memset(&n->op, 0, sizeof n->op);
+	n->op.plan = plan;
+	n->op.done = done;
+	n->op.ctx = ctx;
+	n->op.wake_us = now_monotonic_us(); /* the first step, from the loop */
+	node_arm(n);
+	return 0;
+}
+
+static void node_finish(struct node *n)
+{
+	if (n->op.finished)
+		return;
+	n->op.finished = true;
+	n->op.wake_us = now_monotonic_us();
+	upload_stop(&n->upload);
+	smp_client_forget_all(&n->client);
+}
+
+void node_done_now(struct node *n)
+{
+	node_finish(n);
+}
+
+void node_fail_with(struct node *n, const struct error *e)
+{
+	if (n->op.finished)
+		return;
+	error_set(&n->op.result, e->reason, "%s: %s: %s", n->name, n->op.plan->name, e->detail);
+	node_finish(n);
+}
+
+void node_fail(struct node *n, enum ef_reason reason, const char *format, ...)
+{
+	struct error e = {.reason = reason};
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(e.detail, sizeof e.detail, format, ap);
+	va_end(ap);
+	node_fail_with(n, &e);
+}
+
+static void node_run(struct node *n)
+{
+	node_step step = n->op.plan->steps[n->op.at];
+
+	n->op.wake_us = UINT64_MAX;
+	if (step)
+		step(n);
+	else
+		node_finish(n);
+}
+
+void node_next(struct node *n)
+{
+	if (n->op.finished)
+		return;
+	n->op.at++;
+	node_run(n);
+}
+
+void node_goto(struct node *n, node_step step)
+{
+	n->op.at = 0;
+	while (n->op.plan->steps[n->op.at] != step)
+		n->op.at++;
+	n->op.waiting = false;
+	node_run(n);
+}
+
+/* The only place that calls the user's done; nothing of n is touched behind it. */
+static void node_deliver(struct node *n)
+{
+	struct node_op op = n->op;
+
+	if (op.ret && op.result.reason == EF_REASON_OK)
+		*op.ret = n->identity;
+	memset(&n->op, 0, sizeof n->op);
+	node_arm(n);
+	if (op.done)
+		op.done(op.ctx, &op.result);
+}
+
+static int node_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct node *n = userdata;
+	uint64_t now = now_monotonic_us();
+
+	smp_client_tick(&n->client, now);
+	if (n->op.plan && !n->op.finished && n->op.wake_us <= now)
+		node_run(n);
+	if (n->op.plan && n->op.finished)
+		node_deliver(n);
+	else
+		node_arm(n);
+	return 0;
+}
+
+void node_cancel(struct node *n)
+{
+	if (n->op.plan) {
+		node_fail(n, EF_REASON_CANCELLED, "cancelled");
+		node_arm(n);
+	}
+}
+
+/* Requests */
+
+/* Apart from the upload's, one request at a time is under way: n->request. */
+static void node_answered(void *ctx, const struct smp_request *q, const uint8_t *body, size_t size)
+{
+	struct node *n = ctx;
+	struct node_request request = n->request;
+	struct error e = {0};
+	bool unsupported;
+
+	n->request.then = NULL;
+	if (!body) {
+		if (request.silent)
+			request.silent(n, NULL, 0);
+		else
+			node_fail(n, EF_REASON_NODE_UNREACHABLE, "%s: no answer", request.what);
+		return;
+	}
+	if (smp_body_status(body, size, request.what, &unsupported, &e)) {
+		if (unsupported && request.unsupported)
+			request.unsupported(n, body, size);
+		else if (n->op.waiting && request.silent)
+			request.silent(n, NULL, 0); /* it is starting */
+		else
+			node_fail_with(n, &e);
+		return;
+	}
+	request.then(n, body, size);
+}
+
+void node_send(struct node *n, const struct node_request *request, const uint8_t *body, size_t size)
+{
+	struct smp_call call = {
+		.op = request->op,
+		.group = request->group,
+		.command = request->command,
+		.least_us = request->least_us,
+		.total_us = request->total_us,
+		.done = node_answered,
+		.ctx = n,
+	};
+	struct error e = {0};
+	uint32_t order;
+	int r;
+
+	n->request = *request;
+	if (node_open(n, &e)) {
+		if (n->op.waiting)
+			request_silent(n);
+		else
+			node_fail_with(n, &e);
+		return;
+	}
+	r = size ? smp_client_call(&n->client, now_monotonic_us(), &call, body, size, &order)
+		 : -EMSGSIZE;
+	if (r < 0)
+		node_fail(n, EF_REASON_INTERNAL, "%s: %s", request->what, strerror(-r));
+}
+
+/* Life */
+
+enum ef_reason node_new(
+	struct node **ret, sd_event *event, const struct node_config *config, struct error *e)
+{
+	struct node *n = calloc(1, sizeof *n);
+	int r = -ENOMEM;
+
+	if (n) {
+		n->name = strdup(config->name);
+		n->device = strdup(config->spec.device);
+		n->ops = config->link;
+		n->spec = config->spec;
+		n->spec.device = n->device;
+		n->timing = default_timing;
+		n->event = sd_event_ref(event);
+		smp_client_init(&n->client, client_send, n, n->spec.baud);
+		r = sd_event_add_time(event, &n->timer, CLOCK_MONOTONIC, 0, 1000, node_timer, n);
+		if (r >= 0)
+			r = sd_event_source_set_enabled(n->timer, SD_EVENT_OFF);
+	}
+	if (r < 0 || !n->name || !n->device) {
+		node_free(n);
+		return error_errno(e, r < 0 ? r : -ENOMEM, "%s", config->name);
+	}
+	*ret = n;
+	return EF_REASON_OK;
+}
+
+void node_free(struct node *n)
+{
+	if (!n)
+		return;
+	upload_stop(&n->upload);
+	smp_client_forget_all(&n->client);
+	if (n->link)
+		n->ops->close(n->link);
+	if (n->timer)
+		sd_event_source_disable_unref(n->timer);
+	sd_event_unref(n->event);
+	free(n->name);
+	free(n->device);
+	free(n);
+}
+
+const char *node_name(const struct node *n)
+{
+	return n->name;
+}
+
+void node_set_timing(struct node *n, const struct node_timing *t)
+{
+	n->timing = *t;
+}

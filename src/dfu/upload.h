@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Windowed upload of an image, without I/O, on top of a struct smp_client: several requests under
+ * way, back to the offset that the node wants after a loss, chunks as large as the node's buffer
+ * takes and smaller on a bad line. Ends in exactly one ended, unless stopped, after a bounded
+ * number of requests and time-outs, whatever the node answers (F-15, F-16, F-32).
+ */
+#include "dfu/smp-client.h"
+#include "util/reason.h"
+
+struct upload_config {
+	const uint8_t *image; /* the caller's until the end */
+	uint32_t size;
+	uint8_t sha[32];      /* of those size bytes */
+	uint32_t buf, window; /* of the node: bytes of a message, requests under way */
+	void *ctx;
+	void (*progress)(void *ctx, uint32_t done);
+	/* again: the node lost what it had (it was reset); identify and preflight, then start anew.
+	 */
+	void (*ended)(void *ctx, const struct error *e, bool again);
+};
+
+struct upload {
+	struct upload_config config;
+	struct smp_client *client;
+	uint64_t now_us;
+	uint32_t acked; /* the node has the bytes below */
+	uint32_t next;	/* offset to send next */
+	uint32_t sent;	/* the highest end of what was ever sent or acknowledged */
+	uint32_t chunk, chunk_max;
+	uint32_t under_way;
+	uint32_t rewound;	    /* order of the first request after the last going back */
+	uint32_t good;		    /* chunks taken in a row */
+	uint32_t timeouts, rewinds; /* without progress in between */
+	uint64_t budget;	    /* payload bytes that may still be sent */
+	uint64_t payload, requests; /* sent: figures for reports and benchmarks */
+	bool started, running;
+};
+
+/* Smallest window and buffer that can work at all. */
+#define UPLOAD_BUF_MIN 96u
+
+/*
+ * Bytes of image data that fit a message of buf bytes at offset; 0 when none do. The message is
+ * exactly as long as buf unless the image ends before.
+ */
+uint32_t upload_chunk(uint32_t buf, uint32_t offset, uint32_t size);
+
+/* False when buf is too small: nothing was started. */
+bool upload_start(struct upload *u, struct smp_client *client, const struct upload_config *config,
+	uint64_t now_us);
+void upload_stop(struct upload *u);

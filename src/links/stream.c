@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "links/stream.h"
+#include "util/cleanup.h"
+#include "wire/cobs.h"
+#include <edgeferry/smp.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+struct link {
+	struct link_callbacks cb;
+	void (*before_close)(int fd);
+	sd_event_source *io;
+	int fd;
+	bool started;	  /* the 00 that ends what lay on the line before was queued */
+	bool dispatching; /* callbacks may close the link: it is freed when they are back */
+	bool closed;
+	char device[96];
+	size_t tx_at, tx_used; /* waiting: tx[tx_at, tx_used) */
+	struct frame_receiver rx;
+	uint8_t tx[STREAM_QUEUE_MAX];
+	uint8_t rx_buf[STREAM_MESSAGE_MAX + 2];
+};
+
+static void stream_free(struct link *l)
+{
+	free(l);
+}
+
+static void stream_shut(struct link *l)
+{
+	l->closed = true;
+	l->io = sd_event_source_disable_unref(l->io);
+	if (l->fd >= 0 && l->before_close)
+		l->before_close(l->fd);
+	l->fd = ef_close(l->fd);
+}
+
+void stream_close(struct link *l)
+{
+	if (!l)
+		return;
+	stream_shut(l);
+	if (!l->dispatching)
+		stream_free(l);
+}
+
+size_t stream_queued(const struct link *l)
+{
+	return l->tx_used - l->tx_at;
+}
+
+/* Hears of room to write only while something waits. */
+static int stream_watch(struct link *l)
+{
+	return sd_event_source_set_io_events(
+		l->io, stream_queued(l) ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+int stream_send(struct link *l, const uint8_t *data, size_t size)
+{
+	size_t waiting = stream_queued(l);
+
+	if (l->closed)
+		return -ENOTCONN;
+	if (EF_SMP_FRAME_MAX(size) + 1 > STREAM_QUEUE_MAX - waiting)
+		return -ENOBUFS;
+	if (l->tx_at) {
+		memmove(l->tx, l->tx + l->tx_at, waiting);
+		l->tx_at = 0;
+		l->tx_used = waiting;
+	}
+	if (!l->started)
+		l->tx[l->tx_used++] = 0;
+	l->started = true;
+	l->tx_used += frame_encode(data, size, l->tx + l->tx_used);
+	return stream_watch(l);
+}
+
+static int stream_write(struct link *l)
+{
+	ssize_t n = write(l->fd, l->tx + l->tx_at, stream_queued(l));
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	l->tx_at += (size_t)n;
+	if (stream_queued(l))
+		return 0;
+	l->tx_at = l->tx_used = 0;
+	stream_watch(l);
+	if (l->cb.drained)
+		l->cb.drained(l->cb.ctx);
+	return 0;
+}
+
+/* One read a turn: a node that never stops talking gets its share of the loop, not all (F-32). */
+static int stream_read(struct link *l)
+{
+	uint8_t bytes[4096];
+	ssize_t n = read(l->fd, bytes, sizeof bytes);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	if (n == 0)
+		return -EPIPE;
+	for (ssize_t i = 0; i < n && !l->closed; i++) {
+		size_t size = frame_receive(&l->rx, bytes[i]);
+
+		if (size)
+			l->cb.message(l->cb.ctx, l->rx_buf, size);
+	}
+	return 0;
+}
+
+static int stream_dispatch(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct link *l = userdata;
+	struct link_callbacks cb = l->cb;
+	struct error e = {0};
+	int r = 0;
+
+	l->dispatching = true;
+	/* What a peer wrote before it hung up is read first; then read() tells the hang-up. */
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		r = stream_read(l);
+	if (r == 0 && !l->closed && events & EPOLLOUT && stream_queued(l))
+		r = stream_write(l);
+	if (r == 0 && !l->closed && events & (EPOLLHUP | EPOLLERR) && !(events & EPOLLIN))
+		r = -EPIPE;
+	l->dispatching = false;
+	if (r < 0 && !l->closed) {
+		error_set(&e, EF_REASON_NODE_UNREACHABLE, "%s: hung up (%s)", l->device,
+			strerror(-r));
+		stream_shut(l);
+		stream_free(l);
+		cb.lost(cb.ctx, &e);
+	} else if (l->closed) {
+		stream_free(l);
+	}
+	return 0;
+}
+
+enum ef_reason stream_new(struct link **ret, sd_event *event, int fd, const char *device,
+	const struct link_callbacks *cb, void (*before_close)(int fd), struct error *e)
+{
+	struct link *l = calloc(1, sizeof *l);
+	int r;
+
+	if (!l) {
+		ef_close(fd);
+		return error_set(e, EF_REASON_NO_MEMORY, "%s", device);
+	}
+	l->cb = *cb;
+	l->before_close = before_close;
+	l->fd = fd;
+	snprintf(l->device, sizeof l->device, "%s", device);
+	frame_receiver_init(&l->rx, l->rx_buf, sizeof l->rx_buf);
+	r = sd_event_add_io(event, &l->io, fd, EPOLLIN, stream_dispatch, l);
+	if (r < 0) {
+		stream_close(l);
+		return error_errno(e, r, "%s", device);
+	}
+	*ret = l;
+	return EF_REASON_OK;
+}
