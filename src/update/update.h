@@ -57,6 +57,9 @@ struct part {
 	char from[EF_VERSION_TEXT_MAX];		/* version that ran there before, "" unknown */
 	enum component_state state;
 	struct error error;	/* why it failed, was skipped or went back */
+	bool required;		/* its failure fails the deployment */
+	uint8_t hash[32];	/* what the place says when it runs this: image digest */
+	unsigned step;		/* how often activation was begun; stored */
 	const char *phase;	/* "fetching", "scanning", "writing", "reading-back", "uploading", "" */
 	uint64_t done, total;	/* bytes of the phase */
 };
@@ -72,6 +75,13 @@ struct deployment {
 	struct manifest *manifest;	/* NULL until the manifest is verified */
 	struct part *parts;
 	size_t n_parts;
+	uint8_t manifest_sha256[32];
+	char wanted[EF_VERSION_TEXT_MAX];	/* version asked for, "" for the newest */
+	char before[EF_VERSION_TEXT_MAX];	/* release that was installed when it began */
+	char bundle[4096];	/* path of the bundle file, to find it again after a restart */
+	bool server_before;	/* the server was reachable before */
+	char *nodes_before;	/* names of the nodes that answered before, one a line */
+	unsigned trials;	/* how often the checks were begun; a crash loop ends (F-25) */
 };
 
 /* One record of the history: what was decided or happened, with its cause. */
@@ -90,7 +100,10 @@ struct known_release {
 	char version[EF_VERSION_TEXT_MAX];
 	uint64_t sequence;
 	enum release_kind kind;
+	uint8_t manifest_sha256[32];
 	struct manifest *manifest;	/* NULL: not fetched */
+	uint8_t *bytes;		/* of the manifest, as signed */
+	size_t size;
 	struct error error;	/* why it would not be installed; OK: it would */
 	bool installed;
 };
@@ -102,6 +115,8 @@ struct update_observer {
 	void (*event)(void *ctx, const struct event *ev);		/* already stored */
 	void (*node_changed)(void *ctx, size_t node);			/* index in the configuration */
 	void (*slots_changed)(void *ctx);
+	void (*reported)(void *ctx);		/* something new lies in the outbox */
+	void (*rebooting)(void *ctx);		/* the reboot was asked for: end soon, touch nothing */
 };
 
 struct update;
@@ -111,10 +126,13 @@ struct update_env {
 	const struct config *config;
 	struct net_client *net;		/* NULL: no source configured */
 	int64_t (*now)(void);		/* seconds since 1970 (S-19) */
+	const char *root_file;		/* root.json to begin with while none is stored; may be NULL */
+	uint64_t retry_us;		/* first back-off of retries; 0: 1 s */
 	struct update_observer observer;
 };
 
-/* Opens state.db, the trust store, the object store, the boot loader and the nodes. */
+/* Opens state.db, the trust store, the object store, the boot loader and the nodes. The net client is
+ * freed before update_free: answers to questions put here come from it. */
 enum ef_reason update_new(struct update **ret, const struct update_env *env, struct error *e);
 void update_free(struct update *u);
 /* Takes up an interrupted deployment; begins to ask the nodes who they are. */
@@ -141,6 +159,9 @@ const struct known_release *update_known(const struct update *u, size_t *n);
 const struct node_identity *update_node(const struct update *u, size_t node, bool *present,
 	int64_t *last_seen, struct error *last);
 bool update_boot_state(const struct update *u, struct boot_state *ret);
+/* What a slot was left with by the last confirmed deployment that wrote it; false: unknown. */
+bool update_slot_release(const struct update *u, enum slot_id s, char release[EF_VERSION_TEXT_MAX],
+	uint8_t image[32]);
 const struct tuf *update_trust(const struct update *u);
 int64_t update_last_check(const struct update *u, struct error *e);	/* 0: never */
 

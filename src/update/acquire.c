@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * OFFERED: everything is looked at before anything is touched. Release chosen and verified,
+ * manifest against this gateway, room, images of nodes and chunk indexes fetched and looked into,
+ * nodes asked who they are; then the plan. A refusal on the way has written nothing but objects and
+ * records.
+ */
+#include "bundle/chunks.h"
+#include "bundle/objects.h"
+#include "update/internal.h"
+#include "util/hex.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+/* What will pass is tried again, the rest is an answer. */
+static void acquire_failed(struct update *u, const struct error *e)
+{
+	struct run *r = &u->run;
+
+	r->busy = false;
+	if (!reason_passes(e->reason)) {
+		deployment_move(u, EVENT_REFUSED, e, NULL);
+		return;
+	}
+	if (++r->attempts >= RETRIES_MAX) {
+		deployment_move(u, EVENT_FAILED, e, NULL);
+		return;
+	}
+	r->wait_until = now_monotonic_us() + update_backoff(u, r->attempts);
+	update_kick_at(u, r->wait_until);
+}
+
+static bool take_release(struct update *u, struct known_release *k)
+{
+	struct deployment *d = u->current;
+	struct error e = {0};
+
+	strcpy(d->release, k->version);
+	d->sequence = k->sequence;
+	memcpy(d->manifest_sha256, k->manifest_sha256, 32);
+	if (!k->manifest) {
+		if (k->error.reason == EF_REASON_OK)
+			error_set(&k->error, EF_REASON_NOT_FOUND, "manifest of %s", k->version);
+		acquire_failed(u, &k->error);
+		return false;
+	}
+	manifest_free(d->manifest);
+	free(u->run.manifest);
+	d->manifest = TAKE_PTR(k->manifest);
+	u->run.manifest = TAKE_PTR(k->bytes);
+	u->run.manifest_size = k->size;
+	if (store_deployment_save(u->store, d, &e)) {
+		acquire_failed(u, &e);
+		return false;
+	}
+	return true;
+}
+
+static void on_look(struct update *u, const struct error *e)
+{
+	struct deployment *d = u->current;
+	struct look *l = &u->look;
+	struct error why = *e;
+
+	l->for_deployment = false;
+	u->run.busy = false;
+	if (d->origin == ORIGIN_SOURCE)
+		u->server_reachable = !reason_passes(e->reason);
+	if (why.reason != EF_REASON_OK) {
+		acquire_failed(u, &why);
+		return;
+	}
+	for (size_t i = 0; i < l->n; i++)
+		if (d->wanted[0] == 0 || strcmp(d->wanted, l->list[i].known.version) == 0) {
+			d->server_before = d->origin == ORIGIN_SOURCE;
+			if (take_release(u, &l->list[i].known)) {
+				u->run.phase = ACQUIRE_ADMIT;
+				update_kick(u);
+			}
+			return;
+		}
+	error_set(&why, EF_REASON_NOT_FOUND, "release %s is not offered",
+		d->wanted[0] ? d->wanted : "of this product");
+	acquire_failed(u, &why);
+}
+
+/* The release before, from our own records; its objects are kept. */
+static void take_rollback(struct update *u)
+{
+	struct known_release k = {0};
+	struct deployment *before = NULL;
+	struct error e = {0};
+
+	if (store_deployment_before(u->store, u->release, &before, &k.bytes, &k.size, &e)) {
+		acquire_failed(u, &e);
+		return;
+	}
+	strcpy(k.version, before->release);
+	k.sequence = before->sequence;
+	memcpy(k.manifest_sha256, before->manifest_sha256, 32);
+	k.manifest = TAKE_PTR(before->manifest);
+	free(TAKE_PTR(before->parts)); /* they point into the manifest */
+	before->n_parts = 0;
+	deployment_free(before);
+	if (take_release(u, &k)) {
+		u->run.phase = ACQUIRE_ADMIT;
+		update_kick(u);
+	}
+	manifest_free(k.manifest);
+	free(k.bytes);
+}
+
+static void acquire_look(struct update *u)
+{
+	struct error e = {0};
+
+	if (u->current->origin == ORIGIN_ROLLBACK) {
+		take_rollback(u);
+		return;
+	}
+	if (u->look.phase != LOOK_IDLE)
+		return; /* a check: it kicks when it is over */
+	if (!bundle_reopen(u, &e)) {
+		acquire_failed(u, &e);
+		return;
+	}
+	u->run.busy = true;
+	look_start(u, u->current->origin == ORIGIN_SOURCE, on_look);
+	u->look.for_deployment = u->look.phase != LOOK_IDLE;
+}
+
+/* The object of a component that is held whole: an MCU's image, a root filesystem's index. */
+static const struct object *held_object(const struct component *c)
+{
+	return c->type == COMPONENT_MCU ? &c->image : &c->index;
+}
+
+static enum ef_reason admit_sizes(struct update *u, const struct manifest *m, struct error *e)
+{
+	struct statvfs fs;
+	uint64_t need = 0;
+
+	for (size_t i = 0; i < m->n_components; i++) {
+		const struct component *c = &m->components[i];
+		const struct object *o = held_object(c);
+		if (o->size > (c->type == COMPONENT_MCU ? IMAGE_SIZE_MAX : INDEX_SIZE_MAX))
+			return error_set(
+				e, EF_REASON_TOO_LARGE, "%s: %" PRIu64 " bytes", c->name, o->size);
+		if (!object_have(u->objects_fd, o->sha256, o->size))
+			need += o->size;
+	}
+	if (fstatvfs(u->objects_fd, &fs) < 0)
+		return error_errno(e, -errno, "objects");
+	uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (need > 0 && need + SPACE_MARGIN > room)
+		return error_set(e, EF_REASON_NO_SPACE,
+			"%s: %" PRIu64 " bytes needed, %" PRIu64 " there", u->env.config->state_dir,
+			need + SPACE_MARGIN, room);
+	return EF_REASON_OK;
+}
+
+static void acquire_admit(struct update *u)
+{
+	struct deployment *d = u->current;
+	struct plan_gateway g;
+	struct admit_input in;
+	struct error e = {0};
+
+	admit_prepare(u, &g, &in, d->origin == ORIGIN_ROLLBACK);
+	if (plan_admit(d->manifest, &in, &e) || admit_sizes(u, d->manifest, &e)) {
+		acquire_failed(u, &e);
+		return;
+	}
+	u->run.phase = ACQUIRE_OBJECTS;
+	u->run.at = 0;
+	update_kick(u);
+}
+
+static void on_object(struct update *u, const uint8_t *data, size_t size, const struct error *e)
+{
+	const struct component *c = &u->current->manifest->components[u->run.at];
+	const struct object *o = held_object(c);
+	struct error why = *e;
+
+	u->run.busy = false;
+	if (why.reason == EF_REASON_OK && size != o->size)
+		error_set(&why, EF_REASON_BAD_SIZE, "%s: %zu bytes, %" PRIu64 " were signed",
+			c->name, size, o->size);
+	if (why.reason == EF_REASON_OK)
+		object_put(u->objects_fd, o->sha256, data, size, &why);
+	if (why.reason != EF_REASON_OK)
+		acquire_failed(u, &why);
+	update_kick(u);
+}
+
+static void acquire_objects(struct update *u)
+{
+	const struct manifest *m = u->current->manifest;
+	char path[16 + DIGEST_HEX_MAX], hex[DIGEST_HEX_MAX];
+
+	for (; u->run.at < m->n_components; u->run.at++) {
+		const struct object *o = held_object(&m->components[u->run.at]);
+		if (object_have(u->objects_fd, o->sha256, o->size))
+			continue;
+		if (u->look.phase != LOOK_IDLE)
+			return; /* a check has the reader; it kicks */
+		snprintf(path, sizeof(path), "objects/%s", digest_hex(o->sha256, hex));
+		u->run.busy = true;
+		reader_start(u, u->current->origin != ORIGIN_BUNDLE, path, o->size, on_object);
+		return;
+	}
+	u->run.phase = ACQUIRE_IMAGES;
+	update_kick(u);
+}
+
+struct memory_image {
+	const uint8_t *data;
+	size_t size;
+};
+
+static int memory_read(void *ctx, uint32_t offset, void *buf, size_t size)
+{
+	const struct memory_image *m = ctx;
+
+	if (offset > m->size || size > m->size - offset)
+		return -EINVAL;
+	memcpy(buf, m->data + offset, size);
+	return 0;
+}
+
+static enum ef_reason look_into_image(const struct component *c, const uint8_t *data, size_t size,
+	struct plan_image *ret, struct error *e)
+{
+	struct memory_image m = {data, size};
+	const struct ef_image_source src = {
+		.ctx = &m, .limit = (uint32_t)size, .read = memory_read};
+	struct ef_image_info info;
+
+	enum ef_reason r = ef_image_inspect(&src, &info);
+	if (r != EF_REASON_OK)
+		return error_set(e, r, "the image of %s", c->name);
+	memcpy(ret->hash, info.digest, 32);
+	memcpy(ret->vendor, info.vendor, 16);
+	memcpy(ret->class_id, info.class_id, 16);
+	ret->has_vendor = info.has_vendor;
+	ret->has_class = info.has_class;
+	ret->security = info.security_counter;
+	return plan_admit_image(c, ret, e);
+}
+
+static enum ef_reason look_into_index(
+	const struct component *c, const uint8_t *data, size_t size, struct error *e)
+{
+	struct chunk_index *x = NULL;
+
+	if (chunk_index_parse(data, size, &x, e))
+		return e->reason;
+	if (x->image_size != c->image.size || x->pack_size != c->pack.size ||
+		memcmp(x->image_sha256, c->image.sha256, 32) != 0 ||
+		memcmp(x->pack_sha256, c->pack.sha256, 32) != 0)
+		error_set(e, EF_REASON_BAD_FORMAT, "the chunk index of %s is of another image",
+			c->name);
+	chunk_index_free(x);
+	return e->reason;
+}
+
+static void acquire_images(struct update *u)
+{
+	const struct manifest *m = u->current->manifest;
+	struct error e = {0};
+
+	free(u->run.images);
+	u->run.images = calloc(m->n_components + 1, sizeof(*u->run.images));
+	if (!u->run.images)
+		error_set(&e, EF_REASON_NO_MEMORY, "images");
+	for (size_t i = 0; i < m->n_components && e.reason == EF_REASON_OK; i++) {
+		const struct component *c = &m->components[i];
+		const struct object *o = held_object(c);
+		_cleanup_free_ uint8_t *data = NULL;
+
+		if (object_get(u->objects_fd, o->sha256, o->size, &data, &e))
+			break;
+		if (c->type == COMPONENT_MCU)
+			look_into_image(c, data, o->size, &u->run.images[i], &e);
+		else
+			look_into_index(c, data, o->size, &e);
+	}
+	if (e.reason) {
+		acquire_failed(u, &e);
+		return;
+	}
+	u->run.phase = ACQUIRE_NODES;
+	u->run.since_us = now_monotonic_us();
+	nodes_poll(u);
+	update_kick(u);
+}
+
+static enum ef_reason plan_store(struct update *u, struct error *e)
+{
+	return store_deployment_plan(
+		u->store, u->current, u->run.manifest, u->run.manifest_size, e);
+}
+
+static bool nothing_to_do(const struct deployment *d)
+{
+	for (size_t i = 0; i < d->n_parts; i++)
+		if (d->parts[i].state != COMPONENT_SKIPPED)
+			return false;
+	return true;
+}
+
+/* Names of the nodes that answer now: they must answer after the update too (section 7, checks). */
+static char *nodes_present(struct update *u)
+{
+	size_t size = 1;
+
+	for (size_t i = 0; i < u->n_nodes; i++)
+		size += strlen(u->nodes[i].config->name) + 1;
+	char *text = calloc(1, size);
+	for (size_t i = 0; text && i < u->n_nodes; i++)
+		if (u->nodes[i].present) {
+			strcat(text, u->nodes[i].config->name);
+			strcat(text, "\n");
+		}
+	return text;
+}
+
+static void make_plan(struct update *u, const struct plan_node *nodes)
+{
+	struct deployment *d = u->current;
+	struct plan_gateway g;
+	struct admit_input in;
+	struct error e = {0};
+
+	admit_prepare(u, &g, &in, false);
+	free(TAKE_PTR(d->parts));
+	d->n_parts = 0;
+	free(d->nodes_before);
+	d->nodes_before = nodes_present(u);
+	int r = plan_make(
+		d->manifest, u->run.images, &g, nodes, u->n_nodes, &d->parts, &d->n_parts);
+	if (r < 0 || !d->nodes_before) {
+		error_set(&e, EF_REASON_NO_MEMORY, "plan");
+		acquire_failed(u, &e);
+		return;
+	}
+	if (nothing_to_do(d) && strcmp(d->release, u->release) == 0) {
+		error_set(&e, EF_REASON_ALREADY_INSTALLED, "release %s", d->release);
+		deployment_move(u, EVENT_REFUSED, &e, NULL);
+		return;
+	}
+	deployment_move(u, EVENT_ACCEPTED, NULL, plan_store);
+}
+
+/* Nodes that take something must have answered; a required one that does not is waited for. */
+static void acquire_nodes(struct update *u)
+{
+	const struct manifest *m = u->current->manifest;
+	_cleanup_free_ struct plan_node *nodes = calloc(u->n_nodes + 1, sizeof(*nodes));
+	struct error e = {0};
+
+	if (!nodes)
+		return;
+	for (size_t i = 0; i < u->n_nodes; i++) {
+		const struct node_state *ns = &u->nodes[i];
+		nodes[i] = (struct plan_node){.config = ns->config,
+			.present = ns->present,
+			.identity = ns->identity,
+			.last = ns->last};
+		for (size_t k = 0; k < m->n_components && e.reason == EF_REASON_OK; k++) {
+			const struct component *c = &m->components[k];
+			if (!plan_takes(c, ns->config))
+				continue;
+			if (!nodes_fresh(ns, u->run.since_us))
+				return;
+			if (ns->present)
+				plan_admit_node(c, &nodes[i], &e);
+			else if (c->policy == POLICY_REQUIRED && ns->config->required)
+				error_set(&e, EF_REASON_NODE_UNREACHABLE, "node %s: %s",
+					ns->config->name, ns->last.detail);
+		}
+	}
+	if (e.reason != EF_REASON_OK) {
+		u->run.since_us = now_monotonic_us(); /* ask again before the next try */
+		nodes_poll(u);
+		acquire_failed(u, &e);
+		return;
+	}
+	make_plan(u, nodes);
+}
+
+void acquire_advance(struct update *u)
+{
+	static void (*const phases[])(struct update * u) = {
+		[ACQUIRE_LOOK] = acquire_look,
+		[ACQUIRE_ADMIT] = acquire_admit,
+		[ACQUIRE_OBJECTS] = acquire_objects,
+		[ACQUIRE_IMAGES] = acquire_images,
+		[ACQUIRE_NODES] = acquire_nodes,
+	};
+
+	if (u->run.busy)
+		return;
+	if (u->run.wait_until > now_monotonic_us()) {
+		update_kick_at(u, u->run.wait_until);
+		return;
+	}
+	phases[u->run.phase](u);
+}
+
+/* The file that the caller handed over, by the path it had. Its bytes are verified anyway. */
+bool bundle_reopen(struct update *u, struct error *e)
+{
+	const struct deployment *d = u->current;
+	struct stat st;
+
+	if (d->origin != ORIGIN_BUNDLE || u->bundle)
+		return true;
+	_cleanup_close_ int fd = d->bundle[0] ? open(d->bundle, O_PATH | O_CLOEXEC) : -1;
+	/* looked at before it is opened: opening a device or a pipe may do things */
+	if (fd < 0 || fstat(fd, &st) < 0 || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))) {
+		error_set(e, EF_REASON_NOT_FOUND, "bundle %s is no longer there", d->bundle);
+		return false;
+	}
+	int file = open(d->bundle, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (file < 0) {
+		error_errno(e, -errno, "bundle %s", d->bundle);
+		return false;
+	}
+	return bundle_open(file, d->bundle, &u->bundle, e) == EF_REASON_OK;
+}
+
+/* --- objects that nobody needs any more --- */
+
+struct keep {
+	const struct manifest *manifests[3];
+};
+
+static bool keep_object(void *ctx, const uint8_t sha256[32])
+{
+	const struct keep *k = ctx;
+
+	for (size_t i = 0; i < 3; i++)
+		for (size_t n = 0; k->manifests[i] && n < k->manifests[i]->n_components; n++)
+			if (memcmp(held_object(&k->manifests[i]->components[n])->sha256, sha256,
+				    32) == 0)
+				return true;
+	return false;
+}
+
+/* Kept: those of the release that runs, of the one before it and of the one under way (section 10).
+ */
+void objects_sweep(struct update *u)
+{
+	_cleanup_free_ uint8_t *bytes = NULL;
+	struct deployment *now = NULL, *before = NULL;
+	struct error e = {0}, none = {0};
+	size_t size;
+
+	store_deployment_of(u->store, u->release, &now, &e);
+	store_deployment_before(u->store, u->release, &before, &bytes, &size, &none);
+	const struct keep keep = {{
+		u->current ? u->current->manifest : NULL,
+		now ? now->manifest : NULL,
+		before ? before->manifest : NULL,
+	}};
+	/* what cannot be read might name objects that are needed */
+	if (e.reason == EF_REASON_OK &&
+		(none.reason == EF_REASON_OK || none.reason == EF_REASON_NOT_FOUND))
+		object_sweep(u->objects_fd, keep_object, (void *)&keep);
+	deployment_free(now);
+	deployment_free(before);
+}

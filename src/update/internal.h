@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Between the files of update/ only. Each state of a deployment has one advance function: it looks at
+ * what is stored and at what was learned since, and starts whatever is missing; it is called again
+ * after everything that ends. So going on after a restart is the same as going on.
+ */
+#include "bundle/bundle.h"
+#include "update/machine.h"
+#include "update/plan.h"
+#include "update/store.h"
+#include "util/cleanup.h"
+#include "util/time-util.h"
+#include "worker/client.h"
+
+#define RETRIES_MAX 5
+#define RETRY_US USEC_PER_SEC	/* doubles each time */
+#define RETRY_MAX_US (30 * USEC_PER_SEC)
+#define TRIALS_MAX 3
+#define RELEASES_MAX 64		/* looked at; the newest */
+#define MANIFESTS_MAX 8		/* fetched; the newest */
+#define MANIFEST_SIZE_MAX (1u << 20)
+#define IMAGE_SIZE_MAX (16u << 20)	/* of an MCU */
+#define INDEX_SIZE_MAX (256u << 20)
+#define SPACE_MARGIN (1u << 20)		/* left free on the state file system */
+
+struct update;
+
+/* --- one file of the source into memory; one at a time (reader.c) --- */
+typedef void (*read_done)(struct update *u, const uint8_t *data, size_t size, const struct error *e);
+
+struct reader {
+	struct fetch *fetch;	/* under way over the network */
+	sd_event_source *deliver;	/* or read from the bundle, to be handed over */
+	uint8_t *data;
+	size_t size;
+	struct error error;
+	read_done done;
+};
+
+/* A request to edgeferry-net that outlives whoever asked: its answer is dropped then. */
+struct fetch {
+	struct update *u;
+	struct fetch *next;
+	uint32_t id;
+	bool dropped;
+	size_t part;
+};
+
+/* --- looking at a source (look.c) --- */
+enum look_phase { LOOK_IDLE, LOOK_REFRESH, LOOK_ROLE, LOOK_FIND, LOOK_MANIFEST };
+
+struct look_release {
+	struct known_release known;
+	char path[512];
+	struct tuf_target target;
+};
+
+struct look {
+	enum look_phase phase;
+	bool online;
+	bool for_deployment;	/* not for a check */
+	struct look_release *list;
+	size_t n, at;
+	void (*done)(struct update *u, const struct error *e);
+};
+
+/* --- nodes (nodes.c) --- */
+#define NO_PART ((size_t)-1)
+
+struct node_state;
+typedef void (*node_part_done)(struct update *u, struct node_state *ns, size_t part,
+	const struct error *e);
+
+struct node_state {
+	struct update *u;
+	size_t index;		/* in the configuration */
+	const struct config_node *config;
+	struct node *node;
+	struct node_identity identity, incoming;
+	bool present;
+	int64_t last_seen;
+	struct error last;
+	uint64_t asked_us;	/* monotonic: when the last answered (or failed) question was put */
+	uint64_t asking_us;
+	unsigned misses;	/* questions in a row without an answer */
+	sd_event_source *timer;
+	bool busy;		/* an operation runs: the poll, or one for a part */
+	size_t part;		/* whose, or NO_PART */
+	node_part_done done;
+	uint8_t *image;		/* what node_stage reads */
+	size_t image_size;
+};
+
+/* --- what is under way for the current state of the deployment; gone with the state --- */
+struct part_run {
+	bool busy;
+	unsigned attempts;
+	uint64_t wait_until;	/* monotonic: not before */
+	struct worker *worker;
+	bool worker_over;
+	struct error worker_error, fetch_error;
+	struct fetch *fetch;
+	struct fetch *context;	/* what the worker's callbacks are handed */
+	unsigned redo;		/* confirm.c: step of bringing up a node anew */
+};
+
+enum acquire_phase { ACQUIRE_LOOK, ACQUIRE_ADMIT, ACQUIRE_OBJECTS, ACQUIRE_IMAGES, ACQUIRE_NODES };
+
+struct run {
+	uint64_t since_us;	/* when the state was entered (or taken up again) */
+	sd_event_source *timer;	/* the next retry, or the deadline */
+	uint64_t wait_until;
+	unsigned attempts;
+	bool busy;
+	struct part_run *parts;
+	size_t n_parts;
+
+	enum acquire_phase phase;
+	size_t at;		/* component, or script */
+	uint8_t *manifest;	/* bytes */
+	size_t manifest_size;
+	struct plan_image *images;
+
+	bool begun, server_ok, confirmed_by_hand;
+	struct checks *checks;
+	bool checks_ok;
+};
+
+struct waiter {
+	update_done done;
+	void *ctx;
+};
+
+struct update {
+	struct update_env env;
+	struct store *store;
+	int objects_fd;
+	struct tuf_store_dir trust_dir;
+	struct tuf_store trust_store;
+	struct tuf *tuf;
+	const struct boot_ops *boot_ops;	/* NULL: no slots */
+	struct boot *boot;
+	bool rebooting;
+
+	struct node_state *nodes;
+	size_t n_nodes;
+
+	char release[EF_VERSION_TEXT_MAX];	/* confirmed and installed */
+	struct known_release *known;
+	size_t n_known;
+	int64_t last_check;
+	bool server_reachable;	/* at the last look */
+	struct error check_error;
+	struct waiter waiters[16];
+	size_t n_waiters;
+
+	struct reader reader;
+	struct fetch *fetches;
+	struct look look;
+	struct bundle *bundle;	/* of the current deployment */
+
+	struct deployment *current;
+	struct run run;
+	sd_event_source *kick;
+	bool resumed;
+};
+
+/* update.c */
+int64_t update_now(struct update *u);
+void update_kick(struct update *u);	/* advance soon */
+uint64_t update_backoff(const struct update *u, unsigned attempts);
+/* Kicks at the given monotonic time at the latest. */
+void update_kick_at(struct update *u, uint64_t when_us);
+/* Whether trying again may help: network, time-outs, absent nodes, a child that died. */
+bool reason_passes(enum ef_reason r);
+enum ef_reason update_boot(struct update *u, struct boot_state *ret, struct error *e);
+const char *update_slot_path(const struct update *u, enum slot_id s);
+enum slot_id slot_from_word(const char *word);
+static inline enum slot_id slot_other(enum slot_id s)
+{
+	return s == SLOT_A ? SLOT_B : SLOT_A;
+}
+
+/* moves.c: everything that is stored about the deployment under way */
+/* Stores the arrow with its event and report in one transaction, then the new state's work begins.
+ * more (may be NULL) stores what belongs to it. False: not stored; it will be tried again. */
+bool deployment_move(struct update *u, enum deployment_event ev, const struct error *cause,
+	enum ef_reason (*more)(struct update *u, struct error *e));
+bool part_move(struct update *u, size_t part, enum component_state to, const struct error *cause);
+bool part_step(struct update *u, size_t part);	/* counts and stores one more begin of activation */
+enum ef_reason deployment_begin(struct update *u, struct deployment *d, struct error *e);
+void record_event(struct update *u, struct event *ev, bool report);
+void run_reset(struct update *u);
+bool part_is_mcu(const struct part *p);
+struct part_run *run_of(struct update *u, size_t part);
+/* Counts an attempt and sets the next one's time; false when there were enough. */
+bool run_retry(struct update *u, struct part_run *r);
+bool run_ready(struct update *u, struct part_run *r);	/* not busy and not waiting */
+
+/* reader.c */
+/* path below the repository's folder; from the bundle when there is one and online is false. */
+void reader_start(struct update *u, bool online, const char *path, uint64_t max, read_done done);
+void reader_cancel(struct update *u);
+struct fetch *fetch_new(struct update *u, size_t part);
+void fetch_free(struct fetch *f);
+void fetch_drop(struct fetch *f);	/* cancels; the answer will be dropped */
+
+/* look.c */
+void look_start(struct update *u, bool online, void (*done)(struct update *u, const struct error *e));
+void look_clear(struct update *u);
+void known_clear(struct known_release *list, size_t n);
+/* Fills k->error and k->installed from what is known here. */
+enum ef_reason look_judge(struct update *u, struct known_release *k, bool remember, struct error *e);
+void admit_prepare(struct update *u, struct plan_gateway *g, struct admit_input *in, bool going_back);
+
+/* nodes.c */
+enum ef_reason nodes_open(struct update *u, struct error *e);
+void nodes_close(struct update *u);
+void nodes_poll(struct update *u);	/* all of them, as soon as they are idle */
+struct node_state *nodes_find(struct update *u, const char *name);
+/* Claims the node for an operation of a part: false while another one runs. Ends in done exactly once,
+ * unless nodes_orphan came first. */
+bool nodes_claim(struct node_state *ns, size_t part, node_part_done done);
+void nodes_started(struct node_state *ns, int r);	/* of the call that followed */
+void nodes_done(void *ctx, const struct error *e);	/* a node_done; ctx is the node_state */
+void nodes_progress(void *ctx, uint64_t done, uint64_t total);
+void nodes_orphan(struct update *u);
+/* It answered a question that was put after since. */
+bool nodes_fresh(const struct node_state *ns, uint64_t since_us);
+bool nodes_runs(const struct node_state *ns, const uint8_t hash[32]);
+
+/* acquire.c, stage.c, activate.c, trial.c, confirm.c, revert.c: one advance function a state */
+void acquire_advance(struct update *u);
+void stage_advance(struct update *u);
+void release_advance(struct update *u);
+void activate_advance(struct update *u);
+void trial_advance(struct update *u);
+void confirm_advance(struct update *u);
+void revert_advance(struct update *u);
+/* node_stage for a part: reads the image from the object store. */
+enum ef_reason stage_node(struct update *u, struct node_state *ns, size_t part, node_part_done done,
+	struct error *e);
+void ask_reboot(struct update *u);
+
+/* acquire.c */
+bool bundle_reopen(struct update *u, struct error *e);
+void objects_sweep(struct update *u);

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who the nodes are, asked again and again; and one operation at a time on each. */
+#include "update/internal.h"
+#include <string.h>
+
+#define POLL_IDLE_US (30 * USEC_PER_SEC)
+#define POLL_TRIAL_US (1 * USEC_PER_SEC)
+#define POLL_ABSENT_US (2 * USEC_PER_SEC) /* doubles up to POLL_IDLE_US */
+
+static void poll_start(struct node_state *ns);
+
+static bool watched(const struct update *u)
+{
+	if (!u->current)
+		return false;
+	enum deployment_state s = u->current->state;
+	return s == DEPLOYMENT_TRIAL || s == DEPLOYMENT_CONFIRMING || s == DEPLOYMENT_REVERTING;
+}
+
+static uint64_t poll_wait(const struct node_state *ns)
+{
+	uint64_t t = POLL_IDLE_US;
+
+	if (watched(ns->u))
+		return POLL_TRIAL_US;
+	if (!ns->present && ns->misses < 5)
+		t = POLL_ABSENT_US << (ns->misses > 0 ? ns->misses - 1 : 0);
+	return t < POLL_IDLE_US ? t : POLL_IDLE_US;
+}
+
+static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	poll_start(userdata);
+	return 0;
+}
+
+static void poll_arm(struct node_state *ns, uint64_t after_us)
+{
+	uint64_t at = now_monotonic_us() + after_us;
+
+	if (!ns->timer)
+		sd_event_add_time(
+			ns->u->env.event, &ns->timer, CLOCK_MONOTONIC, at, 10000, on_timer, ns);
+	sd_event_source_set_time(ns->timer, at);
+	sd_event_source_set_enabled(ns->timer, SD_EVENT_ONESHOT);
+}
+
+static void poll_done(void *ctx, const struct error *e)
+{
+	struct node_state *ns = ctx;
+	struct update *u = ns->u;
+
+	ns->busy = false;
+	ns->asked_us = ns->asking_us;
+	bool was = ns->present;
+	bool same = memcmp(&ns->identity, &ns->incoming, sizeof(ns->identity)) == 0;
+	ns->present = e->reason == EF_REASON_OK;
+	ns->last = *e;
+	if (ns->present) {
+		ns->identity = ns->incoming;
+		ns->last_seen = update_now(u);
+		ns->misses = 0;
+	} else {
+		ns->misses++;
+	}
+	poll_arm(ns, poll_wait(ns));
+	if ((was != ns->present || (ns->present && !same)) && u->env.observer.node_changed)
+		u->env.observer.node_changed(u->env.observer.ctx, ns->index);
+	update_kick(u);
+}
+
+static void poll_start(struct node_state *ns)
+{
+	if (ns->busy) {
+		poll_arm(ns, POLL_TRIAL_US);
+		return;
+	}
+	ns->busy = true;
+	ns->part = NO_PART;
+	ns->asking_us = now_monotonic_us();
+	memset(&ns->incoming, 0, sizeof(ns->incoming));
+	int r = node_identify(ns->node, &ns->incoming, poll_done, ns);
+	if (r < 0) {
+		struct error e = {0};
+		error_errno(&e, r, "node %s", ns->config->name);
+		poll_done(ns, &e);
+	}
+}
+
+void nodes_poll(struct update *u)
+{
+	for (size_t i = 0; i < u->n_nodes; i++)
+		poll_arm(&u->nodes[i], 0);
+}
+
+struct node_state *nodes_find(struct update *u, const char *name)
+{
+	for (size_t i = 0; i < u->n_nodes; i++)
+		if (strcmp(u->nodes[i].config->name, name) == 0)
+			return &u->nodes[i];
+	return NULL;
+}
+
+bool nodes_fresh(const struct node_state *ns, uint64_t since_us)
+{
+	return ns->asked_us >= since_us && ns->asked_us > 0;
+}
+
+bool nodes_runs(const struct node_state *ns, const uint8_t hash[32])
+{
+	const struct node_slot *running = plan_running(&ns->identity);
+
+	return running && memcmp(running->hash, hash, 32) == 0;
+}
+
+bool nodes_claim(struct node_state *ns, size_t part, node_part_done done)
+{
+	if (ns->busy)
+		return false;
+	ns->busy = true;
+	ns->part = part;
+	ns->done = done;
+	return true;
+}
+
+static void released(struct node_state *ns)
+{
+	ns->busy = false;
+	ns->part = NO_PART;
+	ns->done = NULL;
+	free(TAKE_PTR(ns->image));
+}
+
+void nodes_done(void *ctx, const struct error *e)
+{
+	struct node_state *ns = ctx;
+	size_t part = ns->part;
+	node_part_done done = ns->done;
+	struct error copy = *e;
+
+	released(ns);
+	poll_arm(ns, 0); /* whatever it was, the node is another one now */
+	if (done)
+		done(ns->u, ns, part, &copy);
+	update_kick(ns->u);
+}
+
+void nodes_started(struct node_state *ns, int r)
+{
+	struct error e = {0};
+
+	if (r >= 0)
+		return;
+	error_errno(&e, r, "node %s", ns->config->name);
+	nodes_done(ns, &e);
+}
+
+void nodes_progress(void *ctx, uint64_t done, uint64_t total)
+{
+	struct node_state *ns = ctx;
+	struct update *u = ns->u;
+
+	if (ns->part == NO_PART || !u->current || ns->part >= u->current->n_parts)
+		return;
+	struct part *p = &u->current->parts[ns->part];
+	p->phase = "uploading";
+	p->done = done;
+	p->total = total;
+	if (u->env.observer.progress)
+		u->env.observer.progress(u->env.observer.ctx, u->current, p);
+}
+
+/* The deployment has gone on: what still runs for it ends, and nobody is told. */
+void nodes_orphan(struct update *u)
+{
+	for (size_t i = 0; i < u->n_nodes; i++) {
+		struct node_state *ns = &u->nodes[i];
+		if (ns->part == NO_PART)
+			continue;
+		ns->done = NULL;
+		ns->part = NO_PART;
+		if (ns->busy)
+			node_cancel(ns->node);
+	}
+}
+
+static enum ef_reason open_one(struct update *u, struct node_state *ns, struct error *e)
+{
+	const struct config_node *c = ns->config;
+	const struct node_config nc = {
+		.name = c->name,
+		.link = link_find(c->link),
+		.spec = {.device = c->device, .baud = c->baud},
+	};
+
+	if (!nc.link)
+		return error_set(e, EF_REASON_CONFIG, "node %s: no link \"%s\"", c->name, c->link);
+	return node_new(&ns->node, u->env.event, &nc, e);
+}
+
+enum ef_reason nodes_open(struct update *u, struct error *e)
+{
+	const struct config *c = u->env.config;
+
+	u->nodes = calloc(c->n_nodes + 1, sizeof(*u->nodes));
+	if (!u->nodes)
+		return error_set(e, EF_REASON_NO_MEMORY, "nodes");
+	for (size_t i = 0; i < c->n_nodes; i++) {
+		struct node_state *ns = &u->nodes[i];
+		*ns = (struct node_state){
+			.u = u, .index = i, .config = &c->nodes[i], .part = NO_PART};
+		error_set(&ns->last, EF_REASON_NODE_UNREACHABLE, "not asked yet");
+		if (open_one(u, ns, e))
+			return e->reason;
+		u->n_nodes = i + 1;
+	}
+	return EF_REASON_OK;
+}
+
+void nodes_close(struct update *u)
+{
+	for (size_t i = 0; i < u->n_nodes; i++) {
+		sd_event_source_disable_unref(u->nodes[i].timer);
+		node_free(u->nodes[i].node);
+		free(u->nodes[i].image);
+	}
+	free(TAKE_PTR(u->nodes));
+	u->n_nodes = 0;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What a release means for this gateway, without any I/O: whether it fits (admit), and which parts it
+ * comes to (plan). Everything they need to know is handed in.
+ */
+#include "update/update.h"
+
+/* What is known of one configured node. */
+struct plan_node {
+	const struct config_node *config;
+	bool present;		/* it answered just now */
+	struct node_identity identity;
+	struct error last;	/* why it is not present */
+};
+
+/* What stands in for a component of the manifest once its objects are there. */
+struct plan_image {
+	uint8_t hash[32];	/* how a node names the image */
+	uint32_t security;	/* from the image itself */
+	bool has_vendor, has_class;
+	uint8_t vendor[16], class_id[16];
+};
+
+struct plan_gateway {
+	const struct config *config;
+	bool slots;			/* the gateway has slots */
+	enum slot_id running, target;
+	bool known;			/* what the running slot holds is on record: */
+	uint8_t running_image[32];
+	char running_version[EF_VERSION_TEXT_MAX];
+	uint64_t slot_size[2];		/* bytes; 0 unknown */
+};
+
+struct admit_input {
+	const struct plan_gateway *gateway;
+	uint64_t sequence;		/* highest that was ever confirmed here */
+	bool going_back;		/* rollback on purpose: older is what is wanted */
+	void *ctx;
+	uint32_t (*floor)(void *ctx, const char *compatible);
+	/* installed version of a component that is not in the release; false when there is none */
+	bool (*installed)(void *ctx, const char *component, struct ef_version *ret);
+};
+
+/* Before any object is fetched: order, floor, hardware, requirements, slot size, places. */
+enum ef_reason plan_admit(const struct manifest *m, const struct admit_input *in, struct error *e);
+
+/* The image of an mcu component against what the manifest says of it, before any node hears of it. */
+enum ef_reason plan_admit_image(const struct component *c, const struct plan_image *image, struct error *e);
+
+/* One node against its configuration and the component meant for it. Only for nodes that are present. */
+enum ef_reason plan_admit_node(const struct component *c, const struct plan_node *node, struct error *e);
+
+/*
+ * The parts in the manifest's order; for one component, nodes in the order of the configuration.
+ * images: one for each component of the manifest. Every place exactly once. Negative errno.
+ */
+int plan_make(const struct manifest *m, const struct plan_image *images, const struct plan_gateway *g,
+	const struct plan_node *nodes, size_t n_nodes, struct part **ret, size_t *n);
+
+/* Whether node takes component c by the configuration. */
+bool plan_takes(const struct component *c, const struct config_node *node);
+/* The running image of a node; NULL when it says none. */
+const struct node_slot *plan_running(const struct node_identity *identity);

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What is done without being asked (S-36). Pure. */
+#include "update/update.h"
+
+/* Whether the release that a look at the source found newest is to be installed by itself. */
+bool policy_automatic(enum config_automatic automatic, const struct known_release *newest);

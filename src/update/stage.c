@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * FETCHING: slot and nodes take what they are to run next, all at once. Nothing of it runs. A part
+ * that was interrupted begins anew and finds what is there already: the worker scans the slot, the
+ * node says where it wants to go on.
+ */
+#include "bundle/objects.h"
+#include "update/internal.h"
+#include "util/hex.h"
+#include "util/log.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+static void part_failed(struct update *u, size_t part, const struct error *e)
+{
+	struct part_run *r = run_of(u, part);
+
+	r->busy = false;
+	log_info("%s on %s: %s: %s", u->current->parts[part].component->name,
+		u->current->parts[part].place, reason_word(e->reason), e->detail);
+	if (reason_passes(e->reason) && run_retry(u, r))
+		update_kick_at(u, r->wait_until);
+	else
+		part_move(u, part, COMPONENT_FAILED, e);
+	update_kick(u);
+}
+
+/* --- nodes --- */
+
+static void on_node_staged(
+	struct update *u, struct node_state *ns, size_t part, const struct error *e)
+{
+	run_of(u, part)->busy = false;
+	if (e->reason != EF_REASON_OK)
+		part_failed(u, part, e);
+	else
+		part_move(u, part, COMPONENT_STAGED, NULL);
+}
+
+enum ef_reason stage_node(
+	struct update *u, struct node_state *ns, size_t part, node_part_done done, struct error *e)
+{
+	const struct object *o = &u->current->parts[part].component->image;
+
+	if (!nodes_claim(ns, part, done))
+		return EF_REASON_OK;
+	run_of(u, part)->busy = true;
+	if (object_get(u->objects_fd, o->sha256, o->size, &ns->image, e)) {
+		ns->busy = false;
+		ns->part = NO_PART;
+		run_of(u, part)->busy = false;
+		return e->reason;
+	}
+	nodes_started(ns, node_stage(ns->node, ns->image, o->size, nodes_progress, nodes_done, ns));
+	return EF_REASON_OK;
+}
+
+static void start_node(struct update *u, size_t part)
+{
+	struct node_state *ns = nodes_find(u, u->current->parts[part].place);
+	struct error e = {0};
+
+	if (!ns)
+		error_set(&e, EF_REASON_CONFIG, "node %s is no longer configured",
+			u->current->parts[part].place);
+	else if (!ns->busy && part_move(u, part, COMPONENT_STAGING, NULL))
+		stage_node(u, ns, part, on_node_staged, &e);
+	if (e.reason != EF_REASON_OK)
+		part_failed(u, part, &e);
+}
+
+/* --- the slot --- */
+
+static size_t part_of_worker(struct update *u, const struct part_run *r)
+{
+	return (size_t)(r - u->run.parts);
+}
+
+static void settle(struct update *u, struct part_run *r)
+{
+	size_t part = part_of_worker(u, r);
+	struct error e = r->worker_error;
+
+	if (!r->worker_over || r->fetch)
+		return;
+	/* a stream that ended early is the network's fault, whatever the worker made of it */
+	if (e.reason != EF_REASON_OK && r->fetch_error.reason != EF_REASON_OK &&
+		r->fetch_error.reason != EF_REASON_CANCELLED)
+		e = r->fetch_error;
+	worker_free(TAKE_PTR(r->worker));
+	r->worker_over = false;
+	r->busy = false;
+	if (e.reason != EF_REASON_OK)
+		part_failed(u, part, &e);
+	else
+		part_move(u, part, COMPONENT_STAGED, NULL);
+	update_kick(u);
+}
+
+static void on_pack(void *ctx, uint64_t bytes, const struct error *e)
+{
+	struct fetch *f = ctx;
+	struct update *u = f->u;
+	bool dropped = f->dropped;
+	size_t part = f->part;
+
+	struct part_run *r = dropped ? NULL : run_of(u, part);
+	if (r && r->fetch == f)
+		r->fetch = NULL;
+	fetch_free(f);
+	if (!r)
+		return;
+	if (e->reason != EF_REASON_OK)
+		r->fetch_error = *e;
+	settle(u, r);
+}
+
+static int fetch_ranges(
+	struct update *u, struct part_run *r, const struct ipc_range *ranges, size_t n)
+{
+	const struct component *c = u->current->parts[part_of_worker(u, r)].component;
+	char path[16 + DIGEST_HEX_MAX], hex[DIGEST_HEX_MAX];
+	int p[2];
+
+	if (!u->env.net)
+		return -ENETUNREACH;
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return -errno;
+	_cleanup_close_ int from = p[0], to = p[1];
+	fcntl(to, F_SETPIPE_SZ, 1 << 20); /* as much as we are let */
+	snprintf(path, sizeof(path), "objects/%s", digest_hex(c->pack.sha256, hex));
+	struct fetch *f = fetch_new(u, part_of_worker(u, r));
+	if (!f)
+		return -ENOMEM;
+	f->id = net_fetch(u->env.net, path, c->pack.size, ranges, n, to, on_pack, f);
+	if (f->id == 0) {
+		fetch_free(f);
+		return -ENETUNREACH;
+	}
+	r->fetch = f;
+	return worker_data(r->worker, from, false, 0);
+}
+
+static int from_bundle(struct update *u, struct part_run *r)
+{
+	const struct component *c = u->current->parts[part_of_worker(u, r)].component;
+	char name[16 + DIGEST_HEX_MAX], hex[DIGEST_HEX_MAX];
+
+	snprintf(name, sizeof(name), "objects/%s", digest_hex(c->pack.sha256, hex));
+	const struct bundle_member *m = bundle_find(u->bundle, name);
+	if (!m || m->size != c->pack.size)
+		return -ENOENT;
+	return worker_data(r->worker, bundle_fd(u->bundle), true, m->offset);
+}
+
+static void on_need(void *ctx, const struct ipc_range *ranges, size_t n)
+{
+	struct fetch *f = ctx;
+	struct update *u = f->u;
+	struct part_run *r = run_of(u, f->part);
+
+	int res = u->bundle ? from_bundle(u, r) : fetch_ranges(u, r, ranges, n);
+	if (res >= 0)
+		return;
+	error_clear(&r->fetch_error);
+	error_errno(&r->fetch_error, res, "%s",
+		u->bundle ? "the bundle lacks the pack" : "fetching the pack");
+	/* the worker is waiting for bytes: an end of file makes it end by itself */
+	_cleanup_close_ int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	worker_data(r->worker, nothing, false, 0);
+}
+
+static void on_worker_progress(void *ctx, const struct job_progress *p)
+{
+	static const char *const words[] = {[JOB_SCANNING] = "scanning",
+		[JOB_WRITING] = "writing",
+		[JOB_READING_BACK] = "reading-back"};
+	struct fetch *f = ctx;
+	struct update *u = f->u;
+	struct part *part = &u->current->parts[f->part];
+
+	part->phase = p->phase <= JOB_READING_BACK ? words[p->phase] : "";
+	part->done = p->done;
+	part->total = p->total;
+	if (u->env.observer.progress)
+		u->env.observer.progress(u->env.observer.ctx, u->current, part);
+}
+
+static void on_worker_done(void *ctx, const struct error *e)
+{
+	struct fetch *f = ctx;
+	struct update *u = f->u;
+	struct part_run *r = run_of(u, f->part);
+
+	r->worker_over = true;
+	r->worker_error = *e;
+	if (r->fetch)
+		net_fetch_cancel(u->env.net, r->fetch->id);
+	settle(u, r);
+}
+
+/* Before the first byte: the slot is no longer what was on record, and must not be tried. */
+static enum ef_reason give_up_slot(struct update *u, enum slot_id slot, struct error *e)
+{
+	if (store_installed_remove(u->store, slot_word(slot), e))
+		return e->reason;
+	return u->boot_ops->mark_bad(u->boot, slot, e);
+}
+
+static enum ef_reason start_worker(struct update *u, size_t part, struct error *e)
+{
+	const struct part *p = &u->current->parts[part];
+	const struct component *c = p->component;
+	struct part_run *r = run_of(u, part);
+	_cleanup_free_ uint8_t *index = NULL;
+	enum slot_id slot = slot_from_word(p->place);
+	struct boot_state boot;
+
+	if (update_boot(u, &boot, e))
+		return e->reason;
+	if (slot == boot.running || slot == boot.primary)
+		return error_set(e, EF_REASON_SLOT_RUNNING, "slot %s", p->place);
+	if (object_get(u->objects_fd, c->index.sha256, c->index.size, &index, e) ||
+		give_up_slot(u, slot, e))
+		return e->reason;
+	struct worker_stage_spec spec = {
+		.target = update_slot_path(u, slot),
+		.running = update_slot_path(u, boot.running),
+		.index = index,
+		.index_size = c->index.size,
+		.image_size = c->image.size,
+	};
+	memcpy(spec.index_sha256, c->index.sha256, 32);
+	memcpy(spec.image_sha256, c->image.sha256, 32);
+	/* a context that outlives the run, freed with it: the worker's callbacks end with
+	 * worker_free */
+	if (!r->context)
+		r->context = fetch_new(u, part);
+	if (!r->context)
+		return error_set(e, EF_REASON_NO_MEMORY, "worker");
+	const struct worker_callbacks cb = {
+		.ctx = r->context,
+		.need = on_need,
+		.progress = on_worker_progress,
+		.done = on_worker_done,
+	};
+	error_clear(&r->worker_error);
+	error_clear(&r->fetch_error);
+	return worker_stage(&r->worker, u->env.event, &spec, &cb, e);
+}
+
+static void start_slot(struct update *u, size_t part)
+{
+	struct error e = {0};
+
+	if (!part_move(u, part, COMPONENT_STAGING, NULL))
+		return;
+	run_of(u, part)->busy = true;
+	if (start_worker(u, part, &e))
+		part_failed(u, part, &e);
+	else if (u->env.observer.slots_changed)
+		u->env.observer.slots_changed(u->env.observer.ctx);
+}
+
+void stage_advance(struct update *u)
+{
+	struct deployment *d = u->current;
+	bool all = true;
+	struct error e = {0};
+
+	if (!bundle_reopen(u, &e)) {
+		deployment_move(u, EVENT_FAILED, &e, NULL);
+		return;
+	}
+	for (size_t i = 0; i < d->n_parts; i++) {
+		struct part *p = &d->parts[i];
+		if (p->state == COMPONENT_FAILED && p->required) {
+			deployment_move(u, EVENT_FAILED, &p->error, NULL);
+			return;
+		}
+	}
+	for (size_t i = 0; i < d->n_parts; i++) {
+		struct part *p = &d->parts[i];
+		if (p->state != COMPONENT_PENDING && p->state != COMPONENT_FETCHING &&
+			p->state != COMPONENT_STAGING)
+			continue;
+		all = false;
+		if (!run_ready(u, run_of(u, i)))
+			continue;
+		if (part_is_mcu(p))
+			start_node(u, i);
+		else
+			start_slot(u, i);
+	}
+	if (all)
+		deployment_move(u, EVENT_STAGED, NULL, NULL);
+}
+
+/* STAGED: windows, battery and interlocks will have their say here. */
+void release_advance(struct update *u)
+{
+	deployment_move(u, EVENT_ACTIVATE, NULL, NULL);
+}
