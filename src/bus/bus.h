@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The D-Bus face of edgeferryd: io.github.edgeferry1 as docs/io.github.edgeferry1.xml describes it.
+ * Asynchronous on the caller's event loop. The daemon forwards what it observes (update/update.h).
+ */
+#include "config/config.h"
+#include "update/update.h"
+#include "util/reason.h"
+#include <systemd/sd-event.h>
+
+#define BUS_NAME "io.github.edgeferry1"
+#define BUS_PATH "/io/github/edgeferry1"
+
+struct bus;
+
+/*
+ * Connects (address NULL: the system bus), exports the objects and asks for the name. A bus that
+ * cannot be reached yet is no error: it is tried again every 5 s, updates go on without it (F-04).
+ */
+enum ef_reason bus_new(struct bus **ret, sd_event *event, const char *address,
+	const struct config *config, struct update *update, struct error *e);
+void bus_free(struct bus *b);
+
+void bus_set_broker(struct bus *b, bool connected); /* for GetStatus */
+
+/* What happened, to be told: struct update_observer's callbacks with the bus in front. */
+void bus_deployment_changed(struct bus *b, const struct deployment *d);
+void bus_progress(struct bus *b, const struct deployment *d, const struct part *p);
+void bus_event(struct bus *b, const struct event *ev);
+void bus_node_changed(struct bus *b, size_t node);
+void bus_slots_changed(struct bus *b);

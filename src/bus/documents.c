@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus/documents.h"
+#include "util/hex.h"
+#include "util/time-util.h"
+#include <string.h>
+
+static json_t *text(const char *s)
+{
+	return json_string(s ? s : "");
+}
+
+static json_t *text_or_null(const char *s)
+{
+	return s && *s ? json_string(s) : json_null();
+}
+
+static json_t *stamp(int64_t seconds)
+{
+	char buf[21];
+
+	return seconds > 0 ? json_string(time_format_utc(seconds, buf)) : json_null();
+}
+
+static json_t *version_text(const struct ef_version *v)
+{
+	char buf[EF_VERSION_TEXT_MAX];
+
+	ef_version_format(v, buf);
+	return json_string(buf);
+}
+
+static const struct node_slot *active_slot(const struct node_identity *n, bool active)
+{
+	for (int i = 0; i < 2; i++)
+		if (n->slots[i].present && n->slots[i].active == active)
+			return &n->slots[i];
+	return NULL;
+}
+
+json_t *document_node(const struct document_source *s, size_t node)
+{
+	const struct config_node *c = &s->config->nodes[node];
+	bool present = false;
+	int64_t last_seen = 0;
+	struct error last = {0};
+	const struct node_identity *id = update_node(s->update, node, &present, &last_seen, &last);
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:b, s:o, s:s, s:s}", "name", c->name,
+		"compatible", c->compatible ? c->compatible : "", "link", c->link, "device",
+		c->device, "present", present, "last_seen", stamp(last_seen), "reason",
+		reason_word(last.reason), "detail", last.detail);
+	char hex[DIGEST_HEX_MAX];
+
+	if (!o || !id || last_seen == 0)
+		return o;
+	const struct node_slot *running = active_slot(id, true), *other = active_slot(id, false);
+
+	json_object_set_new(o, "board", text(id->board));
+	json_object_set_new(o, "hardware", json_integer(id->hardware));
+	json_object_set_new(o, "id", json_string(hex_encode(id->id, sizeof id->id, hex)));
+	json_object_set_new(o, "boot_version", text(id->boot_version));
+	json_object_set_new(o, "bootloader", json_boolean(id->bootloader));
+	json_object_set_new(o, "running", running ? version_text(&running->version) : json_null());
+	json_object_set_new(o, "running_hash",
+		running ? json_string(digest_hex(running->hash, hex)) : json_null());
+	json_object_set_new(o, "other", other ? version_text(&other->version) : json_null());
+	json_object_set_new(o, "trial", json_boolean(id->trial));
+	json_object_set_new(o, "floor", json_integer(id->floor));
+	json_object_set_new(o, "attempts", json_integer(id->attempts));
+	json_object_set_new(o, "reverted", text(reason_word(id->reverted)));
+	return o;
+}
+
+json_t *document_nodes(const struct document_source *s)
+{
+	json_t *a = json_array();
+
+	for (size_t i = 0; i < s->config->n_nodes; i++)
+		json_array_append_new(a, document_node(s, i));
+	return a;
+}
+
+json_t *document_slot(const struct document_source *s, enum slot_id slot)
+{
+	struct boot_state state;
+	const char *path = slot == SLOT_A ? s->config->slot_a : s->config->slot_b;
+	char release[EF_VERSION_TEXT_MAX] = "", hex[DIGEST_HEX_MAX];
+	uint8_t image[DIGEST_SIZE];
+	bool known = update_slot_release(s->update, slot, release, image);
+	json_t *o = json_pack("{s:s, s:o, s:o, s:o}", "slot", slot_word(slot), "path",
+		text_or_null(path), "release", text_or_null(release), "image",
+		known ? json_string(digest_hex(image, hex)) : json_null());
+
+	if (!o || !update_boot_state(s->update, &state))
+		return o;
+	json_object_set_new(o, "running", json_boolean(state.running == slot));
+	json_object_set_new(o, "primary", json_boolean(state.primary == slot));
+	json_object_set_new(o, "trial",
+		json_boolean(state.trial == slot || (state.on_trial && state.running == slot)));
+	json_object_set_new(o, "mark", text(state.mark[slot] == SLOT_GOOD ? "good" : "bad"));
+	return o;
+}
+
+static json_t *server(const struct document_source *s)
+{
+	struct error e = {0};
+	int64_t last = update_last_check(s->update, &e);
+
+	return json_pack("{s:o, s:o, s:s, s:s}", "url", text_or_null(s->config->url), "last_check",
+		stamp(last), "reason", reason_word(e.reason), "detail", e.detail);
+}
+
+static json_t *trust(const struct document_source *s)
+{
+	const struct tuf *t = update_trust(s->update);
+
+	if (!t)
+		return json_null();
+	return json_pack("{s:I, s:o}", "root", (json_int_t)tuf_version(t, "root"), "expires",
+		stamp(tuf_expires(t, "root")));
+}
+
+json_t *document_status(const struct document_source *s)
+{
+	const struct deployment *d = update_current(s->update);
+	json_t *slots = json_array();
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:b, s:o, s:s, s:o, s:o, s:o}",
+		"version", EF_VERSION, "product", s->config->product ? s->config->product : "",
+		"id", s->config->id ? s->config->id : "", "release", update_release(s->update),
+		"state", d ? deployment_state_word(d->state) : "idle", "deployment",
+		d ? json_integer((json_int_t)d->id) : json_null(), "trial",
+		d && d->state == DEPLOYMENT_TRIAL, "server", server(s), "broker", s->broker,
+		"slots", slots, "nodes", document_nodes(s), "trust", trust(s));
+
+	if (s->config->slot_a && s->config->slot_b) {
+		json_array_append_new(slots, document_slot(s, SLOT_A));
+		json_array_append_new(slots, document_slot(s, SLOT_B));
+	}
+	return o;
+}
+
+static json_t *part(const struct part *p)
+{
+	json_t *o = json_pack("{s:s, s:s, s:o, s:o, s:s, s:s, s:s, s:s, s:I, s:I}", "name",
+		p->component->name, "type", component_type_word(p->component->type), "version",
+		version_text(&p->component->version), "from", text_or_null(p->from), "state",
+		component_state_word(p->state), "reason", reason_word(p->error.reason), "detail",
+		p->error.detail, "phase", p->phase ? p->phase : "", "done", (json_int_t)p->done,
+		"total", (json_int_t)p->total);
+
+	if (o)
+		json_object_set_new(
+			o, p->component->type == COMPONENT_MCU ? "node" : "slot", text(p->place));
+	return o;
+}
+
+json_t *document_deployment(const struct deployment *d)
+{
+	static const char *const origins[] = {[ORIGIN_SOURCE] = "source",
+		[ORIGIN_BUNDLE] = "bundle",
+		[ORIGIN_ROLLBACK] = "rollback"};
+	json_t *components = json_array();
+
+	for (size_t i = 0; i < d->n_parts; i++)
+		json_array_append_new(components, part(&d->parts[i]));
+	return json_pack("{s:I, s:s, s:I, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:o}", "id",
+		(json_int_t)d->id, "release", d->release, "sequence", (json_int_t)d->sequence,
+		"state", deployment_state_word(d->state), "reason", reason_word(d->error.reason),
+		"detail", d->error.detail, "hint", reason_hint(d->error.reason), "started",
+		stamp(d->started), "ended", stamp(d->ended), "origin", origins[d->origin],
+		"components", components);
+}
+
+static int append_deployment(void *ctx, const struct deployment *d)
+{
+	return json_array_append_new(ctx, document_deployment(d));
+}
+
+json_t *document_deployments(const struct document_source *s, unsigned max)
+{
+	json_t *a = json_array();
+
+	update_deployments(s->update, max, append_deployment, a);
+	return a;
+}
+
+static const char *release_state(const struct known_release *r)
+{
+	if (r->installed)
+		return "installed";
+	if (r->error.reason == EF_REASON_OK)
+		return "available";
+	return r->error.reason == EF_REASON_DOWNGRADE ? "older" : "refused";
+}
+
+static json_t *release(const struct known_release *r)
+{
+	json_t *components = json_array();
+
+	for (size_t i = 0; r->manifest && i < r->manifest->n_components; i++) {
+		const struct component *c = &r->manifest->components[i];
+
+		json_array_append_new(components,
+			json_pack("{s:s, s:s, s:o, s:s}", "name", c->name, "type",
+				component_type_word(c->type), "version", version_text(&c->version),
+				"compatible", c->compatible));
+	}
+	return json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:o}", "version", r->version,
+		"sequence", (json_int_t)r->sequence, "kind", release_kind_word(r->kind), "state",
+		release_state(r), "reason", reason_word(r->error.reason), "detail", r->error.detail,
+		"notes", r->manifest ? r->manifest->notes : "", "components", components);
+}
+
+json_t *document_releases(const struct document_source *s)
+{
+	size_t n;
+	const struct known_release *known = update_known(s->update, &n);
+	json_t *a = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(a, release(&known[i]));
+	return a;
+}
+
+json_t *document_event(const struct event *ev)
+{
+	return json_pack("{s:I, s:o, s:s, s:o, s:o, s:o, s:s, s:s, s:s, s:s}", "id",
+		(json_int_t)ev->id, "time", stamp(ev->time), "event", ev->word, "deployment",
+		ev->deployment ? json_integer((json_int_t)ev->deployment) : json_null(),
+		"component", text_or_null(ev->component), "place", text_or_null(ev->place), "from",
+		ev->from, "to", ev->to, "reason", reason_word(ev->error.reason), "detail",
+		ev->error.detail);
+}
+
+static int append_event(void *ctx, const struct event *ev)
+{
+	return json_array_append_new(ctx, document_event(ev));
+}
+
+json_t *document_history(const struct document_source *s, unsigned max)
+{
+	json_t *a = json_array();
+
+	update_history(s->update, max, append_event, a);
+	return a;
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* io.github.edgeferry1.Manager: what can be read, and what can be done after polkit said yes. */
+#include "bus/bus-internal.h"
+#include "bus/documents.h"
+#include "bus/polkit.h"
+#include "util/cleanup.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#define NAME_MAX_TEXT 255
+
+static struct document_source source(struct bus *b)
+{
+	return (struct document_source){
+		.config = b->config,
+		.update = b->update,
+		.broker = !b->config->mqtt_host ? "none"
+			  : b->broker_connected ? "connected"
+						: "disconnected",
+	};
+}
+
+/* Reading. */
+
+static int get_status(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct document_source s = source(userdata);
+
+	return reply_json(m, document_status(&s));
+}
+
+static int list_nodes(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct document_source s = source(userdata);
+
+	return reply_json(m, document_nodes(&s));
+}
+
+static int list_releases(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct document_source s = source(userdata);
+
+	return reply_json(m, document_releases(&s));
+}
+
+static int list_deployments(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct document_source s = source(userdata);
+	uint32_t max;
+	int r = sd_bus_message_read(m, "u", &max);
+
+	return r < 0 ? r : reply_json(m, document_deployments(&s, max));
+}
+
+static int get_history(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct document_source s = source(userdata);
+	uint32_t max;
+	int r = sd_bus_message_read(m, "u", &max);
+
+	return r < 0 ? r : reply_json(m, document_history(&s, max));
+}
+
+/* Acting. Each answers m itself. */
+
+static int reply_outcome(sd_bus_message *m, enum ef_reason r, const struct error *e)
+{
+	return r ? reply_error(m, e) : sd_bus_reply_method_return(m, NULL);
+}
+
+static int reply_deployment(
+	struct bus *b, sd_bus_message *m, enum ef_reason r, uint64_t id, const struct error *e)
+{
+	_cleanup_free_ char *path = NULL;
+
+	if (r)
+		return reply_error(m, e);
+	path = object_path(OBJECT_DEPLOYMENT, id, b->config);
+	return path ? sd_bus_reply_method_return(m, "o", path) : -ENOMEM;
+}
+
+static void check_done(void *ctx, const char *version, const struct error *e)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = ctx;
+
+	if (e->reason)
+		reply_error(m, e);
+	else
+		sd_bus_reply_method_return(m, "s", version ? version : "");
+}
+
+static int act_check(struct bus *b, sd_bus_message *m)
+{
+	struct error e = {0};
+
+	if (update_check(b->update, check_done, sd_bus_message_ref(m), &e) == EF_REASON_OK)
+		return 0;
+	sd_bus_message_unref(m);
+	return reply_error(m, &e);
+}
+
+static int bad_flags(sd_bus_message *m)
+{
+	struct error e = {0};
+
+	error_set(&e, EF_REASON_USAGE, "flags must be 0");
+	return reply_error(m, &e);
+}
+
+static int act_install(struct bus *b, sd_bus_message *m)
+{
+	struct error e = {0};
+	const char *version;
+	uint64_t flags, id = 0;
+	int r = sd_bus_message_read(m, "st", &version, &flags);
+
+	if (r < 0)
+		return r;
+	if (flags)
+		return bad_flags(m);
+	return reply_deployment(b, m, update_install(b->update, version, &id, &e), id, &e);
+}
+
+static int act_install_bundle(struct bus *b, sd_bus_message *m)
+{
+	struct error e = {0};
+	const char *name;
+	uint64_t flags, id = 0;
+	int fd, own, r = sd_bus_message_read(m, "hst", &fd, &name, &flags);
+
+	if (r < 0)
+		return r;
+	if (flags)
+		return bad_flags(m);
+	if (strlen(name) > NAME_MAX_TEXT) {
+		error_set(&e, EF_REASON_USAGE, "name of the bundle is too long");
+		return reply_error(m, &e);
+	}
+	own = fcntl(fd, F_DUPFD_CLOEXEC, 3); /* the message closes its own */
+	if (own < 0)
+		return -errno;
+	return reply_deployment(b, m, update_install_bundle(b->update, own, name, &id, &e), id, &e);
+}
+
+static int act_confirm(struct bus *b, sd_bus_message *m)
+{
+	struct error e = {0};
+
+	return reply_outcome(m, update_confirm(b->update, &e), &e);
+}
+
+static int act_reject(struct bus *b, sd_bus_message *m)
+{
+	struct error e = {0};
+
+	return reply_outcome(m, update_reject(b->update, &e), &e);
+}
+
+static int act_cancel(struct bus *b, sd_bus_message *m)
+{
+	struct error e = {0};
+
+	return reply_outcome(m, update_cancel(b->update, &e), &e);
+}
+
+static int act_rollback(struct bus *b, sd_bus_message *m)
+{
+	struct error e = {0};
+	uint64_t id = 0;
+
+	return reply_deployment(b, m, update_rollback(b->update, &id, &e), id, &e);
+}
+
+static const struct action {
+	const char *member, *polkit;
+	int (*act)(struct bus *b, sd_bus_message *m);
+} actions[] = {
+	{"Check", BUS_NAME ".check", act_check},
+	{"Install", BUS_NAME ".install", act_install},
+	{"InstallBundle", BUS_NAME ".install", act_install_bundle},
+	{"Confirm", BUS_NAME ".manage", act_confirm},
+	{"Reject", BUS_NAME ".manage", act_reject},
+	{"Cancel", BUS_NAME ".manage", act_cancel},
+	{"Rollback", BUS_NAME ".manage", act_rollback},
+};
+
+static const struct action *action_of(sd_bus_message *m)
+{
+	const char *member = sd_bus_message_get_member(m);
+
+	for (size_t i = 0; member && i < sizeof actions / sizeof actions[0]; i++)
+		if (strcmp(actions[i].member, member) == 0)
+			return &actions[i];
+	return NULL;
+}
+
+static void on_answer(sd_bus_message *m, bool allowed, void *ctx)
+{
+	const struct action *a = action_of(m);
+	struct error e = {0};
+	int r;
+
+	if (!allowed) {
+		error_set(&e, EF_REASON_DENIED, "%s", a->polkit);
+		reply_error(m, &e);
+		return;
+	}
+	r = a->act(ctx, m);
+	if (r < 0)
+		sd_bus_reply_method_errno(m, r, NULL);
+}
+
+static int on_action(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	const struct action *a = action_of(m);
+	int r = a ? polkit_check(m, a->polkit, on_answer, userdata) : -EINVAL;
+
+	return r < 0 ? r : 1;
+}
+
+/* Properties. */
+
+static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,
+	sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	return sd_bus_message_append(reply, "s", EF_VERSION);
+}
+
+static int get_state(sd_bus *bus, const char *path, const char *interface, const char *property,
+	sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = userdata;
+	const struct deployment *d = update_current(b->update);
+
+	return sd_bus_message_append(reply, "s", d ? deployment_state_word(d->state) : "idle");
+}
+
+static int get_release(sd_bus *bus, const char *path, const char *interface, const char *property,
+	sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = userdata;
+
+	return sd_bus_message_append(reply, "s", update_release(b->update));
+}
+
+static int get_deployment(sd_bus *bus, const char *path, const char *interface,
+	const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = userdata;
+	const struct deployment *d = update_current(b->update);
+	_cleanup_free_ char *p = d ? object_path(OBJECT_DEPLOYMENT, d->id, b->config) : NULL;
+
+	return sd_bus_message_append(reply, "o", p ? p : "/");
+}
+
+#define READ(name, in, out, handler) \
+	SD_BUS_METHOD(name, in, out, handler, SD_BUS_VTABLE_UNPRIVILEGED)
+#define ACT(name, in, out) SD_BUS_METHOD(name, in, out, on_action, SD_BUS_VTABLE_UNPRIVILEGED)
+#define CHANGES SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
+
+const sd_bus_vtable manager_vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("State", "s", get_state, 0, CHANGES),
+	SD_BUS_PROPERTY("Release", "s", get_release, 0, CHANGES),
+	SD_BUS_PROPERTY("Deployment", "o", get_deployment, 0, CHANGES),
+	READ("GetStatus", "", "s", get_status),
+	READ("ListNodes", "", "s", list_nodes),
+	READ("ListReleases", "", "s", list_releases),
+	READ("ListDeployments", "u", "s", list_deployments),
+	READ("GetHistory", "u", "s", get_history),
+	ACT("Check", "", "s"),
+	ACT("Install", "st", "o"),
+	ACT("InstallBundle", "hst", "o"),
+	ACT("Confirm", "", ""),
+	ACT("Reject", "", ""),
+	ACT("Cancel", "", ""),
+	ACT("Rollback", "", "o"),
+	SD_BUS_SIGNAL("Event", "s", 0),
+	SD_BUS_VTABLE_END,
+};
