@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What edgeferryd holds, and the parts of it that are about time: looking, reporting. */
+#include "bus/bus.h"
+#include "config/config.h"
+#include "net/client.h"
+#include "update/update.h"
+#include <systemd/sd-event.h>
+
+struct daemon {
+	const char *config_dir, *bus_address;
+	char *root_file;
+	sd_event *event;
+	struct config *config;
+	struct net_client *net; /* NULL: no source and no broker configured */
+	struct update *update;
+	struct bus *bus;
+	sd_event_source *poll, *outbox, *retry_outbox;
+	bool looking, look_again; /* a look is under way; another was asked for meanwhile */
+	uint64_t reporting;	  /* id of the report under way; 0: none */
+	bool rebooting;
+};
+
+/* look.c: when to look at the source, and what is installed without being asked. */
+int look_start(struct daemon *d);
+void look_now(struct daemon *d, const char *why);
+/* A wait drawn from [0.8, 1.2] times poll_us, so that a fleet does not knock at once (F-37). */
+uint64_t look_wait(uint64_t poll_us, uint32_t random);
+
+/* outbox.c: reports that the cloud has not acknowledged, one after the other. */
+void outbox_kick(struct daemon *d);

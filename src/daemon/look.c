@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/daemon.h"
+#include "update/policy.h"
+#include "util/log.h"
+#include <string.h>
+#include <sys/random.h>
+
+/* What the gateway needs to settle: network, clock, nodes. */
+#define FIRST_LOOK_US 200000u
+
+uint64_t look_wait(uint64_t poll_us, uint32_t random)
+{
+	/* Not random * poll_us: a poll of a year would overflow. */
+	return poll_us / 5 * 4 + (uint64_t)((double)poll_us * 0.4 * random / UINT32_MAX);
+}
+
+static uint32_t draw(void)
+{
+	uint32_t r = UINT32_MAX / 2;
+
+	/* No entropy yet at first boot: the middle of the range will do (F-39). */
+	if (getrandom(&r, sizeof r, GRND_NONBLOCK) != sizeof r)
+		r = UINT32_MAX / 2;
+	return r;
+}
+
+static void install_newest(struct daemon *d, const char *version)
+{
+	const struct known_release *known;
+	struct error e = {0};
+	uint64_t id;
+	size_t n;
+
+	known = update_known(d->update, &n);
+	while (n && strcmp(known->version, version) != 0) {
+		known++;
+		n--;
+	}
+	if (!n || !policy_automatic(d->config->automatic, known))
+		return;
+	if (update_install(d->update, version, &id, &e))
+		log_warning("release %s is not installed now: %s", version, e.detail);
+	else
+		log_info("release %s: deployment %llu began by itself", version,
+			(unsigned long long)id);
+}
+
+static void on_looked(void *ctx, const char *version, const struct error *e)
+{
+	struct daemon *d = ctx;
+	char text[512];
+
+	d->looking = false;
+	if (e->reason) {
+		error_format(e, text, sizeof text);
+		log_warning("looking for releases: %s", text);
+	} else if (version && *version) {
+		log_info("release %s can be installed", version);
+		install_newest(d, version);
+	}
+	if (d->look_again) {
+		d->look_again = false;
+		look_now(d, "asked again meanwhile");
+	}
+}
+
+void look_now(struct daemon *d, const char *why)
+{
+	struct error e = {0};
+
+	if (!d->config->url || d->rebooting)
+		return;
+	if (d->looking) {
+		d->look_again = true;
+		return;
+	}
+	log_debug("looking for releases: %s", why);
+	d->looking = true;
+	if (update_check(d->update, on_looked, d, &e)) {
+		d->looking = false;
+		log_info("not looking for releases now: %s", e.detail);
+	}
+}
+
+static int on_poll(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	struct daemon *d = userdata;
+
+	look_now(d, "time to");
+	sd_event_source_set_time_relative(s, look_wait(d->config->poll_us, draw()));
+	return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+}
+
+int look_start(struct daemon *d)
+{
+	if (!d->config->url)
+		return 0;
+	return sd_event_add_time_relative(
+		d->event, &d->poll, CLOCK_MONOTONIC, FIRST_LOOK_US, 0, on_poll, d);
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* edgeferryd: the core. Puts the parts together on one event loop; decides nothing itself. */
+#include "daemon/daemon.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+#include "util/time-util.h"
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#define CONFIG_DIR "/etc/edgeferry"
+#define EXIT_USAGE 64
+
+static void status_line(struct daemon *d, const struct deployment *dep)
+{
+	const char *release = update_release(d->update);
+
+	if (dep && !deployment_over(dep->state))
+		sd_notifyf(0, "STATUS=Release %s: %s", dep->release,
+			deployment_state_word(dep->state));
+	else
+		sd_notifyf(0, "STATUS=Idle, release %s", *release ? release : "unknown");
+}
+
+/* What update observes, forwarded. The bus comes after update is up. */
+
+static void on_changed(void *ctx, const struct deployment *dep)
+{
+	struct daemon *d = ctx;
+
+	if (d->bus)
+		bus_deployment_changed(d->bus, dep);
+	if (d->update)
+		status_line(d, dep);
+}
+
+static void on_progress(void *ctx, const struct deployment *dep, const struct part *p)
+{
+	struct daemon *d = ctx;
+
+	if (d->bus)
+		bus_progress(d->bus, dep, p);
+}
+
+static void on_event(void *ctx, const struct event *ev)
+{
+	struct daemon *d = ctx;
+
+	if (d->bus)
+		bus_event(d->bus, ev);
+}
+
+static void on_node(void *ctx, size_t node)
+{
+	struct daemon *d = ctx;
+
+	if (d->bus)
+		bus_node_changed(d->bus, node);
+}
+
+static void on_slots(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (d->bus)
+		bus_slots_changed(d->bus);
+}
+
+static void on_report(void *ctx)
+{
+	outbox_kick(ctx);
+}
+
+/* The init system ends us. In the simulated machine there is none: its launcher waits for our end.
+ */
+static void on_rebooting(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	d->rebooting = true;
+	sd_notify(0, "STOPPING=1\nSTATUS=Rebooting");
+	if (strcmp(d->config->boot, "sim") == 0)
+		sd_event_exit(d->event, 0);
+}
+
+/* What edgeferry-net tells. */
+
+static void on_offer(void *ctx)
+{
+	look_now(ctx, "the broker said so");
+}
+
+static void on_broker(void *ctx, bool connected)
+{
+	struct daemon *d = ctx;
+
+	if (d->bus)
+		bus_set_broker(d->bus, connected);
+	if (connected && d->update)
+		outbox_kick(d);
+}
+
+static void on_net_ready(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (d->update)
+		outbox_kick(d);
+}
+
+static enum ef_reason open_parts(struct daemon *d, struct error *e)
+{
+	const struct net_client_callbacks net = {d, on_offer, on_broker, on_net_ready};
+	enum ef_reason r = config_load(d->config_dir, &d->config, e);
+
+	if (!r && asprintf(&d->root_file, "%s/root.json", d->config_dir) < 0)
+		return error_set(e, EF_REASON_NO_MEMORY, "%s", d->config_dir);
+	if (!r && (d->config->url || d->config->mqtt_host))
+		r = net_client_new(&d->net, d->event, d->config, &net, e);
+	if (r)
+		return r;
+	const struct update_env env = {
+		.event = d->event,
+		.config = d->config,
+		.net = d->net,
+		.now = now_real_s,
+		.root_file = d->root_file,
+		.observer = {d, on_changed, on_progress, on_event, on_node, on_slots, on_report,
+			on_rebooting},
+	};
+
+	r = update_new(&d->update, &env, e);
+	if (!r)
+		r = bus_new(&d->bus, d->event, d->bus_address, d->config, d->update, e);
+	if (!r)
+		r = update_resume(d->update, e);
+	return r;
+}
+
+static void close_parts(struct daemon *d)
+{
+	sd_event_source_disable_unref(d->poll);
+	sd_event_source_disable_unref(d->outbox);
+	sd_event_source_disable_unref(d->retry_outbox);
+	bus_free(d->bus);
+	net_client_free(d->net);
+	update_free(d->update);
+	config_free(d->config);
+	free(d->root_file);
+	sd_event_unref(d->event);
+}
+
+static int open_loop(struct daemon *d)
+{
+	sigset_t mask;
+	int r;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGCHLD);
+	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
+		return -errno;
+	signal(SIGPIPE, SIG_IGN);
+	r = sd_event_default(&d->event);
+	if (r >= 0)
+		r = sd_event_add_signal(d->event, NULL, SIGTERM, NULL, NULL);
+	if (r >= 0)
+		r = sd_event_add_signal(d->event, NULL, SIGINT, NULL, NULL);
+	if (r >= 0)
+		r = sd_event_set_watchdog(d->event, 1);
+	return r;
+}
+
+static int run(struct daemon *d)
+{
+	struct error e = {0};
+	char text[512];
+	int r = open_loop(d);
+
+	if (r < 0) {
+		log_error("event loop: %s", strerror(-r));
+		return EXIT_FAILURE;
+	}
+	if (open_parts(d, &e)) {
+		error_format(&e, text, sizeof text);
+		log_error("%s", text);
+		sd_notifyf(0, "STATUS=%s", text);
+		return EXIT_FAILURE;
+	}
+	sd_notify(0, "READY=1");
+	status_line(d, NULL);
+	r = look_start(d);
+	if (r >= 0 && !d->rebooting)
+		r = sd_event_loop(d->event);
+	if (r < 0)
+		log_error("event loop: %s", strerror(-r));
+	sd_notify(0, "STOPPING=1");
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static void help(void)
+{
+	puts("edgeferryd [--config=DIR] [--bus=ADDRESS] [--debug]\n\n"
+	     "Updates this gateway and the microcontrollers attached to it. Started by\n"
+	     "systemd (edgeferry.service); 'edgeferry' is the command to talk to it.\n\n"
+	     "  --config=DIR   configuration, " CONFIG_DIR " when not given\n"
+	     "  --bus=ADDRESS  D-Bus address, the system bus when not given\n"
+	     "  --debug        log more\n"
+	     "  --help, --version");
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"bus", required_argument, NULL, 'b'},
+		{"debug", no_argument, NULL, 'd'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'v'},
+		{NULL, 0, NULL, 0},
+	};
+	struct daemon d = {.config_dir = CONFIG_DIR};
+	int level = LOG_INFO, o, rc;
+
+	while ((o = getopt_long(argc, argv, "", options, NULL)) >= 0)
+		switch (o) {
+		case 'c':
+			d.config_dir = optarg;
+			break;
+		case 'b':
+			d.bus_address = optarg;
+			break;
+		case 'd':
+			level = LOG_DEBUG;
+			break;
+		case 'h':
+			help();
+			return EXIT_SUCCESS;
+		case 'v':
+			puts("edgeferryd " EF_VERSION);
+			return EXIT_SUCCESS;
+		default:
+			return EXIT_USAGE;
+		}
+	if (optind < argc) {
+		fprintf(stderr, "edgeferryd: no arguments are taken; see --help\n");
+		return EXIT_USAGE;
+	}
+	log_open("edgeferryd", level);
+	rc = run(&d);
+	close_parts(&d);
+	return rc;
+}
