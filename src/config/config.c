@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/config.h"
+#include "config/keys.h"
+#include "config/value.h"
+#include "util/cleanup.h"
+#include "util/fdio.h"
+#include "util/hex.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <systemd/sd-id128.h>
+
+#define FILE_MAX (64u * 1024u)
+#define NODES_MAX 1024
+
+DEFINE_CLEANUP(struct config *, config_free)
+
+struct loader {
+	const char *dir;
+	uid_t dir_owner;
+	struct config *c;
+	struct error *e;
+};
+
+/* Who can write the configuration decides what is installed: refuse files that others own or write.
+ */
+static enum ef_reason check_owner(const struct loader *l, int fd, const char *path)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return error_errno(l->e, -errno, "%s", path);
+	if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode))
+		return error_set(l->e, EF_REASON_CONFIG, "%s: not a file", path);
+	if (st.st_uid != 0 && st.st_uid != geteuid() && st.st_uid != l->dir_owner)
+		return error_set(l->e, EF_REASON_CONFIG, "%s: owned by user %u", path, st.st_uid);
+	if (S_ISREG(st.st_mode) && (st.st_mode & S_IWOTH))
+		return error_set(l->e, EF_REASON_CONFIG, "%s: writable by everybody", path);
+	return EF_REASON_OK;
+}
+
+static enum ef_reason load_file(
+	const struct loader *l, const char *path, ini_callback cb, void *ctx)
+{
+	_cleanup_free_ char *text = malloc(FILE_MAX + 1);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	if (!text)
+		return error_set(l->e, EF_REASON_NO_MEMORY, "%s", path);
+	if (fd < 0)
+		return error_set(l->e, EF_REASON_CONFIG, "%s: %s", path, strerror(errno));
+	enum ef_reason r = check_owner(l, fd, path);
+	if (r != EF_REASON_OK)
+		return r;
+	ssize_t n = fd_read_some(fd, text, FILE_MAX + 1); /* one byte more: ini_parse refuses it */
+	if (n < 0)
+		return error_set(l->e, EF_REASON_CONFIG, "%s: %s", path, strerror((int)-n));
+	return ini_parse(path, text, (size_t)n, cb, ctx, l->e);
+}
+
+static enum ef_reason gateway_item(const struct ini_item *item, void *ctx, struct error *e)
+{
+	return config_set(ctx, item, e);
+}
+
+static enum ef_reason node_item(const struct ini_item *item, void *ctx, struct error *e)
+{
+	return config_node_set(ctx, item, e);
+}
+
+static int is_conf(const struct dirent *d)
+{
+	size_t n = strlen(d->d_name);
+
+	return d->d_name[0] != '.' && n > 5 && strcmp(d->d_name + n - 5, ".conf") == 0;
+}
+
+/* Not alphasort: the order must not depend on the locale. */
+static int by_bytes(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+typedef enum ef_reason (*file_func)(const struct loader *l, const char *path, const char *name);
+
+/* Every DIR/SUB/NAME.conf, in the order of names. */
+static enum ef_reason each_file(const struct loader *l, const char *sub, file_func f)
+{
+	enum ef_reason r = EF_REASON_OK;
+	char path[PATH_MAX], dir[PATH_MAX];
+	struct dirent **list;
+
+	snprintf(dir, sizeof(dir), "%s/%s", l->dir, sub);
+	int n = scandir(dir, &list, is_conf, by_bytes);
+	if (n < 0)
+		return errno == ENOENT
+			       ? EF_REASON_OK
+			       : error_set(l->e, EF_REASON_CONFIG, "%s: %s", dir, strerror(errno));
+	for (int i = 0; i < n; i++) {
+		if (r == EF_REASON_OK && (size_t)snprintf(path, sizeof(path), "%s/%s", dir,
+						 list[i]->d_name) >= sizeof(path))
+			r = error_set(l->e, EF_REASON_CONFIG, "%s: name too long", dir);
+		else if (r == EF_REASON_OK)
+			r = f(l, path, list[i]->d_name);
+		free(list[i]);
+	}
+	free(list);
+	return r;
+}
+
+static enum ef_reason load_drop_in(const struct loader *l, const char *path, const char *name)
+{
+	return load_file(l, path, gateway_item, l->c);
+}
+
+static enum ef_reason load_node(const struct loader *l, const char *path, const char *name)
+{
+	struct config *c = l->c;
+	struct config_node *larger = reallocarray(c->nodes, c->n_nodes + 1, sizeof(*larger));
+
+	if (!larger)
+		return error_set(l->e, EF_REASON_NO_MEMORY, "%s", path);
+	c->nodes = larger;
+	struct config_node *n = &c->nodes[c->n_nodes++];
+	*n = (struct config_node){.name = strndup(name, strlen(name) - 5)};
+	if (!n->name || config_node_defaults(n) < 0)
+		return error_set(l->e, EF_REASON_NO_MEMORY, "%s", path);
+	if (!value_is_name(n->name))
+		return error_set(l->e, EF_REASON_CONFIG,
+			"%s: a node's file is named with 1 to 32 of a-z, 0-9 and '-', then .conf",
+			path);
+	if (c->n_nodes > NODES_MAX)
+		return error_set(l->e, EF_REASON_CONFIG, "%s: more than %d nodes", path, NODES_MAX);
+	enum ef_reason r = load_file(l, path, node_item, n);
+	if (r != EF_REASON_OK)
+		return r;
+	if (!n->compatible || !n->device)
+		return error_set(l->e, EF_REASON_CONFIG, "%s: [Node] %s= is missing", path,
+			n->compatible ? "Device" : "Compatible");
+	for (size_t i = 0; i + 1 < c->n_nodes; i++)
+		if (strcmp(c->nodes[i].device, n->device) == 0)
+			return error_set(l->e, EF_REASON_CONFIG,
+				"%s: %s is the device of node %s already", path, n->device,
+				c->nodes[i].name);
+	return EF_REASON_OK;
+}
+
+/* Stable for this machine, tells nothing of its machine id, which is to be kept private. */
+static enum ef_reason derive_id(const struct loader *l)
+{
+	static const sd_id128_t app =
+		SD_ID128_MAKE(5d, 3c, 41, 8e, 0f, b2, 4a, 67, 9a, 1d, c4, 52, 7b, e8, 06, 93);
+	char text[33];
+	sd_id128_t id;
+
+	int r = sd_id128_get_machine_app_specific(app, &id);
+	if (r < 0)
+		return error_set(l->e, EF_REASON_CONFIG,
+			"%s/edgeferry.conf: [Gateway] Id= is missing and there is no "
+			"/etc/machine-id",
+			l->dir);
+	l->c->id = strdup(hex_encode(id.bytes, sizeof(id.bytes), text));
+	return l->c->id ? EF_REASON_OK : error_set(l->e, EF_REASON_NO_MEMORY, "Id=");
+}
+
+/* What no single line is to blame for. */
+static enum ef_reason check_whole(const struct loader *l)
+{
+	const struct config *c = l->c;
+	const char *missing = !c->product		  ? "[Gateway] Product="
+			      : !c->compatible		  ? "[Gateway] Compatible="
+			      : c->slot_a && !c->slot_b	  ? "[Slots] B="
+			      : c->slot_b && !c->slot_a	  ? "[Slots] A="
+			      : c->slot_a && !c->boot_dir ? "[Slots] BootDirectory="
+			      : c->mqtt_username && !c->mqtt_password_file ? "[Mqtt] PasswordFile="
+									   : NULL;
+
+	if (missing)
+		return error_set(l->e, EF_REASON_CONFIG, "%s/edgeferry.conf: %s is missing", l->dir,
+			missing);
+	if (c->slot_a && strcmp(c->slot_a, c->slot_b) == 0)
+		return error_set(l->e, EF_REASON_CONFIG,
+			"%s/edgeferry.conf: [Slots] A= and B= are the same", l->dir);
+	return EF_REASON_OK;
+}
+
+enum ef_reason config_load(const char *dir, struct config **ret, struct error *e)
+{
+	_cleanup_(config_freep) struct config *c = config_new();
+	struct loader l = {.dir = dir, .c = c, .e = e};
+	char path[PATH_MAX];
+	struct stat st;
+	enum ef_reason r = EF_REASON_OK;
+
+	if (!c)
+		return error_set(e, EF_REASON_NO_MEMORY, "configuration");
+	if (stat(dir, &st) < 0)
+		return error_set(e, EF_REASON_CONFIG, "%s: %s", dir, strerror(errno));
+	l.dir_owner = st.st_uid;
+	if ((size_t)snprintf(path, sizeof(path), "%s/edgeferry.conf", dir) >=
+		sizeof(path) - NAME_MAX)
+		return error_set(e, EF_REASON_CONFIG, "%s: name too long", dir);
+	if (access(path, F_OK) == 0 || errno != ENOENT)
+		r = load_file(&l, path, gateway_item, c);
+	if (r == EF_REASON_OK)
+		r = each_file(&l, "conf.d", load_drop_in);
+	if (r == EF_REASON_OK)
+		r = each_file(&l, "nodes.d", load_node);
+	if (r == EF_REASON_OK)
+		r = check_whole(&l);
+	if (r == EF_REASON_OK && !c->id)
+		r = derive_id(&l);
+	if (r == EF_REASON_OK)
+		*ret = TAKE_PTR(c);
+	return r;
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/keys.h"
+#include "config/value.h"
+#include "util/cleanup.h"
+#include "util/time-util.h"
+#include <errno.h>
+#include <string.h>
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+/* One key. value: the default as it would stand in a file; NULL: none, the field stays empty. */
+struct key {
+	const char *section, *name;
+	value_reader read;
+	size_t offset;
+	const char *value;
+};
+
+static const char *read_broker(const char *value, void *to)
+{
+	struct config *c = to;
+
+	c->mqtt_port = 8883;
+	return value_host_port(value, &c->mqtt_host, &c->mqtt_port);
+}
+
+#define FIELD(f) offsetof(struct config, f)
+static const struct key gateway_keys[] = {
+	{"Gateway", "Product", value_name, FIELD(product), NULL},
+	{"Gateway", "Compatible", value_compatible, FIELD(compatible), NULL},
+	{"Gateway", "Hardware", value_u32, FIELD(hardware), "1"},
+	{"Gateway", "Id", value_name, FIELD(id), NULL},
+	{"Gateway", "StateDirectory", value_path, FIELD(state_dir), "/var/lib/edgeferry"},
+	{"Gateway", "RuntimeDirectory", value_path, FIELD(runtime_dir), "/run/edgeferry"},
+	{"Source", "URL", value_url, FIELD(url), NULL},
+	{"Source", "CAFile", value_path, FIELD(ca_file), NULL},
+	{"Source", "PollSec", value_span, FIELD(poll_us), "1h"},
+	{"Mqtt", "Broker", read_broker, 0, NULL},
+	{"Mqtt", "CAFile", value_path, FIELD(mqtt_ca_file), NULL},
+	{"Mqtt", "Username", value_text, FIELD(mqtt_username), NULL},
+	{"Mqtt", "PasswordFile", value_path, FIELD(mqtt_password_file), NULL},
+	{"Mqtt", "TopicPrefix", value_topic, FIELD(mqtt_prefix), "edgeferry"},
+	{"Network", "User", value_user, FIELD(network_user), "edgeferry-net"},
+	{"Slots", "Boot", value_boot, FIELD(boot), "sim"},
+	{"Slots", "BootDirectory", value_path, FIELD(boot_dir), NULL},
+	{"Slots", "A", value_path, FIELD(slot_a), NULL},
+	{"Slots", "B", value_path, FIELD(slot_b), NULL},
+	{"Update", "Automatic", value_automatic, FIELD(automatic), "security"},
+	{"Update", "ChecksDirectory", value_path, FIELD(checks_dir), "/etc/edgeferry/checks.d"},
+	{"Update", "ConfirmSec", value_span, FIELD(check_us), "5min"},
+};
+#undef FIELD
+
+#define FIELD(f) offsetof(struct config_node, f)
+static const struct key node_keys[] = {
+	{"Node", "Compatible", value_compatible, FIELD(compatible), NULL},
+	{"Node", "Link", value_link, FIELD(link), "uart"},
+	{"Node", "Device", value_path, FIELD(device), NULL},
+	{"Node", "BaudRate", value_baud, FIELD(baud), "115200"},
+	{"Node", "Security", value_security, FIELD(security), "session"},
+	{"Node", "Optional", value_no, FIELD(required), "no"},
+};
+#undef FIELD
+
+static bool is_text(const struct key *k)
+{
+	static const value_reader numbers[] = {
+		value_u32, value_span, value_automatic, value_security, value_baud, value_no};
+
+	for (size_t i = 0; i < COUNT(numbers); i++)
+		if (k->read == numbers[i])
+			return false;
+	return true;
+}
+
+/* Back to the default; keys without one are texts. */
+static const char *reset(const struct key *k, void *object)
+{
+	char *field = (char *)object + k->offset;
+
+	if (k->value)
+		return k->read(k->value, field);
+	char **text =
+		k->read == read_broker ? &((struct config *)object)->mqtt_host : (char **)field;
+	free(*text);
+	*text = NULL;
+	return NULL;
+}
+
+static int defaults(const struct key *keys, size_t n, void *object)
+{
+	for (size_t i = 0; i < n; i++)
+		if (keys[i].value && keys[i].read(keys[i].value, (char *)object + keys[i].offset))
+			return -ENOMEM;
+	return 0;
+}
+
+static void free_texts(const struct key *keys, size_t n, void *object)
+{
+	for (size_t i = 0; i < n; i++)
+		if (is_text(&keys[i]) && keys[i].read != read_broker)
+			free(*(char **)((char *)object + keys[i].offset));
+}
+
+static enum ef_reason set(const struct key *keys, size_t n, void *object,
+	const struct ini_item *item, struct error *e)
+{
+	bool section_known = false;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct key *k = &keys[i];
+		if (strcmp(k->section, item->section) != 0)
+			continue;
+		section_known = true;
+		if (strcmp(k->name, item->key) != 0)
+			continue;
+		/* As in systemd, an empty value takes back what files before have set. */
+		const char *wanted = item->value[0]
+					     ? k->read(item->value, (char *)object + k->offset)
+					     : reset(k, object);
+		if (!wanted)
+			return EF_REASON_OK;
+		return error_set(e, EF_REASON_CONFIG, "%s:%u: %s=%s: expected %s", item->file,
+			item->line, item->key, item->value, wanted);
+	}
+	if (!section_known)
+		return error_set(e, EF_REASON_CONFIG, "%s:%u: unknown section [%s]", item->file,
+			item->line, item->section);
+	return error_set(e, EF_REASON_CONFIG, "%s:%u: unknown key %s= in [%s]", item->file,
+		item->line, item->key, item->section);
+}
+
+struct config *config_new(void)
+{
+	struct config *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->mqtt_port = 8883;
+	if (defaults(gateway_keys, COUNT(gateway_keys), c) < 0) {
+		config_free(c);
+		return NULL;
+	}
+	return c;
+}
+
+int config_node_defaults(struct config_node *n)
+{
+	return defaults(node_keys, COUNT(node_keys), n);
+}
+
+void config_node_free(struct config_node *n)
+{
+	free_texts(node_keys, COUNT(node_keys), n);
+	free(n->name);
+}
+
+enum ef_reason config_set(struct config *c, const struct ini_item *item, struct error *e)
+{
+	return set(gateway_keys, COUNT(gateway_keys), c, item, e);
+}
+
+enum ef_reason config_node_set(struct config_node *n, const struct ini_item *item, struct error *e)
+{
+	return set(node_keys, COUNT(node_keys), n, item, e);
+}
+
+void config_free(struct config *c)
+{
+	if (!c)
+		return;
+	free_texts(gateway_keys, COUNT(gateway_keys), c);
+	free(c->mqtt_host);
+	for (size_t i = 0; i < c->n_nodes; i++)
+		config_node_free(&c->nodes[i]);
+	free(c->nodes);
+	free(c);
+}

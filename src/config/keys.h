@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The tables of sections and keys; edgeferry.conf(5) and edgeferry-nodes.conf(5) list the same. */
+#include "config/config.h"
+#include "util/ini.h"
+
+struct config *config_new(void);		 /* the vendor's defaults; NULL: no memory */
+int config_node_defaults(struct config_node *n); /* 0 or -ENOMEM */
+void config_node_free(struct config_node *n);
+
+/* An item of a file into the configuration, or into a node. OK, or CONFIG with "FILE:LINE: what".
+ */
+enum ef_reason config_set(struct config *c, const struct ini_item *item, struct error *e);
+enum ef_reason config_node_set(struct config_node *n, const struct ini_item *item, struct error *e);

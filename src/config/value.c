@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/value.h"
+#include "util/cleanup.h"
+#include "util/time-util.h"
+#include <string.h>
+
+#define LOWER "abcdefghijklmnopqrstuvwxyz"
+#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS "0123456789"
+
+static const char *store(const char *value, size_t n, char **to)
+{
+	char *copy = strndup(value, n);
+
+	if (!copy)
+		return "more memory";
+	free(*to);
+	*to = copy;
+	return NULL;
+}
+
+static const char *store_all(const char *value, void *to)
+{
+	return store(value, strlen(value), to);
+}
+
+static bool only(const char *text, const char *set)
+{
+	return *text && text[strspn(text, set)] == 0;
+}
+
+const char *value_text(const char *value, void *to)
+{
+	return strlen(value) > 255 ? "at most 255 characters" : store_all(value, to);
+}
+
+bool value_is_name(const char *text)
+{
+	return only(text, LOWER DIGITS "-") && strlen(text) <= 32;
+}
+
+const char *value_name(const char *value, void *to)
+{
+	return value_is_name(value) ? store_all(value, to) : "1 to 32 of a-z, 0-9 and '-'";
+}
+
+const char *value_compatible(const char *value, void *to)
+{
+	const char *comma = strchr(value, ',');
+
+	if (!only(value, LOWER UPPER DIGITS "-._,") || strlen(value) > 95 || !comma ||
+		comma == value || !comma[1] || strchr(comma + 1, ','))
+		return "vendor,class as in 'vendor.example,board'";
+	return store_all(value, to);
+}
+
+const char *value_path(const char *value, void *to)
+{
+	size_t n = strlen(value);
+
+	if (value[0] != '/' || n > 4000 || strstr(value, "/../") ||
+		(n >= 3 && !strcmp(value + n - 3, "/..")))
+		return "an absolute path without '..'";
+	while (n > 1 && value[n - 1] == '/')
+		n--;
+	return store(value, n, to);
+}
+
+const char *value_url(const char *value, void *to)
+{
+	static const char scheme[] = "https://";
+	const char *host = value + sizeof(scheme) - 1;
+	size_t n = strlen(value);
+
+	if (strncmp(value, scheme, sizeof(scheme) - 1) != 0 || !*host || *host == '/' ||
+		strpbrk(value, " \t\"<>\\^`{|}?#") || n > 2000)
+		return "https://HOST/PATH without query or blanks";
+	if (memchr(host, '@', strcspn(host, "/")))
+		return "an address without user name or password";
+	while (value[n - 1] == '/')
+		n--;
+	return store(value, n, to);
+}
+
+const char *value_topic(const char *value, void *to)
+{
+	size_t n = strlen(value);
+
+	if (strpbrk(value, "+#") || value[0] == '/' || value[0] == '$' || n > 128)
+		return "a topic without '+', '#', a leading '/' or '$'";
+	while (value[n - 1] == '/')
+		n--;
+	return store(value, n, to);
+}
+
+const char *value_user(const char *value, void *to)
+{
+	if (!only(value, LOWER UPPER DIGITS "-_.") || strlen(value) > 32 || value[0] == '-')
+		return "the name of a user";
+	return store_all(value, to);
+}
+
+static bool number(const char *value, uint64_t min, uint64_t max, uint64_t *ret)
+{
+	uint64_t v = 0;
+
+	if (!only(value, DIGITS) || strlen(value) > 18)
+		return false;
+	for (; *value; value++)
+		v = v * 10 + (uint64_t)(*value - '0');
+	if (v < min || v > max)
+		return false;
+	*ret = v;
+	return true;
+}
+
+const char *value_u32(const char *value, void *to)
+{
+	uint64_t v;
+
+	if (!number(value, 0, UINT32_MAX, &v))
+		return "a number from 0 to 4294967295";
+	*(uint32_t *)to = (uint32_t)v;
+	return NULL;
+}
+
+const char *value_baud(const char *value, void *to)
+{
+	uint64_t v;
+
+	if (!number(value, 1200, 12000000, &v))
+		return "a number from 1200 to 12000000";
+	*(uint32_t *)to = (uint32_t)v;
+	return NULL;
+}
+
+const char *value_span(const char *value, void *to)
+{
+	uint64_t us;
+
+	if (!timespan_parse(value, &us) || us < 100 * USEC_PER_MSEC ||
+		us > 366 * 86400 * USEC_PER_SEC)
+		return "a time span from 100ms to 366d as in '5min 20s'";
+	*(uint64_t *)to = us;
+	return NULL;
+}
+
+static int word(const char *value, const char *const *words)
+{
+	for (int i = 0; words[i]; i++)
+		if (strcmp(words[i], value) == 0)
+			return i;
+	return -1;
+}
+
+const char *value_automatic(const char *value, void *to)
+{
+	static const char *const words[] = {[AUTOMATIC_NO] = "no",
+		[AUTOMATIC_SECURITY] = "security",
+		[AUTOMATIC_ALL] = "all",
+		NULL};
+	int i = word(value, words);
+
+	if (i < 0)
+		return "no, security or all";
+	*(enum config_automatic *)to = (enum config_automatic)i;
+	return NULL;
+}
+
+const char *value_security(const char *value, void *to)
+{
+	static const char *const words[] = {
+		[SECURITY_SESSION] = "session", [SECURITY_NONE] = "none", NULL};
+	int i = word(value, words);
+
+	if (i < 0)
+		return "session or none";
+	*(enum config_security *)to = (enum config_security)i;
+	return NULL;
+}
+
+const char *value_link(const char *value, void *to)
+{
+	static const char *const words[] = {"uart", "sim", NULL};
+
+	return word(value, words) < 0 ? "uart or sim" : store_all(value, to);
+}
+
+const char *value_boot(const char *value, void *to)
+{
+	static const char *const words[] = {"sim", NULL};
+
+	return word(value, words) < 0 ? "sim" : store_all(value, to);
+}
+
+const char *value_no(const char *value, void *to)
+{
+	static const char *const words[] = {
+		"no", "yes", "false", "true", "off", "on", "0", "1", NULL};
+	int i = word(value, words);
+
+	if (i < 0)
+		return "yes or no";
+	*(bool *)to = i % 2 == 0;
+	return NULL;
+}
+
+const char *value_host_port(const char *value, char **host, uint16_t *port)
+{
+	static const char wanted[] = "HOST or HOST:PORT, with an IPv6 address in '[ ]'";
+	bool v6 = value[0] == '[';
+	const char *start = value + v6, *end = start + strcspn(start, v6 ? "]" : ":");
+	uint64_t p = *port;
+
+	if (end == start || end - start > 253 || (v6 && *end != ']'))
+		return wanted;
+	const char *rest = end + v6;
+	if (*rest && (*rest != ':' || !number(rest + 1, 1, 65535, &p)))
+		return wanted;
+	_cleanup_free_ char *name = strndup(start, (size_t)(end - start));
+	if (!name)
+		return "more memory";
+	if (!only(name, v6 ? DIGITS "abcdefABCDEF:.%" LOWER : LOWER UPPER DIGITS "-._"))
+		return wanted;
+	free(*host);
+	*host = TAKE_PTR(name);
+	*port = (uint16_t)p;
+	return NULL;
+}
