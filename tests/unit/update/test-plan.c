@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* S-12, S-23, F-22: what is refused before anything is fetched, and what a release comes to here.
+ */
+#include "../unit.h"
+#include "update/plan.h"
+#include "update/policy.h"
+#include <string.h>
+
+#define VENDOR "edgeferry.github.io"
+
+static struct component components[3];
+static size_t order[3];
+static struct manifest manifest;
+static struct config config;
+static struct config_node config_nodes[3];
+static struct plan_gateway gateway;
+static struct plan_node nodes[3];
+static struct plan_image images[3];
+static uint32_t floors;
+static const char *other_version;
+
+static uint32_t floor_of(void *ctx, const char *compatible)
+{
+	return floors;
+}
+
+static bool installed_of(void *ctx, const char *component, struct ef_version *ret)
+{
+	return other_version && ef_version_parse(other_version, ret);
+}
+
+static struct admit_input input;
+
+static void setup(void)
+{
+	memset(components, 0, sizeof(components));
+	components[0] = (struct component){.name = "rootfs",
+		.type = COMPONENT_ROOTFS,
+		.compatible = VENDOR ",sim-gateway",
+		.hardware_min = 1,
+		.hardware_max = 2,
+		.version = {2, 0, 0, 0},
+		.security = 3,
+		.image = {{0xaa}, 1000}};
+	components[1] = (struct component){.name = "meter",
+		.type = COMPONENT_MCU,
+		.compatible = VENDOR ",mps2-an385",
+		.hardware_min = 1,
+		.hardware_max = 3,
+		.version = {2, 0, 0, 0},
+		.security = 3,
+		.image = {{0xbb}, 500}};
+	components[2] = (struct component){.name = "sensor",
+		.type = COMPONENT_MCU,
+		.compatible = VENDOR ",nrf51-microbit",
+		.hardware_min = 1,
+		.hardware_max = 1,
+		.version = {2, 0, 0, 0},
+		.security = 3,
+		.policy = POLICY_OPTIONAL,
+		.image = {{0xcc}, 500}};
+	order[0] = 1;
+	order[1] = 2;
+	order[2] = 0;
+	manifest = (struct manifest){.product = "demo",
+		.version = "2.0.0",
+		.sequence = 2,
+		.components = components,
+		.n_components = 3,
+		.order = order};
+	config = (struct config){.product = (char *)"demo",
+		.compatible = (char *)VENDOR ",sim-gateway",
+		.hardware = 1,
+		.nodes = config_nodes,
+		.n_nodes = 3};
+	static const char *const names[] = {"meter-1", "meter-2", "sensor-1"};
+	for (size_t i = 0; i < 3; i++) {
+		const struct component *c = &components[i < 2 ? 1 : 2];
+		config_nodes[i] = (struct config_node){.name = (char *)names[i],
+			.compatible = (char *)c->compatible,
+			.required = true};
+		nodes[i] = (struct plan_node){.config = &config_nodes[i], .present = true};
+		nodes[i].identity.hardware = 1;
+		nodes[i].identity.slot_size = 4096;
+		ck_assert(compatible_uuids(
+			c->compatible, nodes[i].identity.vendor, nodes[i].identity.class_id));
+		nodes[i].identity.slots[0] = (struct node_slot){.present = true,
+			.active = true,
+			.confirmed = true,
+			.version = {1, 0, 0, 0},
+			.hash = {1}};
+	}
+	for (size_t i = 0; i < 3; i++) {
+		images[i] =
+			(struct plan_image){.security = 3, .has_vendor = true, .has_class = true};
+		images[i].hash[0] = (uint8_t)(0x10 + i);
+		ck_assert(compatible_uuids(
+			components[i].compatible, images[i].vendor, images[i].class_id));
+	}
+	gateway = (struct plan_gateway){.config = &config,
+		.slots = true,
+		.running = SLOT_A,
+		.target = SLOT_B,
+		.slot_size = {4096, 4096}};
+	floors = 3;
+	other_version = NULL;
+	input = (struct admit_input){
+		.gateway = &gateway, .sequence = 1, .floor = floor_of, .installed = installed_of};
+}
+
+static enum ef_reason admit(void)
+{
+	struct error e = {0};
+	enum ef_reason r = plan_admit(&manifest, &input, &e);
+
+	ck_assert_int_eq(r, e.reason);
+	if (r != EF_REASON_OK)
+		ck_assert_str_ne(e.detail, "");
+	return r;
+}
+
+START_TEST(a_fitting_release_is_admitted)
+{
+	ck_assert_int_eq(admit(), EF_REASON_OK);
+	input.sequence = 2; /* the same again: a node may have been exchanged */
+	ck_assert_int_eq(admit(), EF_REASON_OK);
+}
+END_TEST
+
+START_TEST(order_and_floor) /* S-12 */
+{
+	input.sequence = 3;
+	ck_assert_int_eq(admit(), EF_REASON_DOWNGRADE);
+	input.going_back = true;
+	ck_assert_int_eq(admit(), EF_REASON_OK);
+	/* the floor holds at any sequence, also on the way back */
+	floors = 4;
+	ck_assert_int_eq(admit(), EF_REASON_FLOOR);
+	input.going_back = false;
+	input.sequence = 0;
+	ck_assert_int_eq(admit(), EF_REASON_FLOOR);
+}
+END_TEST
+
+START_TEST(other_hardware_is_refused) /* S-23 */
+{
+	manifest.product[0] = 'x';
+	ck_assert_int_eq(admit(), EF_REASON_NOT_COMPATIBLE);
+	setup();
+	config.compatible = (char *)VENDOR ",other";
+	ck_assert_int_eq(admit(), EF_REASON_NOT_COMPATIBLE);
+	setup();
+	config.hardware = 3;
+	ck_assert_int_eq(admit(), EF_REASON_HARDWARE_RANGE);
+	setup();
+	config.hardware = 0;
+	ck_assert_int_eq(admit(), EF_REASON_HARDWARE_RANGE);
+	setup();
+	gateway.slot_size[SLOT_B] = 999;
+	ck_assert_int_eq(admit(), EF_REASON_TOO_LARGE);
+	setup();
+	gateway.slots = false;
+	ck_assert_int_eq(admit(), EF_REASON_UNKNOWN_COMPONENT);
+}
+END_TEST
+
+START_TEST(a_component_needs_a_place) /* S-05 */
+{
+	config.n_nodes = 0;
+	ck_assert_int_eq(admit(), EF_REASON_UNKNOWN_COMPONENT);
+	setup();
+	config.n_nodes = 2; /* the optional sensor has none */
+	ck_assert_int_eq(admit(), EF_REASON_OK);
+	components[2].policy = POLICY_REQUIRED;
+	ck_assert_int_eq(admit(), EF_REASON_UNKNOWN_COMPONENT);
+	setup();
+	components[1].type = COMPONENT_ROOTFS;
+	strcpy(components[1].compatible, VENDOR ",sim-gateway");
+	ck_assert_int_eq(admit(), EF_REASON_UNKNOWN_COMPONENT);
+}
+END_TEST
+
+START_TEST(requirements)
+{
+	components[1].n_requires = 1;
+	strcpy(components[1].requires[0].name, "rootfs");
+	components[1].requires[0].min = (struct ef_version){2, 0, 0, 0};
+	ck_assert_int_eq(admit(), EF_REASON_OK);
+	components[1].requires[0].min.build = 1;
+	ck_assert_int_eq(admit(), EF_REASON_REQUIREMENT);
+	strcpy(components[1].requires[0].name, "radio");
+	ck_assert_int_eq(admit(), EF_REASON_REQUIREMENT);
+	other_version = "2.0.0+1";
+	ck_assert_int_eq(admit(), EF_REASON_OK);
+	other_version = "2.0.0";
+	ck_assert_int_eq(admit(), EF_REASON_REQUIREMENT);
+}
+END_TEST
+
+START_TEST(image_must_be_of_the_board) /* S-23, E-01 on the gateway's side */
+{
+	struct error e = {0};
+
+	ck_assert_int_eq(plan_admit_image(&components[1], &images[1], &e), EF_REASON_OK);
+	ck_assert_int_eq(
+		plan_admit_image(&components[1], &images[2], &e), EF_REASON_NOT_COMPATIBLE);
+	error_clear(&e);
+	images[1].has_class = false;
+	ck_assert_int_eq(
+		plan_admit_image(&components[1], &images[1], &e), EF_REASON_NOT_COMPATIBLE);
+	error_clear(&e);
+	images[1].has_class = true;
+	images[1].security = 2;
+	ck_assert_int_eq(plan_admit_image(&components[1], &images[1], &e), EF_REASON_BAD_IMAGE);
+}
+END_TEST
+
+START_TEST(node_must_be_what_its_file_says) /* F-22 */
+{
+	struct error e = {0};
+
+	ck_assert_int_eq(plan_admit_node(&components[1], &nodes[0], &e), EF_REASON_OK);
+	nodes[0].identity = nodes[2].identity; /* cables swapped */
+	ck_assert_int_eq(plan_admit_node(&components[1], &nodes[0], &e), EF_REASON_NODE_MISMATCH);
+	setup();
+	error_clear(&e);
+	nodes[0].identity.hardware = 4;
+	ck_assert_int_eq(plan_admit_node(&components[1], &nodes[0], &e), EF_REASON_HARDWARE_RANGE);
+	setup();
+	error_clear(&e);
+	nodes[0].identity.slot_size = 499;
+	ck_assert_int_eq(plan_admit_node(&components[1], &nodes[0], &e), EF_REASON_TOO_LARGE);
+	setup();
+	error_clear(&e);
+	nodes[0].identity.floor = 4;
+	ck_assert_int_eq(plan_admit_node(&components[1], &nodes[0], &e), EF_REASON_FLOOR);
+}
+END_TEST
+
+START_TEST(parts_in_order)
+{
+	struct part *p;
+	size_t n;
+
+	ck_assert_int_eq(plan_make(&manifest, images, &gateway, nodes, 3, &p, &n), 0);
+	ck_assert_uint_eq(n, 4);
+	static const char *const places[] = {"meter-1", "meter-2", "sensor-1", "B"};
+	for (size_t i = 0; i < 4; i++) {
+		ck_assert_str_eq(p[i].place, places[i]);
+		ck_assert_int_eq(p[i].state, COMPONENT_PENDING);
+		ck_assert_int_eq(p[i].required, i != 2);
+	}
+	ck_assert_str_eq(p[0].from, "1.0.0");
+	ck_assert_mem_eq(p[0].hash, images[1].hash, 32);
+	ck_assert_mem_eq(p[3].hash, components[0].image.sha256, 32);
+	free(p);
+}
+END_TEST
+
+START_TEST(what_runs_already_is_skipped)
+{
+	struct part *p;
+	size_t n;
+
+	memcpy(nodes[1].identity.slots[0].hash, images[1].hash, 32);
+	nodes[2].present = false;
+	gateway.known = true;
+	memcpy(gateway.running_image, components[0].image.sha256, 32);
+	strcpy(gateway.running_version, "2.0.0");
+	ck_assert_int_eq(plan_make(&manifest, images, &gateway, nodes, 3, &p, &n), 0);
+	ck_assert_int_eq(p[0].state, COMPONENT_PENDING);
+	ck_assert_int_eq(p[1].state, COMPONENT_SKIPPED);
+	ck_assert_int_eq(p[1].error.reason, EF_REASON_ALREADY_INSTALLED);
+	ck_assert_int_eq(p[2].state, COMPONENT_SKIPPED);
+	ck_assert_int_eq(p[2].error.reason, EF_REASON_NODE_UNREACHABLE);
+	ck_assert_int_eq(p[3].state, COMPONENT_SKIPPED);
+	ck_assert_str_eq(p[3].place, "A");
+	free(p);
+	/* an image that is only on trial is not there yet */
+	nodes[1].identity.slots[0].confirmed = false;
+	ck_assert_int_eq(plan_make(&manifest, images, &gateway, nodes, 3, &p, &n), 0);
+	ck_assert_int_eq(p[1].state, COMPONENT_PENDING);
+	free(p);
+}
+END_TEST
+
+START_TEST(automatic_policy) /* S-36 */
+{
+	static const struct {
+		enum config_automatic automatic;
+		enum release_kind kind;
+		enum ef_reason reason;
+		bool installed, expected;
+	} rows[] = {
+		{AUTOMATIC_NO, KIND_SECURITY, EF_REASON_OK, false, false},
+		{AUTOMATIC_SECURITY, KIND_SECURITY, EF_REASON_OK, false, true},
+		{AUTOMATIC_SECURITY, KIND_FEATURE, EF_REASON_OK, false, false},
+		{AUTOMATIC_ALL, KIND_FEATURE, EF_REASON_OK, false, true},
+		{AUTOMATIC_ALL, KIND_SECURITY, EF_REASON_OK, true, false},
+		{AUTOMATIC_ALL, KIND_SECURITY, EF_REASON_FLOOR, false, false},
+		{AUTOMATIC_ALL, KIND_SECURITY, EF_REASON_NODE_REVERTED, false, false},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct known_release k = {.kind = rows[i].kind, .installed = rows[i].installed};
+		k.error.reason = rows[i].reason;
+		ck_assert_int_eq(policy_automatic(rows[i].automatic, &k), rows[i].expected);
+	}
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("update/plan");
+	TCase *t = tcase_create("plan");
+
+	tcase_add_checked_fixture(t, setup, NULL);
+	tcase_add_test(t, a_fitting_release_is_admitted);
+	tcase_add_test(t, order_and_floor);
+	tcase_add_test(t, other_hardware_is_refused);
+	tcase_add_test(t, a_component_needs_a_place);
+	tcase_add_test(t, requirements);
+	tcase_add_test(t, image_must_be_of_the_board);
+	tcase_add_test(t, node_must_be_what_its_file_says);
+	tcase_add_test(t, parts_in_order);
+	tcase_add_test(t, what_runs_already_is_skipped);
+	tcase_add_test(t, automatic_policy);
+	suite_add_tcase(s, t);
+	return s;
+}
+
+UNIT_MAIN(suite())
