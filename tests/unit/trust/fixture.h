@@ -2,6 +2,7 @@
 #pragma once
 /* One repository, one store that was provisioned with its first root, one engine, for each test. */
 #include "repo.h"
+#include "trust/key.h"
 #include "trust/tuf-delegation.h"
 #include "unit.h"
 #include "util/cleanup.h"
