@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* add rootfs, add mcu: from files to staged components and objects. */
+#include "bundle/objects.h"
+#include "repo/chunker.h"
+#include "repo/component.h"
+#include "repo/image.h"
+#include "repo/keys.h"
+#include "repo/verbs.h"
+#include "util/atomic-file.h"
+#include "util/cleanup.h"
+#include "util/fdio.h"
+#include "util/json.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+DEFINE_CLEANUP(EVP_PKEY *, EVP_PKEY_free)
+
+static enum ef_reason chunk_file(const struct workspace *w, const char *path, int level,
+	struct chunker_result *result, struct error *e)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int objects = workspace_dir(w, "objects");
+	struct progress progress;
+
+	if (fd < 0)
+		return error_errno(e, -errno, "%s", path);
+	if (objects < 0)
+		return error_errno(e, objects, "%s/objects", w->path);
+	off_t size = lseek(fd, 0, SEEK_END);
+	if (size < 0 || lseek(fd, 0, SEEK_SET) < 0)
+		return error_errno(e, -errno, "%s", path);
+	progress_begin(&progress, w, path, (uint64_t)size);
+	enum ef_reason r = chunker_run(fd, path, level, objects, &progress, result, e);
+	progress_end(&progress);
+	if (!r && result->image.size != (uint64_t)size)
+		r = error_set(e, EF_REASON_IO, "%s: changed while it was read", path);
+	return r;
+}
+
+enum ef_reason verb_add_rootfs(struct invocation *i, struct error *e)
+{
+	struct component_options c;
+	struct option options[COMPONENT_OPTIONS + 2];
+	uint64_t level = 9;
+	_cleanup_(workspace_close) struct workspace w = WORKSPACE_EMPTY;
+	_cleanup_json_ json_t *objects = NULL;
+	struct chunker_result x = {0};
+	enum ef_reason r;
+
+	component_options_table(&c, options);
+	options[COMPONENT_OPTIONS] = (struct option){
+		"level", OPTION_NUMBER, &level, "N", "compression level of zstd (default: 9)"};
+	options[COMPONENT_OPTIONS + 1] = (struct option){0};
+	if (!verb_begin(i, options, &r, e))
+		return r;
+	if (!chunker_level_valid(level))
+		return error_set(
+			e, EF_REASON_USAGE, "--level %llu: 1 to 22", (unsigned long long)level);
+	/* Before the long work, not after it. */
+	if (!manifest_name_valid(i->words.items[0]) || !c.compatible || !c.version)
+		return component_stage(&w, i->words.items[0], COMPONENT_ROOTFS, &c, NULL, e);
+	r = verb_workspace(i, &w, e);
+	if (!r)
+		r = chunk_file(&w, i->words.items[1], (int)level, &x, e);
+	if (r)
+		return r;
+	objects = json_pack("{s:o, s:o, s:o}", "image", component_object(&x.image), "index",
+		component_object(&x.index), "pack", component_object(&x.pack));
+	r = component_stage(&w, i->words.items[0], COMPONENT_ROOTFS, &c, objects, e);
+	if (!r)
+		note(&w, "%s %s: %llu bytes, %llu in the pack, %zu chunks, %zu of them zero",
+			i->words.items[0], c.version, (unsigned long long)x.image.size,
+			(unsigned long long)x.pack.size, x.n_chunks, x.n_zero);
+	return r;
+}
+
+/* The key that --key names: a name in the workspace, a file or a URI. */
+static enum ef_reason open_key(
+	const struct workspace *w, const char *name, EVP_PKEY **ret, struct error *e)
+{
+	return w->config && key_name_valid(name) && access(name, F_OK) < 0
+		       ? key_open(w, name, ret, e)
+		       : key_open_uri(name, ret, e);
+}
+
+static enum ef_reason fill_spec(struct image_spec *spec, const struct component_options *c,
+	uint64_t header, struct error *e)
+{
+	if (!c->version || !ef_version_parse(c->version, &spec->version))
+		return error_set(e, EF_REASON_USAGE, "--version %s: 1.2.3 or 1.2.3+4 is needed",
+			c->version ? c->version : "");
+	if (c->security != UINT64_MAX && c->security > UINT32_MAX)
+		return error_set(e, EF_REASON_USAGE, "--security: out of range");
+	if (header > 1024)
+		return error_set(e, EF_REASON_USAGE, "--header-size: at most 1024");
+	spec->header_size = (uint16_t)header;
+	spec->has_security = c->security != UINT64_MAX;
+	spec->security = spec->has_security ? (uint32_t)c->security : 0;
+	spec->compatible = c->compatible;
+	return EF_REASON_OK;
+}
+
+/* The image of this component that is staged already. Caller frees; NULL when there is none. */
+static uint8_t *staged_image(const struct workspace *w, const char *name, size_t *size)
+{
+	_cleanup_json_ json_t *component = NULL;
+	_cleanup_close_ int objects = workspace_dir(w, "objects");
+	struct error none = {0};
+	struct object o;
+	uint8_t *data = NULL;
+	char path[64];
+
+	snprintf(path, sizeof(path), "staged/%s.json", name);
+	if (objects < 0 || workspace_read_json(w, path, &component, &none) != EF_REASON_OK)
+		return NULL;
+	const json_t *image = json_object_get(component, "image");
+	if (!json_get_digest(image, "sha256", o.sha256) || !json_get_uint(image, "size", &o.size) ||
+		o.size > IMAGE_FILE_MAX ||
+		object_get(objects, o.sha256, o.size, &data, &none) != EF_REASON_OK)
+		return NULL;
+	*size = (size_t)o.size;
+	return data;
+}
+
+/* In place of a payload, its signed image. */
+static enum ef_reason sign_payload(const struct workspace *w, const char *name,
+	const struct component_options *c, const char *key_name, uint64_t header, uint8_t **data,
+	size_t *size, struct error *e)
+{
+	_cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
+	_cleanup_free_ uint8_t *old = NULL;
+	struct image_spec spec;
+	uint8_t *image;
+	size_t old_size, image_size;
+	enum ef_reason r = fill_spec(&spec, c, header, e);
+
+	if (!r)
+		r = open_key(w, key_name, &key, e);
+	if (r)
+		return r;
+	old = staged_image(w, name, &old_size);
+	if (old && image_is_made_of(old, old_size, &spec, key, *data, *size)) {
+		free(*data);
+		*data = TAKE_PTR(old);
+		*size = old_size;
+		return EF_REASON_OK;
+	}
+	r = image_build(&spec, key, *data, *size, &image, &image_size, e);
+	if (r)
+		return r;
+	free(*data);
+	*data = image;
+	*size = image_size;
+	return EF_REASON_OK;
+}
+
+/* Version and security version that were not given come from the image. */
+static enum ef_reason take_from_image(struct component_options *c, const uint8_t *data, size_t size,
+	const char *file, char version[EF_VERSION_TEXT_MAX], struct error *e)
+{
+	struct ef_image_info info;
+	enum ef_reason r = image_look(data, size, file, &info, e);
+
+	if (r)
+		return r;
+	if (!c->version) {
+		ef_version_format(&info.header.version, version);
+		c->version = version;
+	}
+	if (c->security == UINT64_MAX)
+		c->security = info.security_counter;
+	return EF_REASON_OK;
+}
+
+static enum ef_reason put_object(const struct workspace *w, const void *data, size_t size,
+	struct object *ret, struct error *e)
+{
+	_cleanup_close_ int objects = workspace_dir(w, "objects");
+
+	if (objects < 0)
+		return error_errno(e, objects, "%s/objects", w->path);
+	ret->size = size;
+	if (EVP_Digest(data, size, ret->sha256, NULL, EVP_sha256(), NULL) != 1)
+		return error_set(e, EF_REASON_INTERNAL, "SHA-256 failed");
+	return object_put(objects, ret->sha256, data, size, e);
+}
+
+enum ef_reason verb_add_mcu(struct invocation *i, struct error *e)
+{
+	struct component_options c;
+	struct option options[COMPONENT_OPTIONS + 3];
+	const char *key = "edge";
+	uint64_t header = 0x200;
+	_cleanup_(workspace_close) struct workspace w = WORKSPACE_EMPTY;
+	_cleanup_free_ uint8_t *data = NULL;
+	_cleanup_json_ json_t *objects = NULL;
+	struct object image;
+	char version[EF_VERSION_TEXT_MAX];
+	size_t size;
+	enum ef_reason r;
+
+	component_options_table(&c, options);
+	options[COMPONENT_OPTIONS] = (struct option){"key", OPTION_TEXT, &key, "KEY",
+		"sign a payload with this key: name, file or URI (default: edge)"};
+	options[COMPONENT_OPTIONS + 1] = (struct option){"header-size", OPTION_NUMBER, &header, "N",
+		"where the payload begins in its slot (default: 0x200)"};
+	options[COMPONENT_OPTIONS + 2] = (struct option){0};
+	if (!verb_begin(i, options, &r, e))
+		return r;
+	const char *name = i->words.items[0], *file = i->words.items[1];
+	r = verb_workspace(i, &w, e);
+	if (r)
+		return r;
+	int n = file_read(file, IMAGE_FILE_MAX, &data, &size);
+	if (n < 0)
+		return error_errno(e, n, "%s", file);
+	if (!image_is_one(data, size))
+		r = sign_payload(&w, name, &c, key, header, &data, &size, e);
+	if (!r)
+		r = take_from_image(&c, data, size, file, version, e);
+	if (!r)
+		r = put_object(&w, data, size, &image, e);
+	if (r)
+		return r;
+	objects = json_pack("{s:o}", "image", component_object(&image));
+	r = component_stage(&w, name, COMPONENT_MCU, &c, objects, e);
+	if (!r)
+		note(&w, "%s %s: image of %zu bytes", name, c.version, size);
+	return r;
+}
+
+enum ef_reason verb_image_sign(struct invocation *i, struct error *e)
+{
+	struct component_options c = {.security = UINT64_MAX};
+	const char *key_name = "edge";
+	uint64_t header = 0x200;
+	const struct option options[] = {
+		{"key", OPTION_TEXT, &key_name, "KEY",
+			"file, URI or name in the workspace (default: edge)"},
+		{"version", OPTION_TEXT, &c.version, "V", "1.2.3 or 1.2.3+4"},
+		{"security", OPTION_NUMBER, &c.security, "N", "security counter"},
+		{"compatible", OPTION_TEXT, &c.compatible, "V,C",
+			"vendor and class it is made for"},
+		{"header-size", OPTION_NUMBER, &header, "N",
+			"where the payload begins (default: 0x200)"},
+		{0},
+	};
+	_cleanup_(workspace_close) struct workspace w = WORKSPACE_EMPTY;
+	_cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
+	_cleanup_free_ uint8_t *payload = NULL, *image = NULL;
+	struct image_spec spec;
+	size_t size, image_size;
+	enum ef_reason r;
+
+	if (!verb_begin(i, options, &r, e))
+		return r;
+	r = fill_spec(&spec, &c, header, e);
+	if (!r && key_name_valid(key_name) && access(key_name, F_OK) < 0)
+		r = verb_workspace(i, &w, e);
+	if (!r)
+		r = open_key(&w, key_name, &key, e);
+	if (r)
+		return r;
+	int n = file_read(i->words.items[0], IMAGE_FILE_MAX, &payload, &size);
+	if (n < 0)
+		return error_errno(e, n, "%s", i->words.items[0]);
+	if (image_is_one(payload, size))
+		return error_set(
+			e, EF_REASON_BAD_IMAGE, "%s is an image already", i->words.items[0]);
+	r = image_build(&spec, key, payload, size, &image, &image_size, e);
+	if (r)
+		return r;
+	n = atomic_file_write(i->words.items[1], image, image_size, 0644);
+	return n < 0 ? error_errno(e, n, "%s", i->words.items[1]) : EF_REASON_OK;
+}
