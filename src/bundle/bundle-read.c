@@ -211,12 +211,41 @@ int bundle_fd(const struct bundle *b)
 	return b->fd;
 }
 
+/* N of "N.ROLE.json" when rest is "ROLE.json"; 0 for any other name. */
+static uint64_t version_of(const char *file, const char *rest)
+{
+	size_t n = strspn(file, "0123456789");
+
+	if (n == 0 || n > 19 || file[n] != '.' || strcmp(file + n + 1, rest) != 0)
+		return 0;
+	return strtoull(file, NULL, 10);
+}
+
+static const struct bundle_member *find_newest(const struct bundle *b, const char *name)
+{
+	static const char metadata[] = "metadata/";
+	const size_t n = sizeof(metadata) - 1;
+	const struct bundle_member *newest = NULL;
+	uint64_t highest = 0;
+
+	if (strncmp(name, metadata, n) != 0)
+		return NULL;
+	for (size_t i = 0; i < b->n_members && place(b->members[i].name) == 0; i++) {
+		uint64_t version = version_of(b->members[i].name + n, name + n);
+		if (version > highest) {
+			highest = version;
+			newest = &b->members[i];
+		}
+	}
+	return newest;
+}
+
 const struct bundle_member *bundle_find(const struct bundle *b, const char *name)
 {
 	const struct bundle_member **m =
 		bsearch(name, b->sorted, b->n_members, sizeof(*b->sorted), name_against);
 
-	return m ? *m : NULL;
+	return m ? *m : find_newest(b, name);
 }
 
 const struct bundle_member *bundle_members(const struct bundle *b, size_t *n)

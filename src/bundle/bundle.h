@@ -23,6 +23,10 @@ struct bundle_member {
 enum ef_reason bundle_open(int fd, const char *name, struct bundle **ret, struct error *e);
 void bundle_close(struct bundle *b);
 int bundle_fd(const struct bundle *b);
+/*
+ * NULL when there is none. A role's metadata without a version ("metadata/targets.json") finds its
+ * newest ("metadata/3.targets.json"): offline nothing says which version to ask for.
+ */
 const struct bundle_member *bundle_find(const struct bundle *b, const char *name);
 const struct bundle_member *bundle_members(const struct bundle *b, size_t *n);
 /* Whole member into memory; NOT_FOUND, BAD_SIZE above max, IO. Caller frees. */

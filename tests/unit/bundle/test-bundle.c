@@ -308,6 +308,33 @@ static void digest_of(const char *name, uint8_t out[32])
 	ck_assert(hex_decode(name + strlen("objects/"), out, 32));
 }
 
+START_TEST(metadata_without_version)
+{
+	struct bundle *b;
+	struct error e;
+	int fd;
+	struct bundle_writer *w = writer(&fd);
+
+	bundle_writer_add(w, "metadata/9.root.json", "9", 1);
+	bundle_writer_add(w, "metadata/10.root.json", "10", 2);
+	bundle_writer_add(w, "metadata/timestamp.json", "t", 1);
+	bundle_writer_add(w, "metadata/3.targets.json", "3", 1);
+	bundle_writer_add(w, "metadata/99999999999999999999.targets.json", "x", 1);
+	bundle_writer_add(w, "targets/7.x.json", "7", 1);
+	ck_assert_int_eq(bundle_writer_finish(w), 0);
+	ck_assert_int_eq(open_fd(fd, &b, &e), EF_REASON_OK);
+	ck_assert_str_eq(bundle_find(b, "metadata/root.json")->name, "metadata/10.root.json");
+	ck_assert_str_eq(bundle_find(b, "metadata/9.root.json")->name, "metadata/9.root.json");
+	ck_assert_str_eq(bundle_find(b, "metadata/targets.json")->name, "metadata/3.targets.json");
+	ck_assert_str_eq(
+		bundle_find(b, "metadata/timestamp.json")->name, "metadata/timestamp.json");
+	ck_assert_ptr_null(bundle_find(b, "metadata/releases.json"));
+	ck_assert_ptr_null(bundle_find(b, "metadata/11.root.json"));
+	ck_assert_ptr_null(bundle_find(b, "targets/x.json"));
+	bundle_close(b);
+}
+END_TEST
+
 START_TEST(closed_world) /* S-05, L-03 */
 {
 	static size_t order[] = {1, 0};
@@ -375,6 +402,7 @@ static Suite *suite(void)
 	tcase_add_test(t, writer_refuses);
 	tcase_add_test(t, sparse_giants);
 	tcase_add_test(t, not_a_file);
+	tcase_add_test(t, metadata_without_version);
 	tcase_add_test(t, closed_world);
 	suite_add_tcase(s, t);
 	return s;
