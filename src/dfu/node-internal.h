@@ -27,6 +27,7 @@ struct node_plan {
 };
 
 struct node_timing {
+	uint64_t first_us; /* time-out of a first request */
 	uint64_t ask_us;   /* how long a silent node is asked */
 	uint64_t slow_us;  /* how long a command may take that checks signatures or erases */
 	uint64_t poll_us;  /* between two looks while waiting for it to come back */

@@ -10,6 +10,7 @@
 #include <time.h>
 
 static const struct node_timing default_timing = {
+	.first_us = USEC_PER_SEC,
 	.ask_us = 5 * USEC_PER_SEC,
 	.slow_us = 20 * USEC_PER_SEC,
 	.poll_us = 300 * USEC_PER_MSEC,
@@ -78,6 +79,7 @@ static enum ef_reason node_open(struct node *n, struct error *e)
 		return EF_REASON_OK;
 	smp_client_forget_all(&n->client);
 	smp_client_init(&n->client, client_send, n, n->spec.baud);
+	n->client.first_us = n->timing.first_us;
 	return n->ops->open(&n->link, n->event, &n->spec, &cb, e);
 }
 

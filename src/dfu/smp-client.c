@@ -13,16 +13,21 @@ void smp_client_init(struct smp_client *c, int (*send)(void *ctx, const uint8_t 
 	memset(c, 0, sizeof *c);
 	c->send = send;
 	c->ctx = ctx;
+	c->first_us = FIRST_TIMEOUT_US;
 	c->us_per_kib = baud ? (uint32_t)(1024ull * 10 * 1000000 / baud) : 0;
 }
 
 static uint64_t client_timeout(const struct smp_client *c, const struct smp_request *q)
 {
-	uint64_t t = c->srtt_us ? c->srtt_us + 4 * c->rttvar_us : FIRST_TIMEOUT_US;
+	uint64_t t = c->srtt_us ? c->srtt_us + 4 * c->rttvar_us : c->first_us;
 	/* A request may wait for all others in front of it, there and back. */
 	uint64_t line = 2 * q->size * c->us_per_kib / 1024;
 
-	t = (t < SMP_TIMEOUT_MIN_US ? SMP_TIMEOUT_MIN_US : t) << c->backoff;
+	if (t < SMP_TIMEOUT_MIN_US)
+		t = SMP_TIMEOUT_MIN_US;
+	/* Those that are sent again have their own doubling. */
+	if (!q->call.total_us)
+		t <<= c->backoff;
 	if (t > SMP_TIMEOUT_MAX_US)
 		t = SMP_TIMEOUT_MAX_US;
 	if (t < q->call.least_us)
@@ -200,7 +205,7 @@ void smp_client_tick(struct smp_client *c, uint64_t now_us)
 			request_again(c, q, now_us);
 			continue;
 		}
-		if (c->backoff < BACKOFF_MAX)
+		if (!q->copy && c->backoff < BACKOFF_MAX)
 			c->backoff++;
 		copy = *q;
 		request_end(q);

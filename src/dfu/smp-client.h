@@ -50,6 +50,7 @@ struct smp_client {
 	uint32_t us_per_kib; /* of line time, from the baud rate; 0: unknown */
 	uint8_t next_seq;
 	uint32_t next_order;
+	uint64_t first_us;	     /* time-out before anything was measured */
 	uint64_t srtt_us, rttvar_us; /* 0: nothing measured yet */
 	uint32_t backoff;	     /* time-outs in a row */
 	uint32_t stray;		     /* answers that belong to no request: dropped */

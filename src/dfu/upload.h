@@ -38,8 +38,8 @@ struct upload {
 	bool started, running;
 };
 
-/* Smallest window and buffer that can work at all. */
-#define UPLOAD_BUF_MIN 96u
+/* Smallest buffer: the first message holds an image header besides len and sha. */
+#define UPLOAD_BUF_MIN 112u
 
 /*
  * Bytes of image data that fit a message of buf bytes at offset; 0 when none do. The message is

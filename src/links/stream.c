@@ -13,7 +13,6 @@ struct link {
 	void (*before_close)(int fd);
 	sd_event_source *io;
 	int fd;
-	bool started;	  /* the 00 that ends what lay on the line before was queued */
 	bool dispatching; /* callbacks may close the link: it is freed when they are back */
 	bool closed;
 	char device[96];
@@ -71,9 +70,9 @@ int stream_send(struct link *l, const uint8_t *data, size_t size)
 		l->tx_at = 0;
 		l->tx_used = waiting;
 	}
-	if (!l->started)
+	/* Whatever lay on the line before, or came up on it while it was idle, ends here. */
+	if (!waiting)
 		l->tx[l->tx_used++] = 0;
-	l->started = true;
 	l->tx_used += frame_encode(data, size, l->tx + l->tx_used);
 	return stream_watch(l);
 }
