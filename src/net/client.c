@@ -165,8 +165,8 @@ static void child_gone(struct net_client *c)
 		sd_event_source_set_time_relative(c->restart, c->backoff_us),
 			sd_event_source_set_enabled(c->restart, SD_EVENT_ONESHOT);
 	else
-		sd_event_add_time_relative(c->event, &c->restart, CLOCK_MONOTONIC, c->backoff_us, 0,
-			restart, c);
+		sd_event_add_time_relative(
+			c->event, &c->restart, CLOCK_MONOTONIC, c->backoff_us, 0, restart, c);
 	c->backoff_us = c->backoff_us * 2 > BACKOFF_MAX_US ? BACKOFF_MAX_US : c->backoff_us * 2;
 }
 
@@ -216,8 +216,13 @@ static void on_message(struct net_client *c, const struct ipc_message *m)
 		break;
 	case IPC_ACK:
 		op = op_find(c, m->head.id);
-		if (op && op->kind == OP_REPORT)
-			op_end(op, 0, EF_REASON_OK, "");
+		if (op && op->kind == OP_REPORT) {
+			uint32_t reason = EF_REASON_OK; /* none given: the broker has it */
+
+			if (m->size == sizeof reason)
+				memcpy(&reason, m->payload, sizeof reason);
+			op_end(op, 0, (enum ef_reason)reason, "report not taken");
+		}
 		break;
 	case IPC_STATE:
 		if (m->size == sizeof connected) {
@@ -241,7 +246,7 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 
 		if (r == -EAGAIN)
 			return 0;
-		if (r == 0) {	/* closed: the child is ending, its SIGCHLD follows */
+		if (r == 0) { /* closed: the child is ending, its SIGCHLD follows */
 			sd_event_source_set_enabled(s, SD_EVENT_OFF);
 			return 0;
 		}
@@ -302,8 +307,11 @@ enum ef_reason net_client_new(struct net_client **ret, sd_event *event, const st
 
 	if (!c)
 		return error_set(e, EF_REASON_NO_MEMORY, "edgeferry-net");
-	*c = (struct net_client){.event = sd_event_ref(event), .config = config, .cb = *cb,
-		.socket = -1, .backoff_us = BACKOFF_MIN_US};
+	*c = (struct net_client){.event = sd_event_ref(event),
+		.config = config,
+		.cb = *cb,
+		.socket = -1,
+		.backoff_us = BACKOFF_MIN_US};
 	r = child_start_net(c);
 	if (r < 0) {
 		net_client_free(c);
@@ -322,7 +330,7 @@ void net_client_free(struct net_client *c)
 	c->io = sd_event_source_disable_unref(c->io);
 	c->child = sd_event_source_disable_unref(c->child);
 	c->restart = sd_event_source_disable_unref(c->restart);
-	c->socket = ef_close(c->socket);	/* the child ends when its peer is gone */
+	c->socket = ef_close(c->socket); /* the child ends when its peer is gone */
 	if (c->pid > 0) {
 		for (unsigned waited = 0; waitpid(c->pid, NULL, WNOHANG) == 0; waited += 10000) {
 			if (waited == 0)
@@ -342,11 +350,12 @@ pid_t net_client_pid(const struct net_client *c)
 }
 
 /* Sends the request, or ends the operation from the event loop when it cannot be sent. */
-static uint32_t op_start(struct op *op, const char *path, const struct ipc_range *ranges, size_t n_ranges,
-	int fd)
+static uint32_t op_start(
+	struct op *op, const char *path, const struct ipc_range *ranges, size_t n_ranges, int fd)
 {
 	struct net_client *c = op->client;
-	int r = c->pid > 0 ? ipc_send_fetch(c->socket, op->id, path, op->max_size, ranges, n_ranges, fd)
+	int r = c->pid > 0 ? ipc_send_fetch(
+				     c->socket, op->id, path, op->max_size, ranges, n_ranges, fd)
 			   : -ENOTCONN;
 
 	if (r < 0)
@@ -451,7 +460,8 @@ uint32_t net_report(struct net_client *c, const char *json, net_report_done done
 	if (!op)
 		return 0;
 	op->done.report = done;
-	r = c->pid > 0 ? ipc_send(c->socket, IPC_REPORT, op->id, json, strlen(json), -1) : -ENOTCONN;
+	r = c->pid > 0 ? ipc_send(c->socket, IPC_REPORT, op->id, json, strlen(json), -1)
+		       : -ENOTCONN;
 	if (r < 0)
 		op_end(op, 0, EF_REASON_NET_UNREACHABLE, strerror(-r));
 	return op->id;

@@ -10,10 +10,22 @@
  *                CANCEL  a fetch
  *                REPORT  a JSON document for the cloud
  *   net → core   READY   after CONFIG took effect
- *                OFFER   "look now": the broker said that something is new
+ *                OFFER   "look now": the broker said that something is new; payload: the version
+ *                        it named (text, may be empty, a hint and never trusted). At most one a second
  *                FETCHED a fetch is over, with its outcome; the pipe's write end is closed before
- *                ACK     a report arrived
+ *                ACK     a report arrived (no payload), or never will: u32 enum ef_reason
  *                STATE   broker connected or not (u32), a change
+ *
+ * CONFIG, keys and no others; those marked ? may be absent:
+ *   url?      "https://…", the published repository; absent: every fetch is refused (CONFIG)
+ *   ca_file?  PEM; absent: the system's store
+ *   id, product, prefix   of the gateway, its product, and of the topics
+ *   mqtt?     {host, port, ca_file?, username?, password_file?}: absent: no broker
+ *   limits?   {min_rate? bytes/s, min_rate_seconds?, retries?, backoff_ms?}: tests shorten waits
+ * It is taken once; another one, or one that is wrong, ends the process: the core starts it anew.
+ *
+ * Reports wait in net until the broker has them (64 at most; more: ACK with BUSY). One that comes again
+ * under an id that still waits is the same one. A net that ends forgets them: the core's outbox is what keeps them.
  */
 #include "util/reason.h"
 #include <stdbool.h>
@@ -48,7 +60,8 @@ struct ipc_range {
 /*
  * FETCH payload: this struct, then n_ranges ranges, then the path (no NUL; below Url=, like
  * "metadata/timestamp.json"). No ranges: the whole file, at most max_size bytes. With ranges: their
- * bytes one after the other, and nothing else.
+ * bytes one after the other, and nothing else; fewest requests when they ascend. The descriptor is a
+ * pipe's or a file's. Closing a pipe's read end cancels.
  */
 struct ipc_fetch {
 	uint64_t max_size;
@@ -67,7 +80,7 @@ struct ipc_message {
 	struct ipc_head head;
 	size_t size;		/* of the payload */
 	int fd;			/* that came along, or -1; the receiver closes */
-	uint8_t payload[IPC_MESSAGE_MAX];
+	uint8_t payload[IPC_MESSAGE_MAX] __attribute__((aligned(8)));
 };
 
 /* Non-blocking. 0; -EAGAIN: try again when writable; -EMSGSIZE; other errno. fd -1: none. */

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The payload of CONFIG (net/ipc.h), read. */
+#include "util/reason.h"
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct net_settings {
+	json_t *document; /* owns the texts below */
+	const char *url;  /* without a slash at its end; NULL: none */
+	size_t url_size;
+	const char *ca_file;
+	const char *id, *product, *prefix;
+	const char *mqtt_host; /* NULL: no broker */
+	uint16_t mqtt_port;
+	const char *mqtt_ca_file, *mqtt_username, *mqtt_password_file;
+	uint64_t min_rate;	   /* bytes a second, S-27 */
+	uint64_t min_rate_seconds; /* over this long */
+	uint64_t retries;	   /* in a row that bring nothing */
+	uint64_t backoff_ms;	   /* before the first one */
+};
+
+/* OK, or CONFIG with e set. Unknown keys are refused (S-05). */
+enum ef_reason net_settings_parse(
+	struct net_settings *ret, const void *data, size_t size, struct error *e);
+void net_settings_free(struct net_settings *s);

@@ -1,0 +1,397 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""edgeferry-net against real nginx and real mosquitto: test-live.py PROGRAM LAB"""
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+PROGRAM, LAB = sys.argv[1:3]
+sys.path.insert(0, LAB)
+from core import ACK, CANCEL, FAST, FETCHED, OFFER, READY, REPORT, STATE, Core, Fetched, tap  # noqa: E402
+from servers import Servers, free_port  # noqa: E402
+
+USER = "nobody" if os.geteuid() == 0 else None
+ROOT = tempfile.mkdtemp(prefix="ef-net-")
+os.chmod(ROOT, 0o755)
+PUBLISH = os.path.join(ROOT, "publish")
+BIG = random.Random(1).randbytes(24 << 20)
+SMALL = b'{"signed": 1}'
+servers = Servers(os.path.join(ROOT, "srv"), PUBLISH, "gateway", "se cret")
+
+
+def setup():
+    os.makedirs(PUBLISH + "/metadata")
+    os.makedirs(PUBLISH + "/objects")
+    for name, data in (("metadata/timestamp.json", SMALL), ("objects/big", BIG), ("objects/empty", b""),
+                       ("objects/a b%c", b"odd")):
+        with open(os.path.join(PUBLISH, name), "wb") as f:
+            f.write(data)
+    with open(ROOT + "/password", "w") as f:
+        f.write("se cret\n")
+    servers.start()
+
+
+def core(mqtt=False, **more):
+    settings = {"url": servers.url, "ca_file": servers.ca, "limits": FAST}
+    if mqtt is True:
+        mqtt = {"host": "localhost", "port": servers.broker_port, "ca_file": servers.ca,
+                            "username": "gateway", "password_file": ROOT + "/password"}
+    if mqtt:
+        settings["mqtt"] = mqtt
+    settings.update(more)
+    c = Core(PROGRAM, USER, **settings)
+    c.wait(READY)
+    return c
+
+
+def whole_files():
+    with core() as c:
+        for path, data in (("metadata/timestamp.json", SMALL), ("objects/empty", b""), ("objects/a b%c", b"odd"),
+                           ("objects/big", BIG)):
+            o, got = c.fetch(path)
+            assert (o.reason, o.status) == ("ok", 200) and got == data, o
+    rows = [r for r in servers.access_log() if r[4].startswith("/objects/")]
+    assert all(r[1] == "HTTP/2.0" for r in rows), rows
+    assert len({r[0] for r in rows}) == 1, "one connection for all"
+
+
+def limits():
+    with core() as c:
+        o, got = c.fetch("metadata/timestamp.json", max_size=len(SMALL))
+        assert o.reason == "ok"
+        o, got = c.fetch("metadata/timestamp.json", max_size=len(SMALL) - 1)
+        assert o.reason == "net-too-large" and got == b"", o
+        o, _ = c.fetch("metadata/2.root.json")
+        assert (o.reason, o.status) == ("not-found", 404), o
+
+
+def nonsense_paths():
+    with core() as c:
+        for path in ("", "/etc/passwd", "../x", "a/../b", "a//b", "a/./b", "a\nb", "a/", "..", "a\\b"):
+            o, _ = c.fetch(path)
+            assert o.reason == "usage", (path, o)
+        o, _ = c.fetch("objects/big", max_size=10, ranges=[(0, 11)])
+        assert o.reason == "usage", o
+        o, _ = c.fetch("objects/big", ranges=[(1 << 62, 1 << 62)])
+        assert o.reason == "usage", o
+
+
+def byte_ranges():
+    rng = random.Random(2)
+    with core() as c:
+        wanted = []
+        at = 0
+        for _ in range(200):  # near ones, far ones, neighbours
+            at += rng.choice((0, 1, 5000, 100000))
+            size = rng.randrange(1, 9000)
+            wanted.append((at, size))
+            at += size
+        before = len(servers.access_log())
+        o, got = c.fetch("objects/big", ranges=wanted)
+        assert o.reason == "ok", o
+        assert got == b"".join(BIG[a:a + n] for a, n in wanted)
+        time.sleep(0.2)
+        requests = len(servers.access_log()) - before
+        assert requests < 80, requests  # near ones went together
+        backwards = [(9000, 10), (5, 3), (len(BIG) - 1, 1), (0, 1)]
+        o, got = c.fetch("objects/big", ranges=backwards)
+        assert o.reason == "ok" and got == b"".join(BIG[a:a + n] for a, n in backwards), o
+        o, got = c.fetch("objects/big", ranges=[(len(BIG) - 5, 10)])
+        assert o.reason == "bad-size" and got == BIG[-5:], o
+        o, got = c.fetch("objects/big", ranges=[(len(BIG) + 5, 10)])
+        assert o.reason == "bad-size", o
+        return "200 ranges in %d requests" % requests
+
+
+def slow_reader():
+    """Ten fetches of which nobody reads eight: the others are served, net neither waits nor spins."""
+    with core() as c:
+        stuck = [c.start("objects/big") for _ in range(3)]
+        time.sleep(0.5)
+        cpu = c.cpu_seconds()
+        o, got = c.fetch("metadata/timestamp.json")
+        assert got == SMALL
+        time.sleep(1)
+        used = c.cpu_seconds() - cpu
+        assert used < 0.1, "busy while paused: %.2f s" % used
+        for ident, read in stuck:
+            h = hashlib.sha256()
+            while b := os.read(read, 1 << 20):
+                h.update(b)
+            os.close(read)
+            assert h.digest() == hashlib.sha256(BIG).digest()
+            assert Fetched(c.wait(FETCHED, ident)).reason == "ok"
+
+
+def many_at_once():
+    with core() as c:
+        running = [c.start("metadata/timestamp.json") for _ in range(60)]
+        for ident, read in running:
+            data = b""
+            while b := os.read(read, 65536):
+                data += b
+            os.close(read)
+            assert data == SMALL
+            assert Fetched(c.wait(FETCHED, ident)).reason == "ok"
+
+
+def cancel():
+    with core() as c:
+        base = c.descriptors()
+        for _ in range(20):
+            ident, read = c.start("objects/big")
+            os.read(read, 10)
+            c.send(CANCEL, ident=ident)
+            assert Fetched(c.wait(FETCHED, ident)).reason == "cancelled"
+            os.close(read)
+        for _ in range(20):
+            ident, read = c.start("objects/big")
+            os.close(read)
+            assert Fetched(c.wait(FETCHED, ident)).reason == "cancelled"
+        o, got = c.fetch("metadata/timestamp.json")
+        assert got == SMALL
+        assert c.descriptors() <= base + 16, "descriptors leak"
+
+
+def into_file():
+    with core() as c, tempfile.TemporaryFile() as f:
+        ident, _ = c.start("objects/big", fd=f.fileno())
+        assert Fetched(c.wait(FETCHED, ident)).reason == "ok"
+        f.seek(0)
+        assert f.read() == BIG
+
+
+def server_away():
+    with core(url="https://localhost:%d" % free_port()) as c:
+        o, _ = c.fetch("x")
+        assert o.reason == "net-unreachable", o
+    with core(url="https://no-such-host.invalid") as c:
+        o, _ = c.fetch("x", timeout=60)
+        assert o.reason == "net-unreachable", o
+    with core(ca_file="/nonexistent") as c:
+        o, _ = c.fetch("x")
+        assert o.reason == "net-tls", o
+    with core(ca_file="/etc/ssl/certs/ca-certificates.crt") as c:
+        o, _ = c.fetch("x")
+        assert o.reason == "net-tls", o
+    no_url = Core(PROGRAM, USER)
+    no_url.wait(READY)
+    o, _ = no_url.fetch("x")
+    assert o.reason == "config", o
+    no_url.send(REPORT, b"{}", 7)
+    assert no_url.wait(ACK, 7) != b""
+    no_url.close()
+
+
+def server_comes_back():
+    """A restart of the server in mid-transfer costs nothing but time; no byte comes twice (F-08)."""
+    with core(limits={"backoff_ms": 100, "retries": 8}) as c:
+        ident, read = c.start("objects/big")
+        got = os.read(read, 1 << 16)
+        servers.stop("nginx")
+        time.sleep(0.3)
+        servers.start_http()
+        while b := os.read(read, 1 << 20):
+            got += b
+        os.close(read)
+        o = Fetched(c.wait(FETCHED, ident))
+        assert o.reason == "ok" and o.status == 206 and got == BIG, o
+
+
+def changed_under_us():
+    name = PUBLISH + "/objects/changing"
+    with open(name, "wb") as f:
+        f.write(BIG)
+    with core(limits={"backoff_ms": 100, "retries": 8}) as c:
+        ident, read = c.start("objects/changing")
+        os.read(read, 1 << 16)
+        servers.stop("nginx")
+        with open(name + ".new", "wb") as f:
+            f.write(bytes(len(BIG)))
+        os.rename(name + ".new", name)
+        servers.start_http()
+        while os.read(read, 1 << 20):
+            pass
+        os.close(read)
+        o = Fetched(c.wait(FETCHED, ident))
+        assert o.reason == "net-http" and "changed" in o.detail, o
+
+
+def broker_wakes():
+    with core(mqtt=True) as c:
+        assert c.wait(STATE) == b"\1\0\0\0"
+        servers.wake("edgeferry/demo/offer")
+        assert c.wait(OFFER) == b""
+        time.sleep(1.1)
+        servers.wake("edgeferry/gateway/gw1/offer", '{"version": "2.0.0"}')
+        assert c.wait(OFFER) == b"2.0.0"
+        for topic, payload in (("edgeferry/demo/offer", "{"), ("edgeferry/demo/offer", "[]"),
+                               ("edgeferry/other/offer", ""), ("edgeferry/gateway/gw2/offer", ""),
+                               ("edgeferry/demo/offer", "x" * 2000)):
+            servers.wake(topic, payload)
+        try:
+            assert not c.wait(OFFER, timeout=1.5)
+        except TimeoutError:
+            pass
+        for _ in range(30):  # a flood is a few
+            servers.wake("edgeferry/demo/offer")
+        time.sleep(1.2)
+        c.wait(OFFER)
+        assert sum(1 for m in c.early if m[0] == OFFER) < 12
+
+
+def reports():
+    with core(mqtt=True) as c, servers.subscribe("edgeferry/gateway/+/report") as sub:
+        c.wait(STATE)
+        for i in range(1, 41):
+            c.send(REPORT, json.dumps({"event": i}).encode(), i)
+        for i in range(1, 41):
+            assert c.wait(ACK, i) == b""
+        seen = [json.loads(sub.next()[1])["event"] for _ in range(40)]
+        assert seen == list(range(1, 41)), seen
+        c.send(REPORT, b"{", 99)
+        assert c.wait(ACK, 99) == b"\x14\0\0\0"
+
+
+def broker_down_and_up():
+    """F-14: reports wait, arrive after a restart; offers that were missed are made up for."""
+    with core(mqtt=True) as c:
+        assert c.wait(STATE) == b"\1\0\0\0"
+        base = c.descriptors()
+        servers.stop("mosquitto")
+        assert c.wait(STATE) == b"\0\0\0\0"
+        for i in range(1, 65):
+            c.send(REPORT, b'{"event": "late"}', i)
+        c.send(REPORT, b"{}", 65)
+        assert c.wait(ACK, 65) == b"\5\0\0\0", "one more than are kept"
+        cpu = c.cpu_seconds()
+        time.sleep(1.5)
+        assert c.cpu_seconds() - cpu < 0.2, "busy while the broker is away"
+        servers.start_mqtt()
+        assert c.wait(STATE, timeout=40) == b"\1\0\0\0"
+        for i in range(1, 65):
+            c.wait(ACK, i)
+        c.wait(OFFER, timeout=30)
+        assert c.descriptors() == base
+
+
+def broker_refuses():
+    bad = {"host": "localhost", "port": servers.broker_port, "ca_file": servers.ca, "username": "gateway"}
+    with open(ROOT + "/wrong", "w") as f:
+        f.write("wrong")
+    for settings in ({**bad, "password_file": ROOT + "/wrong"}, {**bad, "password_file": ROOT + "/absent"},
+                     {**bad, "ca_file": "/etc/ssl/certs/ca-certificates.crt"}, {**bad, "port": free_port()},
+                     {**bad, "host": "no-such-host.invalid"}):
+        with core(mqtt=settings) as c:
+            try:
+                assert not c.wait(STATE, timeout=1), settings
+            except TimeoutError:
+                pass
+            o, got = c.fetch("metadata/timestamp.json")  # which goes on meanwhile
+            assert got == SMALL
+            assert c.cpu_seconds() < 1
+
+
+def half_open_broker():
+    """A broker that accepts and says nothing: no spinning, HTTP goes on."""
+    import socket
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        with core(mqtt={"host": "localhost", "port": s.getsockname()[1], "ca_file": servers.ca}) as c:
+            peer, _ = s.accept()
+            cpu = c.cpu_seconds()
+            time.sleep(1.5)
+            assert c.cpu_seconds() - cpu < 0.1, "busy"
+            o, got = c.fetch("metadata/timestamp.json")
+            assert got == SMALL
+            peer.close()
+
+
+def ends_with_core():
+    c = core(mqtt=True)
+    c.wait(STATE)
+    c.start("objects/big")
+    c.close(0)
+    c = core()
+    c.p.send_signal(signal.SIGTERM)
+    assert c.p.wait(5) == 0
+    c.s.close()
+
+
+def wrong_settings():
+    for bad in ({"url": "http://localhost"}, {"url": "https://u:p@localhost"}, {"id": "a/b"}, {"product": "+"},
+                {"prefix": "a/#"}, {"unknown": 1}, {"mqtt": {"host": "x"}}, {"mqtt": {"host": "x", "port": 70000}},
+                {"limits": {"min_rate": -1}}, {"url": ["https://x"]}):
+        c = Core(PROGRAM, USER, stderr=subprocess.DEVNULL, **bad)
+        try:
+            c.wait(READY, timeout=10)
+            raise AssertionError(bad)
+        except (EOFError, ConnectionResetError):
+            pass
+        c.close(1)
+    c = core()
+    c.send(77)  # no such message
+    c.close(1)
+
+
+def throughput():
+    """Into a pipe: ours as a share of curl's, one after the other in the same run."""
+    size = 192 << 20
+    name = PUBLISH + "/objects/huge"
+    with open(name, "wb") as f:
+        for _ in range(size // len(BIG)):
+            f.write(BIG)
+
+    def ours(c):
+        ident, read = c.start("objects/huge")
+        start, n = time.monotonic(), 0
+        while b := os.read(read, 1 << 20):
+            n += len(b)
+        os.close(read)
+        assert n == size and Fetched(c.wait(FETCHED, ident)).reason == "ok"
+        return n / (time.monotonic() - start)
+
+    def curls():
+        start, n = time.monotonic(), 0
+        with subprocess.Popen(["curl", "-s", "--cacert", servers.ca, servers.url + "/objects/huge"],
+                              stdout=subprocess.PIPE, bufsize=0) as p:
+            while b := p.stdout.read(1 << 20):
+                n += len(b)
+        assert n == size
+        return n / (time.monotonic() - start)
+
+    with core() as c:
+        pairs = [(ours(c), curls()) for _ in range(3)]
+    os.unlink(name)
+    a, b = (sorted(p[i] for p in pairs)[1] for i in (0, 1))
+    assert a / b > 0.4
+    return "edgeferry-net %.0f MB/s, curl %.0f MB/s, ratio %.2f" % (a / 1e6, b / 1e6, a / b)
+
+
+TESTS = [("S-27 whole files, HTTP/2, one connection", whole_files), ("S-27 no more than asked for", limits),
+         ("S-25 paths that lead elsewhere", nonsense_paths), ("ranges, gathered", byte_ranges),
+         ("nobody waits for a slow reader", slow_reader), ("sixty at once", many_at_once),
+         ("cancelled, by word and by closing the pipe", cancel), ("into a file", into_file),
+         ("F-11 F-12 server away or not ours", server_away), ("F-08 resumes", server_comes_back),
+         ("F-08 changed under us", changed_under_us), ("woken by the broker", broker_wakes),
+         ("S-34 reports and acknowledgements", reports), ("F-14 broker down and up", broker_down_and_up),
+         ("F-11 F-12 F-14 broker refuses", broker_refuses), ("F-14 broker half open", half_open_broker),
+         ("ends with the core", ends_with_core), ("F-27 wrong settings", wrong_settings),
+         ("rate into a pipe", throughput)]
+
+if __name__ == "__main__":
+    only = sys.argv[3:]
+    try:
+        setup()
+        tap([t for t in TESTS if not only or any(o in t[0] for o in only)])
+    finally:
+        servers.stop()
+        shutil.rmtree(ROOT)
