@@ -6,16 +6,14 @@
 #include "app/app.h"
 #include "port/port.h"
 
-#define PERIOD_TICKS 10u /* of the task */
+#define PERIOD_TICKS (100u / PORT_TICK_MS) /* of the task */
 #define TEST_PERIODS 5u	 /* that the self-test wants to see on time */
 
-static volatile uint32_t task_runs;
+static volatile uint32_t ticks, task_runs;
 
 /* What a product would do: read a sensor, drive an output. */
 static void periodic_task(void)
 {
-	static uint32_t ticks;
-
 	if (++ticks % PERIOD_TICKS == 0)
 		task_runs++;
 }
@@ -41,7 +39,7 @@ void app_main(void)
 	static const struct agent_program program = {.self_test = self_test, .details = details};
 	static struct agent agent;
 
-	task_runs = 0;
+	ticks = task_runs = 0;
 	port_init();
 	while (behaviour() == BEHAVE_HANG)
 		port_wait();

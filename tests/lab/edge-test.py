@@ -1,18 +1,24 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The cross-built bootloader and application on one board in QEMU, end to end over the serial line.
+"""Bootloader and application of one board, end to end over the serial line: cross-built in QEMU, or
+edgeferry-node.
 
     edge-test.py --board B --images FOLDER [--cuts N] [NAME…]
+    edge-test.py --board host --node PROGRAM [--cuts N] [NAME…]
 
-FOLDER holds boot-B.elf and app*-B.bin. TAP on standard output; exit 77 without QEMU.
+FOLDER holds boot-B.elf and app*-B.bin. TAP on standard output; skipped without QEMU.
 """
 import argparse
 import os
 import random
+import signal
+import struct
+import subprocess
 import sys
 import tempfile
 import time
 import traceback
+import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import factory  # noqa: E402
@@ -25,6 +31,33 @@ NOT_COMPATIBLE, FLOOR, IMAGE_UNSIGNED, IMAGE_KEY, IMAGE_SIGNATURE, IMAGE_DIGEST 
 TRIAL_RUNNING, SELF_TEST, NOT_CONFIRMED = 68, 89, 106
 CAUSE_REQUEST, CAUSE_WATCHDOG = 2, 3
 PASSED = 1
+PERIOD = 0.1     # of the application's task, seconds
+
+
+# enum phase
+PHASE_SWAPPING, PHASE_REVERTING = 3, 5
+
+
+class HostBoard:
+    """edgeferry-node in the place of a board."""
+
+    def __init__(self, program, flash, serial):
+        self.command = [program, "--flash", flash, "--socket", serial]
+        self.process = None
+
+    def start(self, cut=None):
+        self.process = subprocess.Popen(self.command + (["--cut", str(cut)] if cut else []))
+        if cut:
+            expect(self.process.wait(20) == 3, "no power cut")
+
+    def save(self):
+        pass        # the file is mapped
+
+    def cut(self):
+        if self.process:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+            self.process = None
 
 
 class Node:
@@ -37,7 +70,8 @@ class Node:
         with open(self.flash, "wb") as f:
             f.write(factory.flash(t.board, t.image("1.0.0"), [factory.image_key(t.public)],
                                   device_id=bytes(range(16)), hwrev=3))
-        self.board = qemu_board.Board(t.board, t.loader, self.flash, self.serial)
+        self.board = HostBoard(t.node, self.flash, self.serial) if t.board == "host" else \
+            qemu_board.Board(t.board, t.loader, self.flash, self.serial)
 
     def __enter__(self):
         self.power_on()
@@ -46,10 +80,10 @@ class Node:
     def __exit__(self, *_):
         self.power_off()
 
-    def power_on(self):
+    def power_on(self, wait=True):
         self.board.start()
         self.smp = smp.Smp(self.serial)
-        return self.smp.until(lambda i: True)
+        return self.smp.until(lambda i: True) if wait else None
 
     def power_off(self):
         if self.board.process:
@@ -60,6 +94,19 @@ class Node:
         self.board.save()
         with open(self.flash, "rb") as f:
             return f.read(1 << 20)
+
+    def phase(self):
+        """Of the newest boot state record in the flash file."""
+        m, newest = self.t.map, (0, 0)
+        with open(self.flash, "rb") as f:
+            for page in range(2):
+                f.seek(m["state"] + page * m["page"])
+                data = f.read(m["page"])
+                for i in range(0, len(data) - 95, 96):
+                    r = data[i:i + 96]
+                    if r[:4] == b"EFS1" and zlib.crc32(r[:92]) == struct.unpack("<I", r[92:])[0]:
+                        newest = max(newest, (struct.unpack("<I", r[4:8])[0], r[8]))
+        return newest[1]
 
     def running(self):
         return next(i for i in self.smp.state().values() if i["active"])
@@ -92,14 +139,24 @@ def expect_reason(reason, f, *args):
 class Tests:
     def __init__(self, a, folder):
         self.board, self.dir, self.cuts = a.board, folder, a.cuts
-        self.images, self.loader = a.images, f"{a.images}/boot-{a.board}.elf"
+        self.images, self.loader, self.node = a.images, f"{a.images}/boot-{a.board}.elf", a.node
+        self.map = factory.MAPS.get(a.board) or factory.host_map(256 << 10)
         self.key, self.other = f"{folder}/key.pem", f"{folder}/other.pem"
         self.public = image.new_key(self.key)
         image.new_key(self.other)
 
-    def image(self, version, variant="app", counter=1, **o):
-        with open(f"{self.images}/{variant}-{self.board}.bin", "rb") as f:
-            payload = f.read()
+    @staticmethod
+    def tick(n):
+        return int(n.smp.info().rpartition(" ")[2])
+
+    def image(self, version, variant="app", counter=1, size=0, **o):
+        """size: the payload is filled up to it."""
+        if self.board == "host":
+            payload = b"behaviour=%s\n" % variant[4:].encode() + bytes(range(256)) * 64
+        else:
+            with open(f"{self.images}/{variant}-{self.board}.bin", "rb") as f:
+                payload = f.read()
+        payload += random.Random(version).randbytes(max(0, size - len(payload)))
         o = {"key": self.key, "class_name": self.board, **o}
         return image.make(payload, version=version, counter=counter, **o)
 
@@ -111,7 +168,7 @@ class Tests:
             expect((i["vid"], i["cid"]) == factory.uuids("edgeferry.github.io", self.board), "class")
             expect(i["mode"] == 1 and not i["trial"] and i["nonce"] == b"12345678", str(i))
             expect(n.running()["version"] == "1.0.0", "version")
-            expect(n.smp.info().startswith(f"app 1.0.0 on {self.board} (Cortex-M"), n.smp.info())
+            expect(n.smp.info().startswith(f"app 1.0.0 on {self.board} ("), n.smp.info())
             first = n.smp.info()
             time.sleep(0.5)
             expect(n.smp.info() != first, "the periodic task stands still")
@@ -142,9 +199,12 @@ class Tests:
         new = self.image("2.0.0", counter=5)
         digest = image.split(new)[2]
         with Node(self) as n:
-            before = n.smp.info()
+            before, started = self.tick(n), time.monotonic()
             n.install(new)
-            expect(n.smp.info() != before and n.running()["version"] == "1.0.0", "not running during the upload")
+            time.sleep(1)
+            missed = (time.monotonic() - started) / PERIOD - (self.tick(n) - before)
+            expect(missed < 10, f"the periodic task missed {missed} runs during the upload")
+            expect(n.running()["version"] == "1.0.0", "version")
             expect(n.smp.state()[1]["pending"], "not pending")
             n.smp.reset()
             i = n.smp.until(lambda i: i["mode"] == 1 and i["trial"] and i["test"] == PASSED)
@@ -227,50 +287,68 @@ class Tests:
     def test_recovery(self):
         """no image in either slot: the bootloader serves, and one upload brings the node back"""
         n = Node(self)
-        m = factory.MAPS[self.board]
         with open(n.flash, "r+b") as f:
-            f.seek(m["slot0"] + 0x400)
+            f.seek(self.map["slot0"] + 0x400)
             f.write(b"\0\0\0\0")
         with n:
             expect(n.smp.identify()["mode"] == 0 and n.smp.state() == {}, "an image runs")
             n.on_trial(self.image("2.0.0"))
             n.smp.confirm()
 
+    def cut_in_swap(self, n, rng):
+        """Starts the node and pulls the plug at some flash operation of the swap under way."""
+        if self.board == "host":
+            n.board.start(cut=rng.randrange(20, 400))
+        else:
+            # before some erase, then a little further: into the erase or what comes after it
+            n.board.start(stop_at="port_flash_erase", times=rng.randrange(2, 30))
+            time.sleep(rng.random() * 0.003)
+        n.board.cut()
+        return n.phase()
+
     def test_cuts(self):
         """F-18: the plug is pulled in mid-swap, again and again; old or new boots, and it ends"""
-        rng = random.Random(2)
+        rng, hits = random.Random(2), {PHASE_SWAPPING: 0, PHASE_REVERTING: 0}
+        new = self.image("2.0.0", size=self.map["slot"] - 0x2000)   # the longest swap there is
         with Node(self) as n:
-            versions = ["1.0.0", "2.0.0"]
-            span = 0.4
-            for i in range(self.cuts):
-                new = self.image(versions[1])
-                n.install(new, 30)
-                n.smp.reset()
-                for _ in range(3):
-                    time.sleep(rng.random() * span)
-                    n.power_off()
-                    n.power_on()
-                n.smp.until(lambda a: a["mode"] == 1)
-                if n.smp.identify()["trial"]:
-                    expect(n.running()["version"] == versions[1], "another version on trial")
-                    n.smp.until(lambda a: a["test"] == PASSED)
-                    n.smp.confirm()
-                now = n.running()["version"]
-                expect(now in versions, now)
-                if now == versions[1]:
-                    versions = [versions[1], f"{i + 3}.0.0"]
+            n.install(new, 30)
+            for _ in range(self.cuts):
+                # forth: the trial is pending, the next start swaps
+                n.power_off()
+                for _ in range(2):
+                    phase = self.cut_in_swap(n, rng)
+                    hits[phase] = hits.get(phase, 0) + 1
+                n.power_on()
+                expect(n.smp.identify()["trial"] and n.running()["version"] == "2.0.0", "not on trial")
+                # and back: the trial is over, the next start reverts
+                n.power_off()
+                phase = self.cut_in_swap(n, rng)
+                hits[phase] = hits.get(phase, 0) + 1
+                n.power_on()
+                state = n.smp.state()
+                expect([state[s]["version"] for s in (0, 1)] == ["1.0.0", "2.0.0"], str(state))
+                expect(state[0]["confirmed"] and n.smp.identify()["revert"] == NOT_CONFIRMED, str(state))
+                n.smp.test(image.split(new)[2], 30)
+            print(f"# cuts by phase found after them: {hits}")
+            expect(min(hits[PHASE_SWAPPING], hits[PHASE_REVERTING]) > 0, "no cut hit a swap")
+            n.smp.reset()
+            n.smp.until(lambda i: i["mode"] == 1 and i["trial"] and i["test"] == PASSED)
+            n.smp.confirm()
 
 
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--board", required=True)
-    p.add_argument("--images", required=True)
+    p.add_argument("--images")
+    p.add_argument("--node")
     p.add_argument("--cuts", type=int, default=5)
     p.add_argument("names", nargs="*")
     a = p.parse_args()
-    if not qemu_board.qemu():
+    if not (a.node if a.board == "host" else a.images):
+        p.error("--images or --node is missing")
+    if a.board != "host" and not qemu_board.qemu():
         print("1..0 # SKIP qemu-system-arm is not installed")
-        sys.exit(77)
+        return
     names = a.names or [n for n in dir(Tests) if n.startswith("test_")]
     failed = 0
     with tempfile.TemporaryDirectory(prefix="edge.") as folder:

@@ -19,6 +19,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -68,22 +69,42 @@ class Qmp:
         raise RuntimeError(f"{command}: qemu went away")
 
 
+def symbol(elf, name):
+    """Address of a function in a 32-bit little-endian ELF file, without the Thumb bit."""
+    with open(elf, "rb") as f:
+        data = f.read()
+    table, = struct.unpack_from("<I", data, 32)
+    size, count = struct.unpack_from("<HH", data, 46)
+    sections = [struct.unpack_from("<10I", data, table + i * size) for i in range(count)]
+    for s in sections:
+        if s[1] != 2:       # SHT_SYMTAB
+            continue
+        strings = sections[s[6]][4]
+        for at in range(s[4], s[4] + s[5], 16):
+            string, value = struct.unpack_from("<II", data, at)
+            end = data.index(b"\0", strings + string)
+            if data[strings + string:end] == name.encode():
+                return value & ~1
+    raise ValueError(f"{elf}: no symbol {name}")
+
+
 class Gdb:
-    """As much of the remote protocol as it takes to write memory."""
+    """As much of the remote protocol as it takes to write memory and to stop at an address."""
 
     def __init__(self, sock):
         self.sock = sock
         self.sock.settimeout(20)
         self.buf = b""
 
-    def packet(self, body):
+    def packet(self, body, stops=False):
+        """Sends body and returns the answer; stops: the answer is that the machine has stopped."""
         self.sock.sendall(b"$" + body + b"#%02x" % (sum(body) & 255))
         while True:
             start, end = self.buf.find(b"$"), self.buf.find(b"#")
             if 0 <= start < end and len(self.buf) >= end + 3:
                 reply, self.buf = self.buf[start + 1:end], self.buf[end + 3:]
                 self.sock.sendall(b"+")
-                if reply[:1] in b"TS":      # a stop, not an answer
+                if (reply[:1] in b"TS") != stops:       # a stop is no answer
                     continue
                 return reply
             data = self.sock.recv(65536)
@@ -98,6 +119,14 @@ class Gdb:
                 raise RuntimeError(f"gdb: cannot write {address + i:#x}")
 
 
+    def run_to(self, address, times):
+        if self.packet(b"Z1,%x,2" % address) != b"OK":
+            raise RuntimeError("gdb: no breakpoint")
+        for _ in range(times):
+            self.packet(b"c", stops=True)
+        self.packet(b"z1,%x,2" % address)
+
+
 class Board:
     def __init__(self, board, loader, flash, serial):
         if board not in ("nrf51-microbit", "mps2-an385"):
@@ -109,13 +138,14 @@ class Board:
         c = [qemu() or "qemu-system-arm", "-display", "none", "-nodefaults", "-S", "-kernel", self.loader,
              "-chardev", f"socket,id=serial,path={self.serial},server=on,wait=off", "-serial", "chardev:serial",
              "-qmp", f"unix:{self.dir}/qmp,server=on,wait=off"]
+        c += ["-chardev", f"socket,id=gdb,path={self.dir}/gdb,server=on,wait=off", "-gdb", "chardev:gdb"]
         if self.board == "mps2-an385":
             return c + ["-M", "mps2-an385,memory-backend=flash", "-object",
                         f"memory-backend-file,id=flash,size={MPS2_FLASH_SIZE},mem-path={self.flash},share=on"]
-        return c + ["-M", "microbit", "-chardev", f"socket,id=gdb,path={self.dir}/gdb,server=on,wait=off",
-                    "-gdb", "chardev:gdb"]
+        return c + ["-M", "microbit"]
 
-    def start(self):
+    def start(self, stop_at=None, times=1):
+        """stop_at: a function of the bootloader; runs on when it is about to be entered for the nth time."""
         self.dir = tempfile.mkdtemp(prefix="board.")
         try:
             if os.path.exists(self.serial):
@@ -126,12 +156,15 @@ class Board:
                                                 start_new_session=True)
             self.qmp_sock = connect(f"{self.dir}/qmp", self.process, log)
             self.qmp = Qmp(self.qmp_sock)
-            if self.board == "nrf51-microbit":
+            if self.board == "nrf51-microbit" or stop_at:
                 with open(self.flash, "rb") as f:
                     data = f.read()
                 sock = connect(f"{self.dir}/gdb", self.process, log)
                 gdb = Gdb(sock)
-                gdb.write(MICROBIT_LOADER_END, data[MICROBIT_LOADER_END:MICROBIT_FLASH_END])
+                if self.board == "nrf51-microbit":
+                    gdb.write(MICROBIT_LOADER_END, data[MICROBIT_LOADER_END:MICROBIT_FLASH_END])
+                if stop_at:
+                    gdb.run_to(symbol(self.loader, stop_at), times)
                 gdb.packet(b"D")
                 sock.close()
             self.qmp("cont")

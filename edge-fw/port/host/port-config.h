@@ -4,4 +4,4 @@
 #define PORT_MESSAGE_MAX 1024u
 #define PORT_WINDOW 4u
 #define PORT_RING 8192u
-#define PORT_TICK_MS 10u
+#define PORT_TICK_MS 20u

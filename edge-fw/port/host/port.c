@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The port of edgeferry-node: NOR rules on a mapped file, reset by longjmp. */
+#include "boot/retained.h"
+#include "host.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SEND_PATIENCE_MS 200
+
+struct host host;
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static _Noreturn void leave(enum host_event event)
+{
+	longjmp(host.restart, event);
+}
+
+void port_init(void)
+{
+	host.base_ms = host.last_tick = now_ms();
+	host.tick = NULL;
+}
+
+const struct port_board *port_board(void)
+{
+	return &host.board;
+}
+
+bool host_layout(struct port_board *b, uint32_t slot_size)
+{
+	uint32_t at = 0;
+
+	if (slot_size == 0 || slot_size > HOST_SLOT_MAX || slot_size % HOST_SCRATCH)
+		return false;
+	b->core = "host";
+	b->page = HOST_PAGE;
+	b->word = 4;
+	b->watchdog_ms = 3000;
+	b->fast = true;
+	b->slot[0] = (struct port_area){at, slot_size};
+	b->slot[1] = (struct port_area){at += slot_size, slot_size};
+	b->scratch = (struct port_area){at += slot_size, HOST_SCRATCH};
+	b->journal = (struct port_area){at += HOST_SCRATCH, HOST_PAGE};
+	b->state = (struct port_area){at += HOST_PAGE, 2 * HOST_PAGE};
+	b->factory = (struct port_area){at += 2 * HOST_PAGE, HOST_PAGE};
+	return true;
+}
+
+uint32_t host_flash_size(const struct port_board *b)
+{
+	return b->factory.offset + b->factory.size;
+}
+
+/* ---- watchdog and tick: looked at whenever the program comes through the port ---- */
+
+static void look_at_clock(void)
+{
+	uint64_t now = now_ms();
+
+	if (host.end)
+		exit(0);
+	if (host.watchdog && now >= host.watchdog) {
+		retained_set_cause(PORT_CAUSE_WATCHDOG);
+		leave(HOST_RESET);
+	}
+	for (; now - host.last_tick >= PORT_TICK_MS; host.last_tick += PORT_TICK_MS)
+		if (host.tick)
+			host.tick();
+}
+
+void port_watchdog_start(void)
+{
+	host.watchdog = now_ms() + host.board.watchdog_ms;
+}
+
+void port_watchdog_feed(void)
+{
+	if (host.watchdog)
+		port_watchdog_start();
+}
+
+uint32_t port_millis(void)
+{
+	return (uint32_t)(now_ms() - host.base_ms);
+}
+
+void port_on_tick(void (*hook)(void))
+{
+	host.tick = hook;
+}
+
+/* ---- flash ---- */
+
+static bool in_flash(uint32_t offset, size_t size)
+{
+	return offset <= host.flash_size && size <= host.flash_size - offset;
+}
+
+/* True when this operation is the one that --cut names: it is then done by half. */
+static bool operation(void)
+{
+	look_at_clock();
+	return ++host.operations == host.cut_at;
+}
+
+static _Noreturn void power_cut(void)
+{
+	_exit(HOST_CUT_STATUS);
+}
+
+int port_flash_read(uint32_t offset, void *buf, size_t size)
+{
+	if (!in_flash(offset, size))
+		return -1;
+	memcpy(buf, host.flash + offset, size);
+	return 0;
+}
+
+int port_flash_erase(uint32_t offset)
+{
+	bool cut = operation();
+
+	if (!in_flash(offset, HOST_PAGE) || offset % HOST_PAGE)
+		return -1;
+	memset(host.flash + offset, 0xff, cut ? HOST_PAGE / 2 : HOST_PAGE);
+	if (cut)
+		power_cut();
+	return 0;
+}
+
+int port_flash_program(uint32_t offset, const void *data, size_t size)
+{
+	const uint8_t *from = data;
+	bool cut = operation();
+
+	if (!in_flash(offset, size) || (offset | size) % host.board.word)
+		return -1;
+	for (size_t i = 0; i < (cut ? size / 2 : size); i++)
+		host.flash[offset + i] &= from[i];
+	if (cut)
+		power_cut();
+	return 0;
+}
+
+/* ---- serial line ---- */
+
+static void hang_up(void)
+{
+	if (host.listener < 0 || host.line < 0)
+		return;
+	close(host.line);
+	host.line = -1;
+}
+
+size_t port_uart_read(uint8_t *buf, size_t size)
+{
+	ssize_t n;
+
+	look_at_clock();
+	if (host.line < 0)
+		return 0;
+	n = read(host.line, buf, size);
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		hang_up();
+	return n > 0 ? (size_t)n : 0;
+}
+
+void port_uart_write(const uint8_t *data, size_t size)
+{
+	while (size && host.line >= 0) {
+		struct pollfd p = {.fd = host.line, .events = POLLOUT};
+		ssize_t n = write(host.line, data, size);
+
+		if (n > 0) {
+			data += n;
+			size -= (size_t)n;
+		} else if (errno != EAGAIN && errno != EINTR) {
+			hang_up();
+			return;
+		} else if (poll(&p, 1, SEND_PATIENCE_MS) == 0) {
+			return; /* nobody reads: a wire does not wait either */
+		}
+	}
+}
+
+bool port_uart_idle(void)
+{
+	return true;
+}
+
+void port_wait(void)
+{
+	struct pollfd p = {.fd = host.line >= 0 ? host.line : host.listener, .events = POLLIN};
+
+	poll(&p, 1, PORT_TICK_MS);
+	if (host.line < 0 && p.revents & POLLIN)
+		host.line = accept4(host.listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	look_at_clock();
+}
+
+/* ---- the rest ---- */
+
+void port_reset(void)
+{
+	leave(HOST_RESET);
+}
+
+enum port_cause port_reset_cause(void)
+{
+	return PORT_CAUSE_UNKNOWN;
+}
+
+uint32_t *port_retained(void)
+{
+	return host.retained;
+}
+
+bool port_random(void *buf, size_t size)
+{
+	return getentropy(buf, size) == 0;
+}
+
+void port_start_image(uint32_t offset)
+{
+	host.image = offset;
+	leave(HOST_START_IMAGE);
+}
