@@ -39,6 +39,8 @@ static int place_fds(const struct child_spec *spec, int *report)
 	}
 	if (spec->stdout_fd >= 0 && dup2(spec->stdout_fd, STDOUT_FILENO) < 0)
 		return -errno;
+	if (spec->stderr_too && dup2(STDOUT_FILENO, STDERR_FILENO) < 0)
+		return -errno;
 	for (int i = 0; i < spec->n_fds; i++)
 		if (dup2(moved[i], FIRST_FD + i) < 0)
 			return -errno;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -10,6 +11,7 @@ struct child_spec {
 	const int *fds;			/* passed as 3, 4, …; everything else above 2 is closed */
 	int n_fds;
 	int stdout_fd;			/* -1: inherited */
+	bool stderr_too;		/* standard error goes where stdout_fd goes */
 };
 
 /*

@@ -16,8 +16,8 @@ static int utf8_decode(const unsigned char *s, size_t size, uint32_t *code)
 	int n = lengths[s[0] >> 4];
 
 	*code = s[0];
-	if (n <= 1)
-		return n;
+	if (n <= 1 || s[0] >= 0xf8)
+		return n > 1 ? UTF8_BROKEN : n;
 	uint32_t c = s[0] & (0xffu >> (n + 1));
 	for (int i = 1; i < n; i++) {
 		if ((size_t)i == size)
@@ -26,7 +26,7 @@ static int utf8_decode(const unsigned char *s, size_t size, uint32_t *code)
 			return UTF8_BROKEN;
 		c = c << 6 | (s[i] & 0x3fu);
 	}
-	if ((s[0] >> 3) == 31 || c < least[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+	if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
 		return UTF8_BROKEN;
 	*code = c;
 	return n;
