@@ -21,11 +21,11 @@ struct daemon {
 	bool rebooting;
 };
 
-/* look.c: when to look at the source, and what is installed without being asked. */
-int look_start(struct daemon *d);
-void look_now(struct daemon *d, const char *why);
+/* poll.c: when to look at the source, and what is installed without being asked. */
+int poll_start(struct daemon *d);
+void poll_now(struct daemon *d, const char *why);
 /* A wait drawn from [0.8, 1.2] times poll_us, so that a fleet does not knock at once (F-37). */
-uint64_t look_wait(uint64_t poll_us, uint32_t random);
+uint64_t poll_wait(uint64_t poll_us, uint32_t random);
 
 /* outbox.c: reports that the cloud has not acknowledged, one after the other. */
 void outbox_kick(struct daemon *d);

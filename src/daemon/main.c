@@ -89,7 +89,7 @@ static void on_rebooting(void *ctx)
 
 static void on_offer(void *ctx)
 {
-	look_now(ctx, "the broker said so");
+	poll_now(ctx, "the broker said so");
 }
 
 static void on_broker(void *ctx, bool connected)
@@ -192,7 +192,7 @@ static int run(struct daemon *d)
 	}
 	sd_notify(0, "READY=1");
 	status_line(d, NULL);
-	r = look_start(d);
+	r = poll_start(d);
 	if (r >= 0 && !d->rebooting)
 		r = sd_event_loop(d->event);
 	if (r < 0)

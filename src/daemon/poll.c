@@ -8,7 +8,7 @@
 /* What the gateway needs to settle: network, clock, nodes. */
 #define FIRST_LOOK_US 200000u
 
-uint64_t look_wait(uint64_t poll_us, uint32_t random)
+uint64_t poll_wait(uint64_t poll_us, uint32_t random)
 {
 	/* Not random * poll_us: a poll of a year would overflow. */
 	return poll_us / 5 * 4 + (uint64_t)((double)poll_us * 0.4 * random / UINT32_MAX);
@@ -60,11 +60,11 @@ static void on_looked(void *ctx, const char *version, const struct error *e)
 	}
 	if (d->look_again) {
 		d->look_again = false;
-		look_now(d, "asked again meanwhile");
+		poll_now(d, "asked again meanwhile");
 	}
 }
 
-void look_now(struct daemon *d, const char *why)
+void poll_now(struct daemon *d, const char *why)
 {
 	struct error e = {0};
 
@@ -86,12 +86,12 @@ static int on_poll(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	struct daemon *d = userdata;
 
-	look_now(d, "time to");
-	sd_event_source_set_time_relative(s, look_wait(d->config->poll_us, draw()));
+	poll_now(d, "time to");
+	sd_event_source_set_time_relative(s, poll_wait(d->config->poll_us, draw()));
 	return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
 
-int look_start(struct daemon *d)
+int poll_start(struct daemon *d)
 {
 	if (!d->config->url)
 		return 0;
