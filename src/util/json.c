@@ -42,6 +42,20 @@ static const char *over_bounds(const char *p, size_t size, unsigned *line)
 	return NULL;
 }
 
+/*
+ * jansson's lexer loses a character when the buffer of a token cannot grow, and goes on: out of
+ * memory, "12" may read as "1". So it is noticed here that an allocation failed.
+ */
+static _Thread_local bool starved;
+
+static void *noticed_malloc(size_t size)
+{
+	void *p = malloc(size);
+
+	starved |= !p;
+	return p;
+}
+
 json_t *json_read(const void *data, size_t size, const char *name, struct error *e)
 {
 	json_error_t je;
@@ -52,12 +66,17 @@ json_t *json_read(const void *data, size_t size, const char *name, struct error 
 		error_set(e, EF_REASON_BAD_FORMAT, "%s:%u: %s", name, line, wrong);
 		return NULL;
 	}
+	json_set_alloc_funcs(noticed_malloc, free);
+	starved = false;
 	json_t *v = json_loadb(size > 0 ? data : "", size, JSON_REJECT_DUPLICATES, &je);
+	if (starved) {
+		json_decref(v);
+		error_set(e, EF_REASON_NO_MEMORY, "%s", name);
+		return NULL;
+	}
 	if (!v)
-		error_set(e,
-			json_error_code(&je) == json_error_out_of_memory ? EF_REASON_NO_MEMORY
-									 : EF_REASON_BAD_FORMAT,
-			"%s:%d: %s", name, je.line < 0 ? 1 : je.line, je.text);
+		error_set(e, EF_REASON_BAD_FORMAT, "%s:%d: %s", name, je.line < 0 ? 1 : je.line,
+			je.text);
 	return v;
 }
 
