@@ -87,21 +87,27 @@ static struct key_set of_root(const struct tuf_doc *root, const char *role)
 	return (struct key_set){tuf_root_keys(root), tuf_root_role(root, role)};
 }
 
-/* *ret: whether d, good under the old root, is good under the new one. */
+/*
+ * *ret: whether d, good under the old root, is good under the new one. Verification fails as well
+ * when memory is short, and that must not pass for a rotation (S-03): it is taken as failed only
+ * when it fails before and after one that has to succeed.
+ */
 static enum ef_reason still_good(const struct tuf *t, const struct tuf_doc *new, const char *role,
 	const struct tuf_doc *d, bool *ret, struct error *e)
 {
-	struct key_set old_keys = of_root(&t->root, role), new_keys = of_root(new, role);
-	struct error why = {.reason = EF_REASON_OK};
+	struct key_set was = of_root(&t->root, role), is = of_root(new, role);
+	struct error why[3] = {{.reason = EF_REASON_OK}};
 
-	*ret = !d->envelope || covers(&old_keys, &new_keys);
+	*ret = !d->envelope || covers(&was, &is) ||
+	       tuf_envelope_verify(d->envelope, is.keys, is.role, role, &why[0]) == EF_REASON_OK;
 	if (*ret)
 		return EF_REASON_OK;
-	tuf_envelope_verify(d->envelope, new_keys.keys, new_keys.role, role, &why);
-	if (why.reason == EF_REASON_NO_MEMORY)
-		return error_set(e, why.reason, "%s", why.detail);
-	*ret = why.reason == EF_REASON_OK;
-	return EF_REASON_OK;
+	if (tuf_envelope_verify(d->envelope, was.keys, was.role, role, &why[1]) != EF_REASON_OK)
+		return error_set(e, EF_REASON_NO_MEMORY, "%s cannot be verified", role);
+	*ret = tuf_envelope_verify(d->envelope, is.keys, is.role, role, &why[2]) == EF_REASON_OK;
+	return why[2].reason == EF_REASON_NO_MEMORY
+		       ? error_set(e, EF_REASON_NO_MEMORY, "%s", why[2].detail)
+		       : EF_REASON_OK;
 }
 
 static enum ef_reason forget(struct tuf *t, const char *file, struct tuf_doc *d, struct error *e)
@@ -166,7 +172,12 @@ static enum ef_reason recheck(
 	tuf_file_name(name, file);
 	if (tuf_stored_load(&t->store, file, &data, &size, e) != EF_REASON_OK || !data)
 		return e->reason;
-	tuf_doc_open(data, size, new->keys, new->role, TUF_TARGETS, file, &d, &why);
+	for (int tries = 0; tries < 2; tries++) { /* once more, as above */
+		error_clear(&why);
+		if (tuf_doc_open(data, size, new->keys, new->role, TUF_TARGETS, file, &d, &why) !=
+			EF_REASON_BAD_SIGNATURE)
+			break;
+	}
 	if (why.reason == EF_REASON_BAD_SIGNATURE)
 		return tuf_forget(t, file, e);
 	return why.reason == EF_REASON_OK ? EF_REASON_OK : tuf_unreadable(file, &why, e);
