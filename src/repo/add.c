@@ -59,10 +59,10 @@ enum ef_reason verb_add_rootfs(struct invocation *i, struct error *e)
 	if (!chunker_level_valid(level))
 		return error_set(
 			e, EF_REASON_USAGE, "--level %llu: 1 to 22", (unsigned long long)level);
-	/* Before the long work, not after it. */
-	if (!manifest_name_valid(i->words.items[0]) || !c.compatible || !c.version)
-		return component_stage(&w, i->words.items[0], COMPONENT_ROOTFS, &c, NULL, e);
-	r = verb_workspace(i, &w, e);
+	r = c.version ? component_try(i->words.items[0], COMPONENT_ROOTFS, &c, e)
+		      : error_set(e, EF_REASON_USAGE, "--version is needed");
+	if (!r)
+		r = verb_workspace(i, &w, e);
 	if (!r)
 		r = chunk_file(&w, i->words.items[1], (int)level, &x, e);
 	if (r)
@@ -211,7 +211,9 @@ enum ef_reason verb_add_mcu(struct invocation *i, struct error *e)
 	if (!verb_begin(i, options, &r, e))
 		return r;
 	const char *name = i->words.items[0], *file = i->words.items[1];
-	r = verb_workspace(i, &w, e);
+	r = component_try(name, COMPONENT_MCU, &c, e);
+	if (!r)
+		r = verb_workspace(i, &w, e);
 	if (r)
 		return r;
 	int n = file_read(file, IMAGE_FILE_MAX, &data, &size);

@@ -54,10 +54,10 @@ static enum ef_reason hardware_range(const char *text, json_t **ret, struct erro
 
 	if (text) {
 		int n = sscanf(text, "%llu-%llu%c", &min, &max, &end);
-		if (n == 1 && !strchr(text, '-'))
+		if (n == 1)
 			max = min;
-		if (n < 1 || n > 2 || min > max || max > UINT32_MAX ||
-			text[strspn(text, "0123456789-")])
+		if (n < 1 || n > 2 || (n == 1 && strchr(text, '-')) || min > max ||
+			max > UINT32_MAX || text[strspn(text, "0123456789-")])
 			return error_set(
 				e, EF_REASON_USAGE, "--hardware %s: MIN-MAX or one number", text);
 	}
@@ -98,36 +98,64 @@ static enum ef_reason check_alone(const json_t *component, struct error *e)
 	return EF_REASON_OK;
 }
 
-enum ef_reason component_stage(const struct workspace *w, const char *name,
-	enum component_type type, const struct component_options *c, const json_t *objects,
-	struct error *e)
+/* The component, checked; objects NULL: with others in their place, to check all the rest. */
+static enum ef_reason make(const char *name, enum component_type type,
+	const struct component_options *c, const json_t *objects, json_t **ret, struct error *e)
 {
-	_cleanup_json_ json_t *hardware = NULL, *requires = NULL, *component = NULL;
-	char file[64];
+	_cleanup_json_ json_t *hardware = NULL, *requires = NULL, *component = NULL, *others = NULL;
+	uint64_t security = c->security == UINT64_MAX ? 0 : c->security;
+	const struct object none = {.size = 1};
 
 	if (!manifest_name_valid(name))
 		return error_set(e, EF_REASON_USAGE,
 			"component '%s': 1 to 32 of a-z, 0-9 and - are taken", name);
-	if (!c->compatible || !c->version)
+	if (!c->compatible || (!c->version && objects))
 		return error_set(e, EF_REASON_USAGE, "--%s is needed",
-			c->version ? "compatible" : "version");
+			c->compatible ? "version" : "compatible");
 	enum ef_reason r = hardware_range(c->hardware, &hardware, e);
 	if (!r)
 		r = requirements(&c->requires, &requires, e);
 	if (r)
 		return r;
-	uint64_t security = c->security == UINT64_MAX ? 0 : c->security;
 	if (security > UINT32_MAX || c->self_test > UINT32_MAX || c->confirm > UINT32_MAX)
 		return error_set(
 			e, EF_REASON_USAGE, "component %s: a number is out of range", name);
 	component = json_pack("{s:s, s:s, s:s, s:O, s:s, s:I, s:s, s:O, s:I, s:I}", "name", name,
 		"type", component_type_word(type), "compatible", c->compatible, "hardware",
-		hardware, "version", c->version, "security", (json_int_t)security, "policy",
-		c->policy, "requires", requires, "self_test", (json_int_t)c->self_test, "confirm",
-		(json_int_t)c->confirm);
+		hardware, "version", c->version ? c->version : "0.0.0", "security",
+		(json_int_t)security, "policy", c->policy, "requires", requires, "self_test",
+		(json_int_t)c->self_test, "confirm", (json_int_t)c->confirm);
+	if (!objects)
+		objects = others =
+			type == COMPONENT_MCU
+				? json_pack("{s:o}", "image", component_object(&none))
+				: json_pack("{s:o, s:o, s:o}", "image", component_object(&none),
+					  "index", component_object(&none), "pack",
+					  component_object(&none));
 	if (!component || json_object_update(component, (json_t *)objects) < 0)
 		return error_set(e, EF_REASON_NO_MEMORY, "component %s", name);
 	r = check_alone(component, e);
+	if (!r)
+		*ret = TAKE_PTR(component);
+	return r;
+}
+
+enum ef_reason component_try(const char *name, enum component_type type,
+	const struct component_options *c, struct error *e)
+{
+	_cleanup_json_ json_t *component = NULL;
+
+	return make(name, type, c, NULL, &component, e);
+}
+
+enum ef_reason component_stage(const struct workspace *w, const char *name,
+	enum component_type type, const struct component_options *c, const json_t *objects,
+	struct error *e)
+{
+	_cleanup_json_ json_t *component = NULL;
+	char file[64];
+	enum ef_reason r = make(name, type, c, objects, &component, e);
+
 	snprintf(file, sizeof(file), "%s.json", name);
 	return r ? r : workspace_write_json(w, "staged", file, component, e);
 }

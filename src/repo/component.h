@@ -19,6 +19,9 @@ void component_options_table(struct component_options *c, struct option out[COMP
 /* A digest and size as JSON. New reference. */
 json_t *component_object(const struct object *o);
 
+/* What can be said without the objects, said before the long work on them. */
+enum ef_reason component_try(const char *name, enum component_type type,
+	const struct component_options *c, struct error *e);
 /*
  * Puts together the component, checks it as a gateway's parser would and writes staged/NAME.json.
  * objects: "image" and for a rootfs "index" and "pack"; borrowed.

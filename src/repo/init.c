@@ -6,7 +6,9 @@
 #include "util/atomic-file.h"
 #include "util/cleanup.h"
 #include "util/json.h"
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #define EDGE_KEY "edge"
 #define KEYS_MAX 16u /* a role */
@@ -99,15 +101,17 @@ static enum ef_reason take_uris(
 	return EF_REASON_OK;
 }
 
-/* "root-3": the first number that no key has. */
+/* "root-3": the first number that no key has, nor a file that a cut-off run left. */
 static void free_name(const struct workspace *w, enum role_id role, char out[33])
 {
 	const json_t *keys = json_object_get(w->config, "keys");
+	char file[64];
 	unsigned n = 1;
 
-	do
+	do {
 		snprintf(out, 33, "%s-%u", role_names[role], n++);
-	while (json_object_get(keys, out));
+		snprintf(file, sizeof(file), "keys/%s.pem", out);
+	} while (json_object_get(keys, out) || faccessat(w->fd, file, F_OK, 0) == 0);
 }
 
 /* A new key for a role, its name appended to list. */
@@ -289,31 +293,4 @@ enum ef_reason verb_export_root(struct invocation *i, struct error *e)
 		return error_errno(e, n, "%s", i->words.items[0]);
 	note(&w, "%s: root %llu", i->words.items[0], (unsigned long long)metadata_version(root));
 	return EF_REASON_OK;
-}
-
-enum ef_reason verb_sign(struct invocation *i, struct error *e)
-{
-	struct option_list refresh = {0};
-	const struct option options[] = {
-		{"refresh", OPTION_LIST, &refresh, "ROLE",
-			"first make a new version with a later expiry"},
-		{0},
-	};
-	_cleanup_(workspace_close) struct workspace w = WORKSPACE_EMPTY;
-	bool complete, pending = false;
-	enum ef_reason r;
-
-	if (!verb_begin(i, options, &r, e))
-		return r;
-	r = verb_workspace(i, &w, e);
-	for (size_t k = 0; k < refresh.n && !r; k++) {
-		enum role_id role;
-		r = role_from_name(refresh.items[k], &role)
-			    ? metadata_refresh(&w, role, e)
-			    : error_set(e, EF_REASON_USAGE, "'%s' is no role", refresh.items[k]);
-	}
-	for (int k = 0; k < ROLE_COUNT && !r; k++)
-		pending = pending || metadata_is_pending(&w, (enum role_id)k);
-	i->nothing_to_do = !r && !pending;
-	return r ? r : metadata_sign_all(&w, &complete, e);
 }

@@ -49,9 +49,8 @@ static const struct verb verbs[] = {
 		"what 'sign' makes of it is published.",
 		verb_rotate},
 	{"publish", "DIR", 1, 1, "write what is signed into a folder for a web server",
-		"Only what is new is written, timestamp.json last: cut off anywhere, what was "
-		"published\n"
-		"before stays valid.",
+		"Only what is new is written, and last what makes it count: cut off anywhere,\n"
+		"what was published before stays valid.",
 		verb_publish},
 	{"bundle", "VERSION FILE.ferry [options]", 2, 2, "write one release into one file", NULL,
 		verb_bundle},

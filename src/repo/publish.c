@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * publish: the signed state of the workspace into a folder. Everything new is put beside what is
- * there; timestamp.json, which makes it count, comes last and at once.
+ * there; timestamp.json, which makes it count, comes at once and after what it leads to.
  */
 #include "repo/metadata.h"
 #include "repo/progress.h"
@@ -187,9 +187,27 @@ static enum ef_reason open_folder(struct publication *p, struct error *e)
 	return EF_REASON_OK;
 }
 
-/* Before root: a client that sees the new root must find everything signed by its keys. */
+/*
+ * Root last: until the keys of the root before are gone, everything else is signed by both
+ * (sign.c), while an old timestamp is not signed by what a new root names.
+ */
 static const enum role_id put_order[] = {
-	ROLE_RELEASES, ROLE_TARGETS, ROLE_SNAPSHOT, ROLE_ROOT, ROLE_TIMESTAMP};
+	ROLE_RELEASES, ROLE_TARGETS, ROLE_SNAPSHOT, ROLE_TIMESTAMP, ROLE_ROOT};
+
+/* From now on clients hold this root. */
+static enum ef_reason remember_root(struct workspace *w, struct error *e)
+{
+	_cleanup_json_ json_t *root = NULL;
+	uint64_t before = 0;
+	enum ef_reason r = metadata_current(w, ROLE_ROOT, &root, e);
+
+	json_get_uint(w->config, "published_root", &before);
+	if (r || before == metadata_version(root))
+		return r;
+	json_object_set_new(
+		w->config, "published_root", json_integer((json_int_t)metadata_version(root)));
+	return workspace_save(w, e);
+}
 
 static enum ef_reason publish(struct publication *p, struct error *e)
 {
@@ -222,6 +240,8 @@ enum ef_reason verb_publish(struct invocation *i, struct error *e)
 	r = verb_workspace(i, &w, e);
 	if (!r)
 		r = publish(&p, e);
+	if (!r)
+		r = remember_root(&w, e);
 	ef_close(p.objects_from);
 	ef_close(p.objects_to);
 	ef_close(p.fd);

@@ -145,10 +145,32 @@ static enum ef_reason store_signed(struct signing *s, bool complete, struct erro
 	return EF_REASON_OK;
 }
 
+/*
+ * While the root with new keys is on its way to the server, clients still hold the one that was
+ * published before: what both can verify leaves no moment in which one of them is stuck.
+ */
+static enum ef_reason sign_for_published(struct signing *s, struct error *e)
+{
+	_cleanup_json_ json_t *root = NULL;
+	struct error none = {0};
+	uint64_t version;
+	char path[80], name[64];
+
+	if (s->role == ROLE_ROOT || s->role == ROLE_RELEASES ||
+		!json_get_uint(s->w->config, "published_root", &version))
+		return EF_REASON_OK;
+	role_file_name(ROLE_ROOT, version, name);
+	snprintf(path, sizeof(path), "metadata/%s", name);
+	if (workspace_read_json(s->w, path, &root, &none) != EF_REASON_OK)
+		return EF_REASON_OK;
+	const struct signers old = signers_in_root(root, s->role);
+	return add_signatures(s, &old, e);
+}
+
 static enum ef_reason sign_by(
 	struct signing *s, const struct signers *who, size_t n, bool *complete, struct error *e)
 {
-	enum ef_reason r = EF_REASON_OK;
+	enum ef_reason r = sign_for_published(s, e);
 
 	for (size_t i = 0; i < n && !r; i++)
 		r = add_signatures(s, &who[i], e);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define MANIFEST_MAX ((size_t)1 << 20)
+#define ROOT_MAX ((size_t)1 << 20)
 
 DEFINE_CLEANUP(EVP_PKEY *, EVP_PKEY_free)
 DEFINE_CLEANUP(struct manifest *, manifest_free)
@@ -84,6 +85,12 @@ struct verification {
 	json_t *releases; /* what was verified, for the report */
 };
 
+static void forget(struct verification *v)
+{
+	while (v->files)
+		memory_remove(&v->files, v->files->name);
+}
+
 /* Serves the engine until its operation is over. */
 static enum ef_reason pump(struct verification *v, struct error *e)
 {
@@ -115,7 +122,7 @@ static enum ef_reason read_root(const struct verification *v, const char *file, 
 
 	if (!file && asprintf(&own, "%s/metadata/1.root.json", workspace ? workspace : ".") < 0)
 		return error_set(e, EF_REASON_NO_MEMORY, "root");
-	int r = file_read(file ? file : own, (size_t)1 << 20, ret, size);
+	int r = file_read(file ? file : own, ROOT_MAX, ret, size);
 	if (r == -ENOENT && !file)
 		return error_set(e, EF_REASON_NO_TRUST, "say which root to trust with --root FILE");
 	return r < 0 ? error_errno(e, r, "%s", file ? file : own) : EF_REASON_OK;
@@ -124,6 +131,14 @@ static enum ef_reason read_root(const struct verification *v, const char *file, 
 static int add_target(void *ctx, const struct tuf_target *target)
 {
 	return json_array_append_new(ctx, json_string(target->path));
+}
+
+static enum ef_reason refresh(
+	struct verification *v, enum tuf_mode mode, int64_t now, struct error *e)
+{
+	enum ef_reason r = tuf_refresh(v->tuf, mode, now, e);
+
+	return r ? r : pump(v, e);
 }
 
 static enum ef_reason verify_metadata(struct verification *v, const char *root, struct error *e)
@@ -138,15 +153,42 @@ static enum ef_reason verify_metadata(struct verification *v, const char *root, 
 	if (!r)
 		r = tuf_open(&store, &v->tuf, e);
 	if (!r)
-		r = tuf_refresh(v->tuf, v->from.bundle ? TUF_OFFLINE : TUF_ONLINE, v->now, e);
-	if (!r)
-		r = pump(v, e);
+		r = refresh(v, v->from.bundle ? TUF_OFFLINE : TUF_ONLINE, v->now, e);
 	if (!r)
 		r = tuf_load_role(v->tuf, "releases", e);
 	if (!r)
 		r = pump(v, e);
 	if (!r && tuf_list(v->tuf, "releases", add_target, v->targets) != 0)
 		r = error_set(e, EF_REASON_NO_MEMORY, "releases");
+	return r;
+}
+
+/*
+ * What this client did not look at, others will: from the first root that is published to the
+ * timestamp, whatever is trusted here and however old it is.
+ */
+static enum ef_reason verify_rest(struct verification *v, struct error *e)
+{
+	struct verification own = {.from = v->from};
+	const struct tuf_store store = {&own.files, memory_load, memory_save, memory_remove};
+	_cleanup_free_ uint8_t *data = NULL;
+	size_t size;
+	enum ef_reason r =
+		published_read(&v->from, "metadata/1.root.json", ROOT_MAX, &data, &size, e);
+
+	if (!r)
+		r = tuf_bootstrap(&store, data, size, e);
+	if (!r)
+		r = tuf_open(&store, &own.tuf, e);
+	if (!r)
+		r = refresh(&own, TUF_ONLINE, 0, e);
+	if (!r && tuf_version(own.tuf, "root") < tuf_version(v->tuf, "root"))
+		r = error_set(e, EF_REASON_METADATA_ROLLBACK,
+			"%s: the newest root in it is %llu, trusted is %llu", v->from.path,
+			(unsigned long long)tuf_version(own.tuf, "root"),
+			(unsigned long long)tuf_version(v->tuf, "root"));
+	tuf_close(own.tuf);
+	forget(&own);
 	return r;
 }
 
@@ -224,6 +266,8 @@ static enum ef_reason verify_all(struct verification *v, const char *root, struc
 	json_array_foreach (v->targets, i, path)
 		if (!r)
 			r = verify_target(v, json_string_value(path), e);
+	if (!r)
+		r = verify_rest(v, e);
 	if (!r && v->from.bundle && json_array_size(v->releases) == 0)
 		r = error_set(e, EF_REASON_NOT_SIGNED_FOR, "%s: no release in it is signed for",
 			v->from.path);
@@ -257,8 +301,7 @@ static enum ef_reason report(const struct verification *v, struct error *e)
 static void done(struct verification *v)
 {
 	tuf_close(v->tuf);
-	while (v->files)
-		memory_remove(&v->files, v->files->name);
+	forget(v);
 	published_close(&v->from);
 	EVP_PKEY_free(v->edge_key);
 	json_decref(v->targets);
