@@ -64,17 +64,16 @@ static int get_history(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 /* Acting. Each answers m itself. */
 
-static int reply_outcome(sd_bus_message *m, enum ef_reason r, const struct error *e)
+static int reply_outcome(sd_bus_message *m, const struct error *e)
 {
-	return r ? reply_error(m, e) : sd_bus_reply_method_return(m, NULL);
+	return e->reason ? reply_error(m, e) : sd_bus_reply_method_return(m, NULL);
 }
 
-static int reply_deployment(
-	struct bus *b, sd_bus_message *m, enum ef_reason r, uint64_t id, const struct error *e)
+static int reply_deployment(struct bus *b, sd_bus_message *m, uint64_t id, const struct error *e)
 {
 	_cleanup_free_ char *path = NULL;
 
-	if (r)
+	if (e->reason)
 		return reply_error(m, e);
 	path = object_path(OBJECT_DEPLOYMENT, id, b->config);
 	return path ? sd_bus_reply_method_return(m, "o", path) : -ENOMEM;
@@ -119,7 +118,8 @@ static int act_install(struct bus *b, sd_bus_message *m)
 		return r;
 	if (flags)
 		return bad_flags(m);
-	return reply_deployment(b, m, update_install(b->update, version, &id, &e), id, &e);
+	update_install(b->update, version, &id, &e);
+	return reply_deployment(b, m, id, &e);
 }
 
 static int act_install_bundle(struct bus *b, sd_bus_message *m)
@@ -140,28 +140,32 @@ static int act_install_bundle(struct bus *b, sd_bus_message *m)
 	own = fcntl(fd, F_DUPFD_CLOEXEC, 3); /* the message closes its own */
 	if (own < 0)
 		return -errno;
-	return reply_deployment(b, m, update_install_bundle(b->update, own, name, &id, &e), id, &e);
+	update_install_bundle(b->update, own, name, &id, &e);
+	return reply_deployment(b, m, id, &e);
 }
 
 static int act_confirm(struct bus *b, sd_bus_message *m)
 {
 	struct error e = {0};
 
-	return reply_outcome(m, update_confirm(b->update, &e), &e);
+	update_confirm(b->update, &e);
+	return reply_outcome(m, &e);
 }
 
 static int act_reject(struct bus *b, sd_bus_message *m)
 {
 	struct error e = {0};
 
-	return reply_outcome(m, update_reject(b->update, &e), &e);
+	update_reject(b->update, &e);
+	return reply_outcome(m, &e);
 }
 
 static int act_cancel(struct bus *b, sd_bus_message *m)
 {
 	struct error e = {0};
 
-	return reply_outcome(m, update_cancel(b->update, &e), &e);
+	update_cancel(b->update, &e);
+	return reply_outcome(m, &e);
 }
 
 static int act_rollback(struct bus *b, sd_bus_message *m)
@@ -169,7 +173,8 @@ static int act_rollback(struct bus *b, sd_bus_message *m)
 	struct error e = {0};
 	uint64_t id = 0;
 
-	return reply_deployment(b, m, update_rollback(b->update, &id, &e), id, &e);
+	update_rollback(b->update, &id, &e);
+	return reply_deployment(b, m, id, &e);
 }
 
 static const struct action {
