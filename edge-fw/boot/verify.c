@@ -94,6 +94,7 @@ enum ef_reason verify_preflight(const struct preflight *p, uint32_t floor, const
 	struct ef_image_source src = {
 		.ctx = (void *)(uintptr_t)p, .limit = p->size, .read = read_preflight};
 	struct ef_image_policy policy = demands(floor, f);
+	enum ef_reason reason;
 	struct crypto c;
 
 	if (f->n_keys == 0)
@@ -101,5 +102,7 @@ enum ef_reason verify_preflight(const struct preflight *p, uint32_t floor, const
 	if (p->size > port_board()->slot[1].size)
 		return EF_REASON_TOO_LARGE;
 	crypto_init(&c);
-	return ef_image_preflight(&src, &policy, &c.primitives, ret);
+	reason = ef_image_preflight(&src, &policy, &c.primitives, ret);
+	return reason == EF_REASON_IO ? EF_REASON_BAD_IMAGE
+				      : reason; /* it reads past what was sent */
 }

@@ -9,11 +9,9 @@
  *
  * --deep cuts every operation of the recovery as well; --large runs larger slots too.
  */
-#include "agent/agent.h"
 #include "boot/boot.h"
-#include "flash-image.h"
+#include "flash-gateway.h"
 #include "flash-sim.h"
-#include "wire/cbor.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,86 +37,23 @@ static struct agent agent;
 
 /* ---- what the gateway asks of the application ---- */
 
-static bool ask(uint8_t group, uint8_t command, const struct cbor_writer *body)
-{
-	uint8_t message[PORT_MESSAGE_MAX];
-	struct ef_smp_header h = {.op = EF_SMP_WRITE,
-		.version = 1,
-		.length = (uint16_t)body->used,
-		.group = group,
-		.command = command};
-
-	ef_smp_header_encode(&h, message);
-	memcpy(message + EF_SMP_HEADER_SIZE, body->buf, body->used);
-	if (!agent_request(&agent, message, EF_SMP_HEADER_SIZE + body->used))
-		return false;
-	/* an error's map starts with "rc" or "err" */
-	return memcmp(agent.response + EF_SMP_HEADER_SIZE, "\xbf\x62rc", 4) != 0 &&
-	       memcmp(agent.response + EF_SMP_HEADER_SIZE,
-		       "\xbf\x63"
-		       "err",
-		       5) != 0;
-}
-
 static bool ask_state(const uint8_t *hash, bool confirm)
 {
-	uint8_t buf[128];
-	struct cbor_writer w;
-
 	test.asked_to_confirm |= confirm;
-	cbor_write_init(&w, buf, sizeof(buf));
-	cbor_open_map(&w);
-	if (hash) {
-		cbor_put_text(&w, "hash");
-		cbor_put_bytes(&w, hash, 32);
-	}
-	cbor_put_text(&w, "confirm");
-	cbor_put_bool(&w, confirm);
-	cbor_close(&w);
-	return ask(EF_GROUP_IMAGE, EF_IMAGE_STATE, &w);
+	struct reply r = gateway_state(&agent, hash, confirm, 0);
+	return reply_good(&r);
 }
 
 static bool ask_preflight(const struct test_image *i)
 {
-	uint8_t buf[512];
-	struct cbor_writer w;
-
-	cbor_write_init(&w, buf, sizeof(buf));
-	cbor_open_map(&w);
-	cbor_put_text(&w, "hdr");
-	cbor_put_bytes(&w, i->data, 32);
-	cbor_put_text(&w, "tlv");
-	cbor_put_bytes(&w, i->data + i->tlv_at, i->size - i->tlv_at);
-	cbor_put_text(&w, "size");
-	cbor_put_uint(&w, i->size);
-	cbor_close(&w);
-	return ask(EF_GROUP_EDGEFERRY, EF_EF_PREFLIGHT, &w);
+	struct reply r = gateway_preflight(&agent, i);
+	return reply_good(&r);
 }
 
 static bool ask_upload(const struct test_image *i)
 {
-	for (uint32_t off = 0, n; off < i->size; off += n) {
-		uint8_t buf[512];
-		struct cbor_writer w;
-
-		n = i->size - off < 211 ? i->size - off : 211;
-		cbor_write_init(&w, buf, sizeof(buf));
-		cbor_open_map(&w);
-		cbor_put_text(&w, "off");
-		cbor_put_uint(&w, off);
-		if (off == 0) {
-			cbor_put_text(&w, "len");
-			cbor_put_uint(&w, i->size);
-			cbor_put_text(&w, "sha");
-			cbor_put_bytes(&w, i->digest, 32);
-		}
-		cbor_put_text(&w, "data");
-		cbor_put_bytes(&w, i->data + off, n);
-		cbor_close(&w);
-		if (!ask(EF_GROUP_IMAGE, EF_IMAGE_UPLOAD, &w))
-			return false;
-	}
-	return true;
+	struct reply r = gateway_upload(&agent, i, 211);
+	return reply_good(&r) && r.match;
 }
 
 /* ---- power-up and what must hold ---- */

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The agent as the wire sees it: bytes in, frames taken apart, requests answered, on a board in
+ * memory. First byte: 0 raw bytes on the line, else a sequence of messages (u16 size, message)
+ * whose frames are made here so that the fuzzer need not find CRCs. Nothing outside slot 1 and the
+ * state pages may change.
+ */
+#include "agent/agent.h"
+#include "flash-sim.h"
+#include "wire/crc.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define APPROVED_SIZE 200u
+
+static enum self_test passed(void)
+{
+	return SELF_TEST_PASSED;
+}
+
+static const struct agent_program program = {.self_test = passed};
+static struct agent agent;
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void make_node(void)
+{
+	struct factory f = {
+		.magic = FACTORY_MAGIC, .version = FACTORY_VERSION, .size = sizeof(f), .n_keys = 1};
+
+	sim_init(512, 1, 4, true);
+	memset(f.keys[0].hash, 0x77, 32);
+	f.keys[0].point[0] = 4;
+	f.crc = crc32_ieee(0, &f, offsetof(struct factory, crc));
+	memcpy(sim.flash + sim.board.factory.offset, &f, sizeof(f));
+	sim_power_on();
+	agent_init(&agent, &program);
+}
+
+static void poll_agent(void *ctx)
+{
+	(void)ctx;
+	while (agent_poll(&agent))
+		;
+}
+
+static void line_in(const uint8_t *data, size_t size)
+{
+	while (size) {
+		size_t n = size < sizeof(sim.input) ? size : sizeof(sim.input);
+		memcpy(sim.input, data, n);
+		sim.in_at = 0;
+		sim.in_size = n;
+		sim.out_size = 0;
+		if (sim_run(poll_agent, NULL) == SIM_RESET)
+			agent_init(&agent, &program);
+		data += n;
+		size -= n;
+	}
+}
+
+static bool same(const struct port_area *a, const uint8_t *before)
+{
+	return memcmp(sim.flash + a->offset, before + a->offset, a->size) == 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static uint8_t before[SIM_SIZE_MAX], frame[EF_SMP_FRAME_MAX(PORT_MESSAGE_MAX)];
+
+	if (size < 1)
+		return 0;
+	make_node();
+	memcpy(before, sim.flash, sim.size);
+	if (data[0] == 2) {
+		/* a signature is more than a fuzzer finds: an all-zero header of this size is
+		 * approved */
+		agent.upload.approved = true;
+		agent.upload.approved_size = APPROVED_SIZE;
+	}
+	if (data[0] == 0) {
+		line_in(data + 1, size - 1);
+	} else {
+		for (size_t at = 1; size - at > 2;) {
+			size_t n = (size_t)(data[at] << 8 | data[at + 1]);
+			at += 2;
+			if (n > size - at || n > PORT_MESSAGE_MAX)
+				break;
+			line_in(frame, frame_encode(data + at, n, frame));
+			at += n;
+		}
+	}
+	if (!same(&sim.board.slot[0], before) || !same(&sim.board.factory, before) ||
+		!same(&sim.board.scratch, before) || !same(&sim.board.journal, before))
+		abort();
+	return 0;
+}

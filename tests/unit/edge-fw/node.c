@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node.h"
+#include <string.h>
+
+struct node node;
+
+static enum self_test self_test(void)
+{
+	return node.self_test;
+}
+
+static const struct agent_program application = {.self_test = self_test};
+static const struct agent_program bootloader = {.bootloader = true};
+
+void node_make(bool fast)
+{
+	struct factory f;
+
+	memset(&node, 0, sizeof(node));
+	node.self_test = SELF_TEST_PASSED;
+	node.key = test_key_new();
+	node.other_key = test_key_new();
+	sim_init(512, 1, 12, fast);
+	test_image_make(&node.old, node.key, OLD, OLD_COUNTER, 3000);
+	test_image_make(&node.fresh, node.key, NEW, NEW_COUNTER, 4001);
+	test_factory_make(&f, node.key, 1);
+	memcpy(sim.flash + sim.board.factory.offset, &f, sizeof(f));
+	node_put_image(0, &node.old);
+	sim_power_on();
+}
+
+void node_free(void)
+{
+	EVP_PKEY_free(node.key);
+	EVP_PKEY_free(node.other_key);
+}
+
+void node_put_image(unsigned slot, const struct test_image *i)
+{
+	uint8_t *to = sim.flash + sim.board.slot[slot].offset;
+
+	memset(to, 0xff, sim.board.slot[slot].size);
+	memcpy(to, i->data, i->size);
+}
+
+bool node_slot_is(unsigned slot, const struct test_image *i)
+{
+	return memcmp(sim.flash + sim.board.slot[slot].offset, i->data, i->size) == 0;
+}
+
+static void run_boot(void *ctx)
+{
+	(void)ctx;
+	boot_main();
+}
+
+enum sim_event node_boot(void)
+{
+	enum sim_event e = sim_run(run_boot, NULL);
+
+	if (e == SIM_STARTED)
+		agent_init(&node.agent, &application);
+	return e;
+}
+
+enum sim_event node_power_cycle(void)
+{
+	sim_power_on();
+	return node_boot();
+}
+
+void node_start(void)
+{
+	ck_assert_int_eq(node_boot(), SIM_STARTED);
+}
+
+void node_serve(void)
+{
+	agent_init(&node.agent, &bootloader);
+}
+
+void node_stage(void)
+{
+	struct reply r;
+
+	assert_good(gateway_preflight(&node.agent, &node.fresh));
+	r = gateway_upload(&node.agent, &node.fresh, 300);
+	ck_assert(reply_good(&r) && r.match);
+	assert_good(gateway_state(&node.agent, node.fresh.digest, false, 30));
+}
+
+struct state node_state(void)
+{
+	struct state s;
+
+	state_load(&s);
+	return s;
+}
