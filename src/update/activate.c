@@ -19,16 +19,27 @@ static void part_failed(struct update *u, size_t part, const struct error *e)
 	update_kick(u);
 }
 
-/* Its own reason says more than ours. */
-static void explain(struct node_state *ns, struct error *e)
+/*
+ * A node that answers from its old image gives its own reason for that; what happened to the
+ * deployment is that a node went back.
+ */
+static void explain(struct node_state *ns, bool tested, struct error *e)
 {
-	size_t n = strlen(e->detail);
+	static const enum ef_reason own[] = {EF_REASON_NOT_CONFIRMED, EF_REASON_SELF_TEST,
+		EF_REASON_BAD_IMAGE, EF_REASON_IMAGE_UNSIGNED, EF_REASON_IMAGE_KEY,
+		EF_REASON_IMAGE_SIGNATURE, EF_REASON_IMAGE_DIGEST};
+	struct error why = {0};
 
-	if (e->reason != EF_REASON_NODE_REVERTED || ns->identity.reverted == EF_REASON_OK ||
-		n >= sizeof(e->detail) || strstr(e->detail, reason_word(ns->identity.reverted)))
+	if (tested && e->reason == EF_REASON_SELF_TEST)
 		return;
-	snprintf(e->detail + n, sizeof(e->detail) - n, "%snode %s says: %s", n > 0 ? "; " : "",
-		ns->config->name, reason_text(ns->identity.reverted));
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (own[i] == e->reason) {
+			error_set(&why, EF_REASON_NODE_REVERTED, "node %s: %s%s%s",
+				ns->config->name, reason_text(e->reason), e->detail[0] ? ": " : "",
+				e->detail);
+			*e = why;
+			return;
+		}
 }
 
 static void on_tested(struct update *u, struct node_state *ns, size_t part, const struct error *e)
@@ -40,7 +51,7 @@ static void on_tested(struct update *u, struct node_state *ns, size_t part, cons
 		part_move(u, part, COMPONENT_TRIAL, NULL);
 		return;
 	}
-	explain(ns, &why);
+	explain(ns, true, &why);
 	part_failed(u, part, &why);
 }
 
@@ -62,7 +73,7 @@ static void on_activated(
 
 	run_of(u, part)->busy = false;
 	if (why.reason != EF_REASON_OK) {
-		explain(ns, &why);
+		explain(ns, false, &why);
 		part_failed(u, part, &why);
 		return;
 	}
@@ -92,9 +103,9 @@ static void start_node(struct update *u, size_t part)
 		}
 	}
 	if (p->step >= NODE_STEPS_MAX) {
-		error_set(&e, EF_REASON_NODE_REVERTED, "node %s was started %u times", p->place,
-			p->step);
-		explain(ns, &e);
+		error_set(&e, EF_REASON_NODE_REVERTED, "node %s was started %u times%s%s", p->place,
+			p->step, ns->identity.reverted ? ": " : "",
+			ns->identity.reverted ? reason_text(ns->identity.reverted) : "");
 		part_failed(u, part, &e);
 		return;
 	}

@@ -144,6 +144,7 @@ static int start(struct checks *c)
 		.argv = argv,
 		.env = (const char *const *)c->env,
 		.stdout_fd = to,
+		.stderr_too = true,
 	};
 	c->pid = child_start(&spec);
 	if (c->pid < 0)

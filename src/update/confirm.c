@@ -187,13 +187,11 @@ static void on_confirmed(
 		part_move(u, part, COMPONENT_CONFIRMED, NULL);
 		return;
 	}
-	if (!run_retry(u, r)) {
-		give_up(u, part, e);
+	bool again = run_retry(u, r);
+	if (again && reason_passes(e->reason))
 		return;
-	}
-	if (e->reason != EF_REASON_NODE_REVERTED)
-		return;
-	if (!committed(u->current) || r->attempts > REDO_MAX)
+	/* another image runs there; before the point of no return that ends it */
+	if (!again || !committed(u->current) || r->attempts > REDO_MAX)
 		give_up(u, part, e);
 	else
 		r->redo = REDO_STAGE;

@@ -86,6 +86,7 @@ struct node_state {
 	unsigned misses;	/* questions in a row without an answer */
 	sd_event_source *timer;
 	bool busy;		/* an operation runs: the poll, or one for a part */
+	bool again;		/* and it is to be asked once more right after it */
 	size_t part;		/* whose, or NO_PART */
 	node_part_done done;
 	uint8_t *image;		/* what node_stage reads */

@@ -363,9 +363,19 @@ enum ef_reason look_judge(struct update *u, struct known_release *k, bool rememb
 	bool found;
 
 	k->installed = strcmp(k->version, update_release(u)) == 0;
-	if (k->error.reason != EF_REASON_OK || !k->manifest)
+	if (k->error.reason != EF_REASON_OK)
 		return EF_REASON_OK;
 	admit_prepare(u, &g, &in, false);
+	if (k->sequence < in.sequence) {
+		error_set(&k->error, EF_REASON_DOWNGRADE,
+			"sequence %" PRIu64 ", %" PRIu64 " was installed", k->sequence,
+			in.sequence);
+		return EF_REASON_OK;
+	}
+	if (!k->manifest) {
+		error_set(&k->error, EF_REASON_HELD, "a newer release is offered");
+		return EF_REASON_OK;
+	}
 	if (plan_admit(k->manifest, &in, &k->error) || !remember || k->installed)
 		return EF_REASON_OK;
 	if (store_refused(u->store, k->manifest_sha256, &found, &why, e))

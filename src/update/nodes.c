@@ -63,7 +63,8 @@ static void poll_done(void *ctx, const struct error *e)
 	} else {
 		ns->misses++;
 	}
-	poll_arm(ns, poll_wait(ns));
+	poll_arm(ns, ns->again ? 0 : poll_wait(ns));
+	ns->again = false;
 	if ((was != ns->present || (ns->present && !same)) && u->env.observer.node_changed)
 		u->env.observer.node_changed(u->env.observer.ctx, ns->index);
 	update_kick(u);
@@ -72,7 +73,7 @@ static void poll_done(void *ctx, const struct error *e)
 static void poll_start(struct node_state *ns)
 {
 	if (ns->busy) {
-		poll_arm(ns, POLL_TRIAL_US);
+		ns->again = true; /* what ends now was asked too early */
 		return;
 	}
 	ns->busy = true;
@@ -89,8 +90,13 @@ static void poll_start(struct node_state *ns)
 
 void nodes_poll(struct update *u)
 {
-	for (size_t i = 0; i < u->n_nodes; i++)
-		poll_arm(&u->nodes[i], 0);
+	for (size_t i = 0; i < u->n_nodes; i++) {
+		struct node_state *ns = &u->nodes[i];
+		if (ns->busy)
+			ns->again = true;
+		else
+			poll_arm(ns, 0);
+	}
 }
 
 struct node_state *nodes_find(struct update *u, const char *name)
@@ -139,6 +145,7 @@ void nodes_done(void *ctx, const struct error *e)
 	struct error copy = *e;
 
 	released(ns);
+	ns->again = false;
 	poll_arm(ns, 0); /* whatever it was, the node is another one now */
 	if (done)
 		done(ns->u, ns, part, &copy);

@@ -102,7 +102,7 @@ END_TEST
 
 START_TEST(a_failure_names_check_and_last_line)
 {
-	script("10-a", "echo first; echo 'the pump is off'; echo; exit 3", 0700);
+	script("10-a", "echo first; echo 'the pump is off' >&2; echo; exit 3", 0700);
 	script("20-b", "exit 0", 0700);
 	run(dir, 5000000);
 	ck_assert_int_eq(result.reason, EF_REASON_CHECK_FAILED);

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "world.h"
+#include "bundle/chunks.h"
+#include "slots/sim-vars.h"
+#include "util/atomic-file.h"
+#include "util/fdio.h"
+#include "util/hex.h"
+#include <check.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <openssl/evp.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define VENDOR "edgeferry.github.io"
+#define ITERATIONS_MAX 20000
+
+struct world *the_world;
+
+void world_node_reset(struct fake_node *f);
+
+static void sha256(const void *data, size_t size, uint8_t out[32])
+{
+	ck_assert_int_eq(EVP_Digest(data, size, out, NULL, EVP_sha256(), NULL), 1);
+}
+
+static void put_file(struct world *w, const char *path, const void *data, size_t size)
+{
+	ck_assert_uint_lt(w->n_files, 64);
+	snprintf(w->files[w->n_files].path, sizeof(w->files[0].path), "%s", path);
+	w->files[w->n_files].data = malloc(size);
+	memcpy(w->files[w->n_files].data, data, size);
+	w->files[w->n_files++].size = size;
+}
+
+static void put_object(struct world *w, const void *data, size_t size, char hex[65])
+{
+	uint8_t digest[32];
+	char path[96];
+
+	sha256(data, size, digest);
+	snprintf(path, sizeof(path), "objects/%s", digest_hex(digest, hex));
+	put_file(w, path, data, size);
+}
+
+static void put16(uint8_t *p, unsigned v)
+{
+	p[0] = (uint8_t)v;
+	p[1] = (uint8_t)(v >> 8);
+}
+
+static size_t put_tlv(uint8_t *p, unsigned type, const void *data, size_t size)
+{
+	put16(p, type);
+	put16(p + 2, (unsigned)size);
+	memcpy(p + 4, data, size);
+	return 4 + size;
+}
+
+/* Header, 64 bytes of payload, protected counter and UUIDs, digest. The digest TLV comes last. */
+static size_t make_image(uint8_t *out, const char *compatible, unsigned major, uint32_t security)
+{
+	uint8_t vendor[16], class_id[16], counter[4] = {(uint8_t)security}, digest[32];
+	size_t at = 32 + 64, protected_at = at;
+
+	memset(out, 0, at);
+	put16(out, 0xb83d);
+	put16(out + 2, 0x96f3);
+	put16(out + 8, 32);
+	put16(out + 12, 64);
+	out[20] = (uint8_t)major;
+	memset(out + 32, (int)major, 64);
+	ck_assert(compatible_uuids(compatible, vendor, class_id));
+	at += 4;
+	at += put_tlv(out + at, EF_TLV_SEC_CNT, counter, 4);
+	at += put_tlv(out + at, EF_TLV_UUID_VID, vendor, 16);
+	at += put_tlv(out + at, EF_TLV_UUID_CID, class_id, 16);
+	put16(out + protected_at, EF_IMAGE_TLV_PROT_INFO);
+	put16(out + protected_at + 2, (unsigned)(at - protected_at));
+	put16(out + 10, (unsigned)(at - protected_at));
+	sha256(out, at, digest);
+	put16(out + at, EF_IMAGE_TLV_INFO);
+	put16(out + at + 2, 4 + 36);
+	at += 4;
+	return at + put_tlv(out + at, EF_TLV_SHA256, digest, 32);
+}
+
+static unsigned major_of(const char *version)
+{
+	return (unsigned)atoi(version);
+}
+
+void world_hash(const struct world *w, const char *version, size_t node, uint8_t out[32])
+{
+	uint8_t image[512];
+	uint32_t security = 1;
+
+	for (size_t i = 0; i < w->n_releases; i++)
+		if (strcmp(w->releases[i].version, version) == 0)
+			security = w->releases[i].security;
+	size_t n = make_image(image, w->nodes[node].compatible, major_of(version), security);
+
+	memcpy(out, image + n - 32, 32);
+}
+
+void world_rootfs(const char *version, uint8_t out[32])
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "root filesystem %s", version);
+	sha256(text, strlen(text), out);
+}
+
+static void add_mcu(struct world *w, json_t *list, size_t node, const struct world_release *r)
+{
+	static const char *const names[] = {"meter", "sensor"};
+	uint8_t image[512];
+	char hex[65], wrong[64];
+	const char *compatible = w->nodes[node].compatible;
+
+	if (node == 0 && r->wrong_board) {
+		snprintf(wrong, sizeof(wrong), VENDOR ",%s", r->wrong_board);
+		compatible = wrong;
+	}
+	size_t n =
+		make_image(image, compatible, major_of(r->version), r->security ? r->security : 1);
+	put_object(w, image, n, hex);
+	json_array_append_new(list,
+		json_pack("{s:s, s:s, s:s, s:{s:i, s:i}, s:s, s:i, s:s, s:{s:s, s:i}, s:[], s:i, "
+			  "s:i}",
+			"name", names[node], "type", "mcu", "compatible", w->nodes[node].compatible,
+			"hardware", "min", 1, "max", 1, "version", r->version, "security",
+			r->security ? r->security : 1, "policy", "required", "image", "sha256", hex,
+			"size", (int)n, "requires", "self_test", 5, "confirm", 60));
+}
+
+static void add_rootfs(struct world *w, json_t *list, const struct world_release *r)
+{
+	struct chunk chunk = {.size = 4096, .pack_size = 100};
+	struct chunk_index x = {
+		.image_size = 4096, .pack_size = 100, .chunks = &chunk, .n_chunks = 1};
+	char image[65], index[65], pack[65];
+	uint8_t *data, bytes[100];
+	size_t size;
+
+	memset(bytes, (int)major_of(r->version), sizeof(bytes));
+	memset(chunk.digest, 1, sizeof(chunk.digest));
+	memset(chunk.pack_digest, 2, sizeof(chunk.pack_digest));
+	world_rootfs(r->version, x.image_sha256);
+	sha256(bytes, sizeof(bytes), x.pack_sha256);
+	ck_assert_int_eq(chunk_index_format(&x, &data, &size), 0);
+	put_object(w, data, size, index);
+	put_object(w, bytes, sizeof(bytes), pack);
+	digest_hex(x.image_sha256, image);
+	json_array_append_new(list,
+		json_pack("{s:s, s:s, s:s, s:{s:i, s:i}, s:s, s:i, s:s, s:{s:s, s:i}, s:{s:s, s:i},"
+			  " s:{s:s, s:i}, s:[], s:i, s:i}",
+			"name", "rootfs", "type", "rootfs", "compatible", VENDOR ",sim-gateway",
+			"hardware", "min", 1, "max", 1, "version", r->version, "security",
+			r->security ? r->security : 1, "policy", "required", "image", "sha256",
+			image, "size", 4096, "index", "sha256", index, "size", (int)size, "pack",
+			"sha256", pack, "size", 100, "requires", "self_test", 5, "confirm", 60));
+	free(data);
+}
+
+void world_publish(struct world *w, const struct world_release *r)
+{
+	json_t *list = json_array();
+	char path[180];
+	size_t i = w->n_releases++;
+
+	for (size_t n = 0; n < WORLD_NODES; n++)
+		add_mcu(w, list, n, r);
+	if (!r->no_rootfs)
+		add_rootfs(w, list, r);
+	json_t *order = json_loads(r->order	  ? r->order
+				   : r->no_rootfs ? "[\"meter\", \"sensor\"]"
+						  : "[\"meter\", \"sensor\", \"rootfs\"]",
+		0, NULL);
+	json_t *m = json_pack("{s:i, s:s, s:s, s:I, s:s, s:s, s:o, s:o}", "schema", 1, "product",
+		"demo", "version", r->version, "sequence", (json_int_t)r->sequence, "kind",
+		"feature", "notes", "", "components", list, "order", order);
+	char *text = json_dumps(m, 0);
+	strcpy(w->releases[i].version, r->version);
+	snprintf(w->releases[i].path, sizeof(w->releases[i].path), "releases/demo/%s.json",
+		r->version);
+	w->releases[i].sequence = r->sequence;
+	w->releases[i].security = r->security ? r->security : 1;
+	w->releases[i].size = strlen(text);
+	sha256(text, strlen(text), w->releases[i].sha256);
+	w->releases[i].custom = json_pack("{s:s, s:s, s:I, s:s}", "product", "demo", "version",
+		r->version, "sequence", (json_int_t)r->sequence, "kind", "feature");
+	snprintf(path, sizeof(path), "targets/%s", w->releases[i].path);
+	put_file(w, path, text, strlen(text));
+	free(text);
+	json_decref(m);
+}
+
+static void write_at(struct world *w, const char *name, const void *data, size_t size, mode_t mode)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", w->dir, name);
+	ck_assert_int_eq(atomic_file_write(path, data, size, mode), 0);
+	chmod(path, mode);
+}
+
+void world_script(struct world *w, const char *name, const char *body)
+{
+	char file[128], text[512];
+
+	snprintf(file, sizeof(file), "checks/%s", name);
+	snprintf(text, sizeof(text), "#!/bin/sh\n%s\n", body);
+	write_at(w, file, text, strlen(text), 0755);
+}
+
+static void set_vars(struct world *w, const struct sim_vars *v, const struct sim_evidence *running)
+{
+	char text[SIM_FILE_MAX];
+
+	write_at(w, "boot/" SIM_STATE_FILE, text, sim_vars_format(v, text), 0644);
+	write_at(w, "boot/" SIM_RUNNING_FILE, text, sim_evidence_format(running, text), 0644);
+}
+
+struct boot_state world_boot(struct world *w)
+{
+	char path[256];
+	struct boot *b;
+	struct boot_state state;
+	struct error e = {0};
+
+	snprintf(path, sizeof(path), "%s/boot", w->dir);
+	ck_assert_int_eq(boot_sim.open(path, &b, &e), EF_REASON_OK);
+	ck_assert_int_eq(boot_sim.state(b, &state, &e), EF_REASON_OK);
+	boot_sim.close(b);
+	return state;
+}
+
+/* The firmware: a trial is used once, whatever comes of it. */
+void world_reboot(struct world *w)
+{
+	struct boot_state s = world_boot(w);
+	struct sim_vars v = {s.primary, s.trial, {s.mark[0], s.mark[1]}};
+	struct sim_evidence running;
+	char path[256];
+
+	sim_choose(&v, &running);
+	if (w->slot_unbootable[running.running])
+		running = (struct sim_evidence){.running = v.primary};
+	set_vars(w, &v, &running);
+	snprintf(path, sizeof(path), "%s/boot/" SIM_REBOOT_FILE, w->dir);
+	unlink(path);
+	w->rebooting = false;
+	if (running.trial && w->server_lost_after_reboot)
+		w->server_down = true;
+	else if (w->server_lost_after_reboot)
+		w->server_down = false;
+}
+
+void world_power_cut(struct world *w)
+{
+	for (size_t i = 0; i < WORLD_NODES; i++)
+		world_node_reset(&w->nodes[i]);
+	world_reboot(w);
+}
+
+static char *path_in(struct world *w, const char *name)
+{
+	char *path;
+
+	ck_assert_int_gt(asprintf(&path, "%s/%s", w->dir, name), 0);
+	return path;
+}
+
+static void set_node(struct world *w, size_t i, const char *name, const char *compatible)
+{
+	struct fake_node *f = &w->nodes[i];
+
+	*f = (struct fake_node){.name = name, .compatible = compatible};
+	ck_assert(compatible_uuids(compatible, f->id.vendor, f->id.class_id));
+	snprintf(f->id.board, sizeof(f->id.board), "%s", strchr(compatible, ',') + 1);
+	f->id.hardware = 1;
+	f->id.slot_size = 65536;
+	f->id.slots[0] = (struct node_slot){
+		.present = true, .active = true, .confirmed = true, .version = {1, 0, 0, 0}};
+	world_hash(w, "1.0.0", i, f->id.slots[0].hash);
+	w->config_nodes[i] = (struct config_node){.name = (char *)name,
+		.compatible = (char *)compatible,
+		.link = (char *)"sim",
+		.device = (char *)"/nonexistent",
+		.required = true};
+}
+
+struct world *world_new(void)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	static const char *const dirs[] = {"boot", "state", "checks"};
+	struct sim_vars v = {SLOT_A, SLOT_NONE, {SLOT_GOOD, SLOT_GOOD}};
+	struct sim_evidence running = {SLOT_A, false};
+
+	the_world = w;
+	/* in memory where that is possible: an fsync is not what is tested here */
+	snprintf(w->dir, sizeof(w->dir), "%s/ef-world-XXXXXX",
+		access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	ck_assert_ptr_nonnull(mkdtemp(w->dir));
+	for (size_t i = 0; i < 3; i++) {
+		char *path = path_in(w, dirs[i]);
+		ck_assert_int_eq(mkdir(path, 0700), 0);
+		free(path);
+	}
+	set_vars(w, &v, &running);
+	uint8_t slot[8192] = {0};
+	write_at(w, "slot-a", slot, sizeof(slot), 0600);
+	write_at(w, "slot-b", slot, sizeof(slot), 0600);
+	world_rootfs("1.0.0", w->slot_image[SLOT_A]);
+	put_file(w, "metadata/timestamp.json", "{}", 2);
+	set_node(w, 0, "meter-1", VENDOR ",mps2-an385");
+	set_node(w, 1, "sensor-1", VENDOR ",nrf51-microbit");
+	w->config = (struct config){.product = (char *)"demo",
+		.compatible = (char *)VENDOR ",sim-gateway",
+		.hardware = 1,
+		.id = (char *)"gw-test",
+		.state_dir = path_in(w, "state"),
+		.url = (char *)"https://localhost/",
+		.boot = (char *)"sim",
+		.boot_dir = path_in(w, "boot"),
+		.slot_a = path_in(w, "slot-a"),
+		.slot_b = path_in(w, "slot-b"),
+		.checks_dir = path_in(w, "checks"),
+		.check_us = 2500000,
+		.nodes = w->config_nodes,
+		.n_nodes = WORLD_NODES};
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	ck_assert_int_ge(sd_event_new(&w->event), 0);
+	return w;
+}
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *f)
+{
+	return remove(path);
+}
+
+void world_free(struct world *w)
+{
+	world_kill(w);
+	nftw(w->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	for (size_t i = 0; i < w->n_files; i++)
+		free(w->files[i].data);
+	for (size_t i = 0; i < w->n_releases; i++)
+		json_decref(w->releases[i].custom);
+	free(w->config.state_dir);
+	free(w->config.boot_dir);
+	free(w->config.slot_a);
+	free(w->config.slot_b);
+	free(w->config.checks_dir);
+	sd_event_unref(w->event);
+	free(w);
+	the_world = NULL;
+}
+
+static int64_t now_fixed(void)
+{
+	return 1760000000;
+}
+
+static void on_rebooting(void *ctx)
+{
+	((struct world *)ctx)->rebooting = true;
+}
+
+void world_start(struct world *w)
+{
+	const struct update_env env = {.event = w->event,
+		.config = &w->config,
+		.net = (struct net_client *)w,
+		.now = now_fixed,
+		.retry_us = 1000,
+		.observer = {.ctx = w, .rebooting = on_rebooting}};
+	struct error e = {0};
+
+	ck_assert_msg(update_new(&w->update, &env, &e) == EF_REASON_OK, "%s", e.detail);
+	ck_assert_msg(update_resume(w->update, &e) == EF_REASON_OK, "%s", e.detail);
+}
+
+void world_kill(struct world *w)
+{
+	net_client_free((struct net_client *)w);
+	update_free(w->update);
+	w->update = NULL;
+}
+
+static bool idle(struct world *w)
+{
+	return !w->rebooting && !w->update->current;
+}
+
+void world_run(struct world *w, uint64_t kill_at, bool power_cut)
+{
+	for (w->iterations = 0; !idle(w); w->iterations++) {
+		ck_assert_uint_lt(w->iterations, ITERATIONS_MAX);
+		if (kill_at > 0 && w->iterations == kill_at) {
+			world_kill(w);
+			if (power_cut)
+				world_power_cut(w);
+			else if (w->rebooting)
+				world_reboot(w);
+			world_start(w);
+			continue;
+		}
+		if (w->rebooting) {
+			world_kill(w);
+			world_reboot(w);
+			world_start(w);
+		}
+		ck_assert_int_ge(sd_event_run(w->event, UINT64_MAX), 0);
+	}
+}
+
+struct outcome {
+	enum deployment_state state;
+	struct error error;
+};
+
+static int first(void *ctx, const struct deployment *d)
+{
+	struct outcome *o = ctx;
+
+	o->state = d->state;
+	o->error = d->error;
+	return 1;
+}
+
+enum deployment_state world_outcome(struct world *w, struct error *why)
+{
+	struct outcome o = {.state = (enum deployment_state) - 1};
+
+	ck_assert_int_ge(update_deployments(w->update, 1, first, &o), 0);
+	*why = o.error;
+	return o.state;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The world around the engine, for its tests: nodes, a server, a worker and a gateway that restarts.
+ * It stands at the link-time seams dfu/node.h, net/client.h, worker/client.h and trust/tuf.h; store,
+ * objects, manifests, images, chunk indexes, the simulated boot loader and the checks are real.
+ * Whatever happens to the engine, the world goes on from where it was.
+ */
+#include "update/internal.h"
+
+#define WORLD_NODES 2
+
+struct fake_node {
+	const char *name, *compatible;
+	struct node_identity id;	/* slots[0] is the running one */
+	uint8_t uploaded[32];		/* hash of what slot 1 is to hold */
+
+	/* what it is going to do */
+	bool unreachable;
+	bool reject_image;		/* refuses it at preflight: IMAGE_KEY */
+	bool bad_start;			/* goes back at its first start */
+	bool bad_self_test;
+	bool back_in_trial;		/* goes back when asked the nth time in a trial */
+	unsigned back_after;
+	unsigned uploads, erases, resets;
+};
+
+struct world {
+	char dir[128];
+	sd_event *event;
+	struct config config;
+	struct config_node config_nodes[WORLD_NODES];
+	struct update *update;
+	uint64_t iterations;
+	bool rebooting;
+
+	struct fake_node nodes[WORLD_NODES];
+	uint8_t slot_image[2][32];	/* what lies in the slots */
+	bool slot_unbootable[2];
+	enum ef_reason worker_error;	/* the next job ends with it */
+	unsigned worker_deaths;		/* so many jobs die first */
+	unsigned worker_jobs;
+
+	/* the server */
+	bool server_down, server_lost_after_reboot;
+	enum ef_reason trust_error;
+	unsigned fetch_errors;		/* so many fetches of the pack fail first */
+	struct {
+		char path[160];
+		uint8_t *data;
+		size_t size;
+	} files[64];
+	size_t n_files;
+	struct {
+		char version[25], path[160], file[160];
+		uint64_t sequence;
+		uint32_t security;
+		enum release_kind kind;
+		uint8_t sha256[32];
+		size_t size;
+		json_t *custom;
+	} releases[8];
+	size_t n_releases;
+	struct tuf *tuf;
+};
+
+extern struct world *the_world;
+
+struct world *world_new(void);
+void world_free(struct world *w);
+
+/* What a release is made of here. */
+struct world_release {
+	const char *version;
+	uint64_t sequence;
+	uint32_t security;
+	bool no_rootfs;
+	const char *wrong_board;	/* class in the image of node 0 */
+	const char *order;		/* JSON array; NULL: meter, sensor, rootfs */
+};
+void world_publish(struct world *w, const struct world_release *r);
+/* Hash of the image that release version has for node i. */
+void world_hash(const struct world *w, const char *version, size_t node, uint8_t out[32]);
+void world_rootfs(const char *version, uint8_t out[32]);
+
+void world_start(struct world *w);	/* the engine, as after a start of the daemon */
+void world_kill(struct world *w);	/* kill -9 of the engine */
+/* Runs until no deployment is under way, restarting the gateway when asked for. At iteration kill_at
+ * (0: never) the engine is killed and started again; power_cut: the gateway and the nodes too. */
+void world_run(struct world *w, uint64_t kill_at, bool power_cut);
+void world_script(struct world *w, const char *name, const char *body);	/* into the checks folder */
+
+/* Power cut: nodes reset (an unconfirmed trial goes back), the gateway boots what the loader says. */
+void world_power_cut(struct world *w);
+void world_reboot(struct world *w);	/* of the gateway alone */
+struct boot_state world_boot(struct world *w);
+/* The last deployment's state and reason. */
+enum deployment_state world_outcome(struct world *w, struct error *why);
