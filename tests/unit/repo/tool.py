@@ -13,7 +13,7 @@ import sys
 import tempfile
 import traceback
 
-TOOL = sys.argv[1] if len(sys.argv) > 1 else "edgeferry-repo"
+TOOL = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else "edgeferry-repo"
 VECTORS = pathlib.Path(__file__).resolve().parents[2] / "vectors" / "mcuboot"
 NOW = "2026-11-21T08:00:00Z"
 GATEWAY = "edgeferry.github.io,sim-gateway"
@@ -45,6 +45,8 @@ class Place:
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
             if name in os.environ:
                 env[name] = os.environ[name]
+        if "strace" in prefix:  # the leak checker cannot work in a traced process
+            env["ASAN_OPTIONS"] = "detect_leaks=0"
         command = [*prefix, TOOL, *map(str, args), "--workspace", ws]
         if now:
             command += ["--now", now]
