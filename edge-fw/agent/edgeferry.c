@@ -63,6 +63,7 @@ struct outcome ef_preflight(struct agent *a, const struct value *v, struct cbor_
 		return refused(reason);
 	u->approved = true;
 	u->approved_size = p.size;
+	u->approved_image = info.total_size;
 	memcpy(u->approved_header, p.header, EF_IMAGE_HEADER_SIZE);
 	return DONE;
 }

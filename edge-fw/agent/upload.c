@@ -28,11 +28,17 @@ static int put_words(uint32_t at, const uint8_t *data, uint32_t size)
 	return 0;
 }
 
+/* Bytes behind the image (padding, a trailer) are taken and dropped (S-11). */
 static int put_data(struct upload *u, const uint8_t *data, uint32_t size)
 {
 	uint32_t word = port_board()->word, at = u->wanted - u->pending;
+	uint32_t left = u->wanted < u->image_size ? u->image_size - u->wanted : 0;
 
 	u->wanted += size;
+	if (left == 0)
+		return 0;
+	if (size > left)
+		size = left;
 	while (size) {
 		if (u->pending == 0 && size >= word) {
 			uint32_t n = size - size % word;
@@ -52,7 +58,7 @@ static int put_data(struct upload *u, const uint8_t *data, uint32_t size)
 			u->pending = 0;
 		}
 	}
-	if (u->wanted == u->size && u->pending) {
+	if (u->wanted >= u->image_size && u->pending) {
 		memset(u->word + u->pending, 0xff, word - u->pending);
 		u->pending = 0;
 		return put_words(at, u->word, word);
@@ -85,6 +91,7 @@ static enum ef_reason begin(struct agent *a, const struct value *v)
 	u->pending = 0;
 	u->wanted = 0;
 	u->size = v[LEN].number;
+	u->image_size = u->approved_image;
 	memcpy(u->sha, v[SHA].data, 32);
 	return EF_REASON_OK;
 }

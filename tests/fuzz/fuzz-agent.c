@@ -77,6 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		 * approved */
 		agent.upload.approved = true;
 		agent.upload.approved_size = APPROVED_SIZE;
+		agent.upload.approved_image = APPROVED_SIZE - 30;
 	}
 	if (data[0] == 0) {
 		line_in(data + 1, size - 1);

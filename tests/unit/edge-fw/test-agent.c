@@ -362,6 +362,28 @@ START_TEST(upload_of_other_bytes) /* what was vouched for is not what came */
 }
 END_TEST
 
+START_TEST(upload_with_a_tail) /* S-11: what stands behind the image does not get into the slot */
+{
+	static const uint32_t chunks[] = {200, 333, 900};
+	uint32_t size = node.fresh.size, slot = sim.board.slot[1].offset;
+
+	memset(node.fresh.data + size, 0x77, 100);
+	for (size_t i = 0; i < sizeof(chunks) / sizeof(*chunks); i++) {
+		memset(sim.flash + slot, 0xff, sim.board.slot[1].size);
+		agent_init(&node.agent, node.agent.program);
+		node.fresh.size = size + 100;
+		struct reply r = gateway_preflight(&node.agent, &node.fresh);
+		ck_assert(reply_good(&r));
+		r = gateway_upload(&node.agent, &node.fresh, chunks[i]);
+		ck_assert(reply_good(&r) && r.match && r.off == size + 100);
+		node.fresh.size = size;
+		ck_assert(node_slot_is(1, &node.fresh));
+		ck_assert(memchr(sim.flash + slot + size, 0x77, sim.board.slot[1].size - size) ==
+			  NULL);
+	}
+}
+END_TEST
+
 START_TEST(upload_into_bad_flash) /* F-19 */
 {
 	struct reply r;
@@ -463,6 +485,7 @@ static Suite *suite(void)
 	tcase_add_test(c, upload_out_of_order);
 	tcase_add_test(c, upload_broken_off);
 	tcase_add_test(c, upload_of_other_bytes);
+	tcase_add_test(c, upload_with_a_tail);
 	tcase_add_test(c, upload_into_bad_flash);
 	tcase_add_test(c, trial_is_asked_for);
 	tcase_add_test(c, trial_guards_the_way_back);
