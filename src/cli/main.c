@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/client.h"
+#include <getopt.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+enum option_id {
+	OPT_HELP = 'h',
+	OPT_MAX = 'n',
+	OPT_VERSION = 256,
+	OPT_ADDRESS,
+	OPT_JSON,
+	OPT_WAIT,
+	OPT_NO_WAIT,
+	OPT_ONCE,
+};
+
+/* What a verb takes besides --help and --address. */
+enum {
+	TAKES_JSON = 1,
+	TAKES_MAX = 2,
+	TAKES_WAIT = 4,
+	TAKES_ONCE = 8,
+};
+
+static const struct verb {
+	const char *name;
+	verb_func run;
+	unsigned takes;
+	int max_args;
+	uint32_t max; /* default of --max */
+	const char *args, *summary, *help;
+} verbs[] = {
+	{"status", verb_status, TAKES_JSON, 0, 0, "",
+		"Show this gateway: release, state, server, slots, nodes",
+		"Shows the installed release, what is going on, whether server and broker are\n"
+		"reachable, both slots and all nodes."},
+	{"check", verb_check, TAKES_JSON, 0, 0, "", "Look for releases now",
+		"Looks at the server now. Exit code 0 when a release can be installed, 2 when\n"
+		"there is nothing newer."},
+	{"list", verb_list, TAKES_JSON, 0, 0, "", "List the releases known",
+		"Lists the releases that the last check has found, newest first, and why one\n"
+		"of them would be refused."},
+	{"install", verb_install, TAKES_JSON | TAKES_WAIT, 1, 0, "[VERSION|BUNDLE]",
+		"Install a release or a bundle file",
+		"Installs the release named, the newest without a name, or the one in a bundle\n"
+		"file; shows its progress and ends when it is confirmed or has gone back. What\n"
+		"consists of digits, dots and '+' is a version, everything else is a file."},
+	{"confirm", verb_confirm, 0, 0, 0, "", "Keep the release on trial",
+		"Keeps the release that is on trial, without waiting for its checks."},
+	{"reject", verb_reject, 0, 0, 0, "", "Go back from the release on trial",
+		"Ends the trial: gateway and nodes go back to the release before."},
+	{"rollback", verb_rollback, TAKES_JSON | TAKES_WAIT, 0, 0, "",
+		"Go back to the release before",
+		"Goes back to the release that was installed before, as a deployment of its\n"
+		"own, and shows its progress. Never below the floor."},
+	{"cancel", verb_cancel, 0, 0, 0, "", "Call off the deployment under way",
+		"Calls off the deployment under way, as long as nothing of it is activated."},
+	{"nodes", verb_nodes, TAKES_JSON, 0, 0, "", "List the nodes and what they run",
+		"Lists the attached microcontrollers: what they are, what they run, and what is\n"
+		"wrong with them."},
+	{"deployments", verb_deployments, TAKES_JSON | TAKES_MAX, 1, 20, "[ID]",
+		"List deployments, or show one",
+		"Lists what was installed and how it ended, newest first; with ID, that one with\n"
+		"its components."},
+	{"history", verb_history, TAKES_JSON | TAKES_MAX, 0, 100, "",
+		"Show what has happened, with its causes",
+		"Shows the events on record, oldest first: every decision and its reason."},
+	{"monitor", verb_monitor, TAKES_JSON | TAKES_ONCE, 0, 0, "", "Show what goes on, live",
+		"Shows deployments as they go on, with progress, rate and time left, and events\n"
+		"as they happen, until interrupted."},
+};
+
+static const struct {
+	unsigned takes;
+	const char *text;
+} option_help[] = {
+	{0, "  -h, --help             Show this help, or that of a verb\n"},
+	{0, "      --address=ADDRESS  Bus address instead of the system bus\n"},
+	{TAKES_JSON,
+		"      --json[=MODE]      Print JSON: pretty (default on a terminal) or short\n"},
+	{TAKES_MAX, "  -n, --max=N            Show at most N entries, 0 for all\n"},
+	{TAKES_WAIT, "      --wait             Wait for the end and show the progress (default)\n"
+		     "      --no-wait          End as soon as the deployment has begun\n"},
+	{TAKES_ONCE,
+		"      --once             End with the deployment under way, or the next one,\n"
+		"                         with its exit code\n"},
+};
+
+static void print_options(unsigned takes)
+{
+	printf("\nOptions:\n");
+	for (size_t i = 0; i < COUNT(option_help); i++)
+		if (option_help[i].takes == 0 || (option_help[i].takes & takes))
+			fputs(option_help[i].text, stdout);
+}
+
+static void print_help(const struct verb *v)
+{
+	if (v) {
+		printf("edgeferry %s [OPTIONS]%s%s\n\n%s\n", v->name, *v->args ? " " : "", v->args,
+			v->help);
+		print_options(v->takes);
+	} else {
+		printf("edgeferry [OPTIONS] VERB [ARGUMENTS]\n\n"
+		       "Updates of this gateway and of the microcontrollers attached to "
+		       "it.\n\nVerbs:\n");
+		for (size_t i = 0; i < COUNT(verbs); i++)
+			printf("  %-11s %-16s  %s\n", verbs[i].name, verbs[i].args,
+				verbs[i].summary);
+		print_options(~0u);
+		printf("      --version          Show the version of this program\n"
+		       "\nExit codes: 0 done, 1 failed, 2 nothing to do, 3 not found, 4 reboot "
+		       "needed,\n"
+		       "5 refused, 6 no permission, 7 no daemon, 64 wrong usage. See "
+		       "edgeferry(1).\n");
+	}
+}
+
+static const struct verb *find_verb(const char *name)
+{
+	for (size_t i = 0; i < COUNT(verbs); i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
+}
+
+struct parsed {
+	struct cli cli;
+	unsigned given; /* TAKES_… of the options that were there */
+	bool help, version, max_given;
+};
+
+static int usage(const struct verb *v, const char *what, const char *which)
+{
+	complain(v ? "look at 'edgeferry VERB --help'" : "look at 'edgeferry --help'", "%s%s", what,
+		which);
+	return EXIT_USAGE;
+}
+
+static bool parse_max(const char *text, uint32_t *ret)
+{
+	size_t n = strlen(text);
+
+	if (n == 0 || n > 9 || text[strspn(text, "0123456789")])
+		return false;
+	*ret = (uint32_t)strtoul(text, NULL, 10);
+	return true;
+}
+
+static bool parse_json(const char *text, enum json_mode *ret)
+{
+	if (!text)
+		*ret = isatty(STDOUT_FILENO) ? JSON_PRETTY : JSON_SHORT;
+	else if (strcmp(text, "pretty") == 0)
+		*ret = JSON_PRETTY;
+	else if (strcmp(text, "short") == 0)
+		*ret = JSON_SHORT;
+	else
+		return false;
+	return true;
+}
+
+static int parse_option(struct parsed *p, int c)
+{
+	switch (c) {
+	case OPT_HELP:
+		p->help = true;
+		break;
+	case OPT_VERSION:
+		p->version = true;
+		break;
+	case OPT_ADDRESS:
+		p->cli.address = optarg;
+		break;
+	case OPT_JSON:
+		p->given |= TAKES_JSON;
+		if (!parse_json(optarg, &p->cli.json))
+			return usage(NULL, "--json= takes pretty or short, not ", optarg);
+		break;
+	case OPT_MAX:
+		p->given |= TAKES_MAX;
+		p->max_given = true;
+		if (!parse_max(optarg, &p->cli.max))
+			return usage(NULL, "--max= takes a number, not ", optarg);
+		break;
+	case OPT_WAIT:
+	case OPT_NO_WAIT:
+		p->given |= TAKES_WAIT;
+		p->cli.no_wait = c == OPT_NO_WAIT;
+		break;
+	case OPT_ONCE:
+		p->given |= TAKES_ONCE;
+		p->cli.once = true;
+		break;
+	default:
+		return EXIT_USAGE; /* getopt has said it */
+	}
+	return EXIT_DONE;
+}
+
+static int parse(struct parsed *p, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"help", no_argument, NULL, OPT_HELP},
+		{"version", no_argument, NULL, OPT_VERSION},
+		{"address", required_argument, NULL, OPT_ADDRESS},
+		{"json", optional_argument, NULL, OPT_JSON},
+		{"max", required_argument, NULL, OPT_MAX},
+		{"wait", no_argument, NULL, OPT_WAIT},
+		{"no-wait", no_argument, NULL, OPT_NO_WAIT},
+		{"once", no_argument, NULL, OPT_ONCE},
+		{0},
+	};
+	int c, r = EXIT_DONE;
+
+	while (r == EXIT_DONE && (c = getopt_long(argc, argv, "hn:", options, NULL)) != -1)
+		r = parse_option(p, c);
+	return r;
+}
+
+static int run(struct parsed *p, const struct verb *v, char **args, int n_args)
+{
+	if (n_args > v->max_args)
+		return usage(v, "too many arguments, from ", args[v->max_args]);
+	if (p->given & ~v->takes)
+		return usage(v, v->name, " does not take all of these options");
+	if (!p->max_given)
+		p->cli.max = v->max;
+	term_init(&p->cli.out, stdout);
+	int r = client_connect(&p->cli);
+	if (r == EXIT_DONE)
+		r = v->run(&p->cli, args);
+	sd_bus_flush_close_unref(p->cli.bus);
+	/* What could not be written was not shown: a full disk behind > is a failure. */
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		complain("", "writing the output failed");
+		return r == EXIT_DONE ? EXIT_FAILED : r;
+	}
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	struct parsed p = {0};
+
+	setlocale(LC_ALL, "");
+	int r = parse(&p, argc, argv);
+	if (r != EXIT_DONE)
+		return r;
+	const struct verb *v = optind < argc ? find_verb(argv[optind]) : NULL;
+	if (p.version) {
+		printf("edgeferry %s\n", EF_VERSION);
+		return EXIT_DONE;
+	}
+	if (optind < argc && !v)
+		return usage(NULL, "there is no verb ", argv[optind]);
+	if (p.help) {
+		print_help(v);
+		return EXIT_DONE;
+	}
+	if (!v)
+		return usage(NULL, "a verb is missing", "");
+	return run(&p, v, argv + optind + 1, argc - optind - 1);
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* check, install, confirm, reject, rollback, cancel, monitor: what changes things, and watching it.
+ */
+#include "cli/client.h"
+#include "cli/show.h"
+#include "cli/watch.h"
+#include "util/cleanup.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* A person may have to answer polkit; a check waits for the network. */
+#define ACT_US (150ull * 1000000)
+#define CHECK_US (600ull * 1000000)
+
+int verb_check(struct cli *cli, char **args)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	const char *version;
+
+	int r = client_call(cli, CHECK_US, "Check", &reply, NULL);
+	if (r != EXIT_DONE)
+		return r;
+	if (sd_bus_message_read(reply, "s", &version) < 0)
+		return client_error(NULL, -EBADMSG);
+	if (cli->json != JSON_OFF) {
+		json_t *o = json_pack(
+			"{s:o}", "version", *version ? json_string(version) : json_null());
+		document_print(cli, o);
+		json_decref(o);
+	} else if (*version) {
+		fprintf(cli->out.file, "Release %s can be installed: 'edgeferry install'.\n",
+			version);
+	} else {
+		fprintf(cli->out.file,
+			"Nothing newer than what is installed; 'edgeferry list' shows all.\n");
+	}
+	return *version ? EXIT_DONE : EXIT_NOTHING;
+}
+
+static int simple(struct cli *cli, const char *member, const char *done)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	int r = client_call(cli, ACT_US, member, &reply, NULL);
+
+	if (r == EXIT_DONE)
+		fprintf(cli->out.file, "%s\n", done);
+	return r;
+}
+
+int verb_confirm(struct cli *cli, char **args)
+{
+	return simple(cli, "Confirm", "The release on trial is being kept.");
+}
+
+int verb_reject(struct cli *cli, char **args)
+{
+	return simple(
+		cli, "Reject", "Going back to the release before: 'edgeferry monitor' shows it.");
+}
+
+int verb_cancel(struct cli *cli, char **args)
+{
+	return simple(cli, "Cancel", "The deployment is being called off.");
+}
+
+/* The call's reply names a deployment: follow it, or say which it is. */
+static int follow(struct cli *cli, struct watch *w, sd_bus_message *reply)
+{
+	const char *path;
+
+	if (sd_bus_message_read(reply, "o", &path) < 0)
+		return client_error(NULL, -EBADMSG);
+	if (w)
+		return watch_run(w, path);
+	const char *id = strrchr(path, '/');
+	fprintf(cli->out.file, "Deployment %s has begun: 'edgeferry monitor' shows it.\n",
+		id && id[1] == '_' ? id + 2 : path);
+	return EXIT_DONE;
+}
+
+/* Watching begins before the call, so that a deployment that ends at once is seen to end. */
+static int begin_watch(struct cli *cli, struct watch **ret)
+{
+	return cli->no_wait ? EXIT_DONE : watch_new(cli, WATCH_ONE, ret);
+}
+
+/* A version is digits, dots and a plus; everything else names a file. */
+static bool is_version(const char *text)
+{
+	return *text && text[strspn(text, "0123456789.+")] == 0;
+}
+
+static int open_bundle(const char *path)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		int r = -errno;
+		complain(r == -ENOENT
+				 ? "name a release as 'edgeferry list' shows it, or a bundle file"
+				 : "",
+			"%s: %s", path, strerror(-r));
+		return r;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		complain("name a bundle file, NAME.ferry", "%s is not a file", path);
+		ef_close(fd);
+		return -EINVAL;
+	}
+	return fd;
+}
+
+static int install_bundle(struct cli *cli, const char *path)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	_cleanup_(watch_freep) struct watch *w = NULL;
+	const char *slash = strrchr(path, '/');
+	_cleanup_close_ int fd = open_bundle(path);
+
+	if (fd < 0)
+		return fd == -ENOENT ? EXIT_NOT_FOUND : fd == -EACCES ? EXIT_DENIED : EXIT_USAGE;
+	int r = begin_watch(cli, &w);
+	if (r == EXIT_DONE)
+		r = client_call(cli, ACT_US, "InstallBundle", &reply, "hst", fd,
+			slash ? slash + 1 : path, (uint64_t)0);
+	return r == EXIT_DONE ? follow(cli, w, reply) : r;
+}
+
+static int install_version(struct cli *cli, const char *version)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	_cleanup_(watch_freep) struct watch *w = NULL;
+	int r = begin_watch(cli, &w);
+
+	if (r == EXIT_DONE)
+		r = client_call(cli, ACT_US, "Install", &reply, "st", version, (uint64_t)0);
+	return r == EXIT_DONE ? follow(cli, w, reply) : r;
+}
+
+int verb_install(struct cli *cli, char **args)
+{
+	if (!args[0])
+		return install_version(cli, "");
+	return is_version(args[0]) ? install_version(cli, args[0]) : install_bundle(cli, args[0]);
+}
+
+int verb_rollback(struct cli *cli, char **args)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	_cleanup_(watch_freep) struct watch *w = NULL;
+	int r = begin_watch(cli, &w);
+
+	if (r == EXIT_DONE)
+		r = client_call(cli, ACT_US, "Rollback", &reply, NULL);
+	return r == EXIT_DONE ? follow(cli, w, reply) : r;
+}
+
+int verb_monitor(struct cli *cli, char **args)
+{
+	_cleanup_(watch_freep) struct watch *w = NULL;
+	json_t *status = NULL;
+	int r = watch_new(cli, cli->once ? WATCH_NEXT : WATCH_ALL, &w);
+
+	if (r == EXIT_DONE) /* whether there is a daemon to watch at all */
+		r = client_document(cli, BUS_PATH, BUS_NAME ".Manager", "GetStatus", &status, NULL);
+	if (r != EXIT_DONE)
+		return r;
+	if (cli->json == JSON_OFF && json_is_null(json_object_get(status, "deployment"))) {
+		fprintf(cli->out.file,
+			"Nothing is under way; waiting for what comes (Ctrl-C ends).\n");
+		fflush(cli->out.file);
+	}
+	json_decref(status);
+	return watch_run(w, NULL);
+}
