@@ -29,7 +29,7 @@ static int on_deliver(sd_event_source *s, void *userdata)
 	struct worker *w = userdata;
 
 	w->delivered = true;
-	w->cb.done(w->cb.ctx, &w->error);	/* may free w */
+	w->cb.done(w->cb.ctx, &w->error); /* may free w */
 	return 0;
 }
 
@@ -91,7 +91,7 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 
 	if (r == -EAGAIN)
 		return 0;
-	if (r <= 0) {	/* closed: the outcome came before, or SIGCHLD tells what happened */
+	if (r <= 0) { /* closed: the outcome came before, or SIGCHLD tells what happened */
 		sd_event_source_set_enabled(s, SD_EVENT_OFF);
 		return 0;
 	}
@@ -154,7 +154,8 @@ static int send_stage(struct worker *w, const struct worker_stage_spec *spec)
 	memcpy(buf, &j, sizeof j);
 	memcpy(buf + sizeof j, spec->target, j.target_size);
 	memcpy(buf + sizeof j + j.target_size, spec->running, j.running_size);
-	return job_send(w->socket, JOB_STAGE, buf, sizeof j + j.target_size + j.running_size, index);
+	return job_send(
+		w->socket, JOB_STAGE, buf, sizeof j + j.target_size + j.running_size, index);
 }
 
 static int start(struct worker *w, const struct worker_stage_spec *spec)
@@ -186,8 +187,8 @@ static int start(struct worker *w, const struct worker_stage_spec *spec)
 	return r < 0 ? r : 0;
 }
 
-enum ef_reason worker_stage(struct worker **ret, sd_event *event, const struct worker_stage_spec *spec,
-	const struct worker_callbacks *cb, struct error *e)
+enum ef_reason worker_stage(struct worker **ret, sd_event *event,
+	const struct worker_stage_spec *spec, const struct worker_callbacks *cb, struct error *e)
 {
 	struct worker *w = calloc(1, sizeof *w);
 	int r;

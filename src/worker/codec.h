@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* One chunk from its compressed bytes to checked bytes in private memory. */
+#include "bundle/chunks.h"
+#include "util/reason.h"
+#include <openssl/evp.h>
+#include <zstd.h>
+
+struct codec {
+	EVP_MD *sha256;
+	EVP_MD_CTX *md;
+	ZSTD_DCtx *zstd;
+};
+
+int codec_open(struct codec *c);
+void codec_close(struct codec *c);
+
+bool codec_matches(struct codec *c, const void *data, size_t size,
+	const uint8_t digest[CHUNK_DIGEST_SIZE]);
+/* in: x->pack_size bytes, out: room for x->size. BAD_DIGEST or BAD_SIZE names the chunk at number n. */
+enum ef_reason codec_unpack(struct codec *c, const struct chunk *x, size_t n, const void *in,
+	void *out, struct error *e);

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/target.h"
+#include "util/cleanup.h"
+#include "util/fdio.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+
+#define FLUSH_EVERY (8u << 20) /* bytes handed to the device at a time, while the next come in */
+
+/* A full disk is something to free, the rest something to replace. */
+static enum ef_reason write_error(const struct target *t, int r, struct error *e)
+{
+	errno = -r;
+	if (r == -ENOSPC || r == -EDQUOT || r == -EFBIG)
+		return error_set(e, EF_REASON_NO_SPACE, "%s: %m", t->path);
+	return error_set(e, EF_REASON_SLOT_WRITE, "%s: %m", t->path);
+}
+
+static bool same_place(const struct stat *x, const struct stat *y)
+{
+	if (x->st_dev == y->st_dev && x->st_ino == y->st_ino)
+		return true;
+	return S_ISBLK(x->st_mode) && S_ISBLK(y->st_mode) && x->st_rdev == y->st_rdev;
+}
+
+/* The running slot must be known for certain: one that cannot be looked at may be the target. */
+static enum ef_reason refuse_running(
+	const char *path, const struct stat *st, const char *running, struct error *e)
+{
+	struct stat other;
+
+	if (strcmp(path, running) == 0)
+		return error_set(e, EF_REASON_SLOT_RUNNING, "%s", path);
+	if (stat(running, &other) < 0)
+		return error_set(e, EF_REASON_CONFIG, "running slot %s: %m", running);
+	if (same_place(st, &other))
+		return error_set(e, EF_REASON_SLOT_RUNNING, "%s is %s", path, running);
+	if (stat("/", &other) < 0 || (S_ISBLK(st->st_mode) && st->st_rdev == other.st_dev))
+		return error_set(e, EF_REASON_SLOT_RUNNING, "%s holds the root file system", path);
+	return EF_REASON_OK;
+}
+
+static enum ef_reason open_exclusively(struct target *t, const struct stat *st, struct error *e)
+{
+	/* O_EXCL without O_CREAT: refused while mounted or claimed; for block devices only. */
+	int flags = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (t->block ? O_EXCL : 0);
+	struct stat now;
+
+	t->fd = open(t->path, flags);
+	if (t->fd < 0)
+		return error_errno(e, -errno, "%s", t->path);
+	if (fstat(t->fd, &now) < 0 || !same_place(&now, st))
+		return error_set(
+			e, EF_REASON_BUSY, "%s was exchanged while it was opened", t->path);
+	if (flock(t->fd, LOCK_EX | LOCK_NB) < 0)
+		return error_errno(e, -errno == -EWOULDBLOCK ? -EBUSY : -errno, "%s", t->path);
+	if (fcntl(t->fd, F_SETFL, 0) < 0)
+		return error_errno(e, -errno, "%s", t->path);
+	return EF_REASON_OK;
+}
+
+static int get_size(const struct target *t, uint64_t *ret)
+{
+	struct stat st;
+
+	if (t->block)
+		return ioctl(t->fd, BLKGETSIZE64, ret) < 0 ? -errno : 0;
+	if (fstat(t->fd, &st) < 0)
+		return -errno;
+	*ret = (uint64_t)st.st_size;
+	return 0;
+}
+
+enum ef_reason target_open(struct target *t, const char *path, const char *running,
+	uint64_t image_size, int *running_fd, struct error *e)
+{
+	struct stat st;
+
+	*t = (struct target){.path = path, .fd = -1};
+	*running_fd = -1;
+	if (stat(path, &st) < 0)
+		return error_errno(e, -errno, "%s", path);
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return error_set(
+			e, EF_REASON_CONFIG, "%s is neither a file nor a block device", path);
+	t->block = S_ISBLK(st.st_mode);
+	if (refuse_running(path, &st, running, e) || open_exclusively(t, &st, e))
+		return e->reason;
+	int r = get_size(t, &t->size);
+	if (r < 0)
+		return error_errno(e, r, "%s", path);
+	if (t->size < image_size)
+		return error_set(e, EF_REASON_TOO_LARGE, "%s has %llu bytes, the image %llu", path,
+			(unsigned long long)t->size, (unsigned long long)image_size);
+	*running_fd = open(running, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	return EF_REASON_OK;
+}
+
+void target_close(struct target *t)
+{
+	t->fd = ef_close(t->fd);
+}
+
+int target_read(const struct target *t, void *buf, size_t size, uint64_t offset)
+{
+	return fd_pread_full(t->fd, buf, size, offset);
+}
+
+/* Hands what was written to the device early, so that the sync at the end has little left. */
+static void note_dirty(struct target *t, uint64_t offset, uint64_t size)
+{
+	if (t->dirty_to != offset) {
+		t->dirty_from = offset;
+		t->dirty_to = offset;
+	}
+	t->dirty_to += size;
+	if (t->dirty_to - t->dirty_from < FLUSH_EVERY)
+		return;
+	sync_file_range(t->fd, (off_t)t->dirty_from, (off_t)(t->dirty_to - t->dirty_from),
+		SYNC_FILE_RANGE_WRITE);
+	t->dirty_from = t->dirty_to;
+}
+
+enum ef_reason target_write(
+	struct target *t, const void *buf, size_t size, uint64_t offset, struct error *e)
+{
+	if (offset > t->size || size > t->size - offset)
+		return error_set(e, EF_REASON_TOO_LARGE, "%s", t->path);
+	int r = fd_pwrite_full(t->fd, buf, size, offset);
+	if (r < 0)
+		return write_error(t, r, e);
+	note_dirty(t, offset, size);
+	return EF_REASON_OK;
+}
+
+enum ef_reason target_zero(struct target *t, uint64_t offset, uint64_t size, struct error *e)
+{
+	static const uint8_t zeros[64 * 1024];
+
+	if (offset > t->size || size > t->size - offset)
+		return error_set(e, EF_REASON_TOO_LARGE, "%s", t->path);
+	if (!t->no_punch && size > 0) {
+		if (fallocate(t->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+			    (off_t)size) == 0)
+			return EF_REASON_OK;
+		t->no_punch = errno != EINVAL; /* EINVAL: of this range, in a device's blocks */
+	}
+	while (size > 0) {
+		size_t n = size < sizeof(zeros) ? (size_t)size : sizeof(zeros);
+		if (target_write(t, zeros, n, offset, e))
+			return e->reason;
+		offset += n;
+		size -= n;
+	}
+	return EF_REASON_OK;
+}
+
+enum ef_reason target_sync(struct target *t, struct error *e)
+{
+	uint64_t size;
+
+	if (fsync(t->fd) < 0)
+		return write_error(t, -errno, e);
+	int r = get_size(t, &size);
+	if (r < 0)
+		return write_error(t, r, e);
+	if (size != t->size)
+		return error_set(e, EF_REASON_SLOT_WRITE,
+			"%s changed its size while it was written", t->path);
+	return EF_REASON_OK;
+}
+
+void target_bypass_cache(struct target *t)
+{
+	posix_fadvise(t->fd, 0, 0, POSIX_FADV_DONTNEED);
+	/* Where O_DIRECT is unknown (tmpfs), the dropped cache above is all there is. */
+	if (fcntl(t->fd, F_SETFL, O_DIRECT) < 0 && t->block)
+		ioctl(t->fd, BLKFLSBUF, 0);
+}
+
+int target_read_back(const struct target *t, void *buf, size_t size, uint64_t offset)
+{
+	size_t room = (size + TARGET_ALIGN - 1) / TARGET_ALIGN * TARGET_ALIGN, have = 0;
+
+	/* O_DIRECT wants whole blocks; the end of a file cuts the last one. */
+	while (have < size) {
+		ssize_t n = pread(t->fd, (char *)buf + have, room - have, (off_t)(offset + have));
+		if (n == 0)
+			return -ENODATA;
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0)
+			have += (size_t)n;
+	}
+	return 0;
+}
+
+uint64_t target_skip_hole(const struct target *t, uint64_t offset)
+{
+	if (t->block || offset >= t->size)
+		return offset;
+	off_t data = lseek(t->fd, (off_t)offset, SEEK_DATA);
+	if (data < 0)
+		return errno == ENXIO ? t->size : offset;
+	/* A whole block of the caller's (O_DIRECT); never before offset. */
+	uint64_t start = (uint64_t)data / TARGET_ALIGN * TARGET_ALIGN;
+	return start < offset ? offset : start;
+}
