@@ -27,6 +27,7 @@ struct fetch {
 	uint64_t due;
 	unsigned failures; /* in a row */
 	uint64_t before;   /* bytes delivered when this one began */
+	bool fresh;	   /* the next one takes a new connection */
 
 	/* this attempt */
 	CURL *easy;

@@ -126,6 +126,8 @@ static int begin(struct fetch *f)
 	f->before = f->spans.delivered;
 	f->window_start = now_monotonic_us();
 	f->curl_text[0] = '\0';
+	curl_easy_setopt(f->easy, CURLOPT_FRESH_CONNECT, f->fresh ? 1L : 0L);
+	f->fresh = false;
 	if (set_headers(f) < 0 || curl_easy_setopt(f->easy, CURLOPT_HTTPHEADER, f->headers))
 		return -ENOMEM;
 	int r = http_add(f->owner->http, f->easy);
@@ -170,14 +172,28 @@ static void retry(struct fetch *f, long retry_after)
 	again(f, delay);
 }
 
+/* A kept connection may have been dead, or still hold what an earlier answer had too much. */
+static bool was_reused(struct fetch *f)
+{
+	long connects = 1;
+
+	curl_easy_getinfo(f->easy, CURLINFO_NUM_CONNECTS, &connects);
+	return connects == 0 && f->answer.header_bytes == 0;
+}
+
 static void failed(struct fetch *f)
 {
 	bool transient;
 	enum ef_reason reason = http_reason(f->code, &transient);
+	const char *text = f->curl_text[0] ? f->curl_text : curl_easy_strerror(f->code);
 
-	error_set(&f->error, reason, "%s: %s", f->path,
-		f->curl_text[0] ? f->curl_text : curl_easy_strerror(f->code));
-	if (transient)
+	if (reason == EF_REASON_NO_MEMORY && !f->accepted) {
+		reason = EF_REASON_NET_HTTP; /* libcurl says so to a header line beyond 100 KiB */
+		text = "a header line too long";
+	}
+	error_set(&f->error, reason, "%s: %s", f->path, text);
+	f->fresh = was_reused(f);
+	if (transient || f->fresh)
 		retry(f, 0);
 	else
 		end(f);

@@ -86,8 +86,10 @@ SSL_CTX *session_tls_new(const struct net_settings *s)
 static int on_over(sd_event_source *s, void *userdata)
 {
 	struct session *m = userdata;
+	char why[sizeof(m->why)];
 
-	m->cb.down(m->cb.ctx, m->why);
+	strcpy(why, m->why); /* the session is freed in there */
+	m->cb.down(m->cb.ctx, why);
 	return 0;
 }
 

@@ -97,7 +97,7 @@ enum ef_reason net_settings_parse(
 	static const char *const known[] = {
 		"url", "ca_file", "id", "product", "prefix", "mqtt", "limits", NULL};
 	json_t *o = json_read(data, size, "settings", e);
-	const char *unknown;
+	const char *unknown = "not an object";
 
 	*ret = (struct net_settings){.document = o,
 		.min_rate = 1024,
@@ -107,7 +107,7 @@ enum ef_reason net_settings_parse(
 	if (!o)
 		return e->reason;
 	if (!json_is_object(o) || (unknown = json_unknown_key(o, known)) != NULL)
-		return bad(e, json_is_object(o) ? unknown : "not an object");
+		return bad(e, unknown);
 	if (!optional_text(o, "ca_file", &ret->ca_file))
 		return bad(e, "ca_file");
 	if (!json_get_string(o, "id", &ret->id) || !level_good(ret->id))
