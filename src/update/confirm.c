@@ -246,6 +246,6 @@ void confirm_advance(struct update *u)
 			all = false;
 		}
 	}
-	if (all)
+	if (all && nodes_settled(u))
 		finish(u);
 }

@@ -83,6 +83,7 @@ struct node_state {
 	struct error last;
 	uint64_t asked_us;	/* monotonic: when the last answered (or failed) question was put */
 	uint64_t asking_us;
+	uint64_t ended_us;	/* when the last operation for a part ended */
 	unsigned misses;	/* questions in a row without an answer */
 	sd_event_source *timer;
 	bool busy;		/* an operation runs: the poll, or one for a part */
@@ -229,6 +230,8 @@ void nodes_progress(void *ctx, uint64_t done, uint64_t total);
 void nodes_orphan(struct update *u);
 /* It answered a question that was put after since. */
 bool nodes_fresh(const struct node_state *ns, uint64_t since_us);
+/* Everything known of the nodes is from after the last thing that was done to them. */
+bool nodes_settled(const struct update *u);
 bool nodes_runs(const struct node_state *ns, const uint8_t hash[32]);
 
 /* acquire.c, stage.c, activate.c, trial.c, confirm.c, revert.c: one advance function a state */

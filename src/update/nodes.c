@@ -112,6 +112,14 @@ bool nodes_fresh(const struct node_state *ns, uint64_t since_us)
 	return ns->asked_us >= since_us && ns->asked_us > 0;
 }
 
+bool nodes_settled(const struct update *u)
+{
+	for (size_t i = 0; i < u->n_nodes; i++)
+		if (u->nodes[i].busy || u->nodes[i].asked_us < u->nodes[i].ended_us)
+			return false;
+	return true;
+}
+
 bool nodes_runs(const struct node_state *ns, const uint8_t hash[32])
 {
 	const struct node_slot *running = plan_running(&ns->identity);
@@ -145,6 +153,7 @@ void nodes_done(void *ctx, const struct error *e)
 	struct error copy = *e;
 
 	released(ns);
+	ns->ended_us = now_monotonic_us();
 	ns->again = false;
 	poll_arm(ns, 0); /* whatever it was, the node is another one now */
 	if (done)

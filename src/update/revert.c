@@ -114,6 +114,6 @@ void revert_advance(struct update *u)
 	for (size_t i = 0; all && i < d->n_parts; i++)
 		if (d->parts[i].state == COMPONENT_STAGED)
 			part_move(u, i, COMPONENT_REVERTED, &d->error);
-	if (all)
+	if (all && nodes_settled(u))
 		done(u);
 }
