@@ -192,7 +192,8 @@ static void enumerate(const char *name, void (*story)(void))
 	must(sim_run(run_story, &story) == SIM_NONE, "the story");
 	operations = sim.operations - start->operations;
 	for (int kind = 0; kind < CUT_KINDS; kind++)
-		for (uint32_t at = 1; at <= operations; at++) {
+		/* after one operation is before the next: only the last has an after of its own */
+		for (uint32_t at = kind == CUT_AFTER ? operations : 1; at <= operations; at++) {
 			sim = *start;
 			sim.random = at * 2654435761u;
 			sim.cut_kind = (enum sim_cut)kind;

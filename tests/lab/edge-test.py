@@ -160,6 +160,37 @@ class Tests:
         o = {"key": self.key, "class_name": self.board, **o}
         return image.make(payload, version=version, counter=counter, **o)
 
+    def host_makes_its_flash(self):
+        """edgeferry-node makes the same flash as the factory tool, and serves on a pty"""
+        folder = tempfile.mkdtemp(dir=self.dir)
+        flash, pty, img = f"{folder}/flash", f"{folder}/pty", f"{folder}/image"
+        data = self.image("1.0.0", class_name="lamp", vendor="acme.example")
+        with open(img, "wb") as f:
+            f.write(data)
+        # power is lost at the first flash operation, the record of the first boot: what was made is there
+        done = subprocess.run([self.node, "--flash", flash, "--pty", pty, "--board", "lamp", "--class",
+                               "acme.example,lamp", "--hwrev", "7", "--id", "abc", "--floor", "1", "--key",
+                               self.public, "--image", img, "--slot-size", "0x10000", "--cut", "1"])
+        expect(done.returncode == 3, "no power cut")
+        want = factory.flash("lamp", data, [factory.image_key(self.public)], device_id=bytes(14) + b"\x0a\xbc",
+                             hwrev=7, floor=1, vendor="acme.example", slot=0x10000)
+        state = factory.host_map(0x10000)["state"]
+        with open(flash, "rb") as f:
+            made = f.read()
+        expect(len(made) == len(want), f"{len(made)} bytes, not {len(want)}")
+        expect(made[:state] == want[:state] and made[state + 8192:] == want[state + 8192:], "another flash")
+        node = subprocess.Popen([self.node, "--flash", flash, "--pty", pty, "--slot-size", "0x10000"])
+        try:
+            end = time.monotonic() + 10
+            while not os.path.exists(pty) and time.monotonic() < end:
+                time.sleep(0.01)
+            with smp.Smp(pty) as s:
+                expect(s.identify()["hwrev"] == 7, "not the node")
+        finally:
+            node.terminate()
+            node.wait()
+        expect(not os.path.lexists(pty), "the link stays behind")
+
     def test_identify(self):
         """says who it is; the application runs on while it is asked"""
         with Node(self) as n:
@@ -202,8 +233,8 @@ class Tests:
             before, started = self.tick(n), time.monotonic()
             n.install(new)
             time.sleep(1)
-            missed = (time.monotonic() - started) / PERIOD - (self.tick(n) - before)
-            expect(missed < 10, f"the periodic task missed {missed} runs during the upload")
+            due, runs = (time.monotonic() - started) / PERIOD, self.tick(n) - before
+            expect(runs > due / 2, f"the periodic task ran {runs} times of {due:.0f} during the upload")
             expect(n.running()["version"] == "1.0.0", "version")
             expect(n.smp.state()[1]["pending"], "not pending")
             n.smp.reset()
@@ -264,11 +295,11 @@ class Tests:
 
     def test_never_ready(self):
         """E-05: not confirmed before the deadline, the old image comes back"""
-        self.never_confirmed("app-never-ready", 0, 5, NOT_CONFIRMED, CAUSE_REQUEST)
+        self.never_confirmed("app-never-ready", 0, 8, NOT_CONFIRMED, CAUSE_REQUEST)
 
     def test_failed_self_test(self):
         """a self-test that fails is the reason of the revert"""
-        self.never_confirmed("app-fail-test", 2, 5, SELF_TEST, CAUSE_REQUEST)
+        self.never_confirmed("app-fail-test", 2, 8, SELF_TEST, CAUSE_REQUEST)
 
     def test_hang(self):
         """E-05 F-23: the watchdog ends a trial that hangs"""
@@ -349,7 +380,8 @@ def main():
     if a.board != "host" and not qemu_board.qemu():
         print("1..0 # SKIP qemu-system-arm is not installed")
         return
-    names = a.names or [n for n in dir(Tests) if n.startswith("test_")]
+    kinds = ("test_", "host_") if a.board == "host" else ("test_",)
+    names = a.names or [n for n in dir(Tests) if n.startswith(kinds)]
     failed = 0
     with tempfile.TemporaryDirectory(prefix="edge.") as folder:
         tests = Tests(a, folder)

@@ -2,15 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small SMP client for tests of nodes, written from docs/SPEC-dfu.md and nothing else.
 
-    smp.py SOCKET identify | info | state | install IMAGE [DEADLINE] | confirm | reset
+    smp.py SOCKET-OR-TTY identify | info | state | install IMAGE [DEADLINE] | confirm | reset
 """
 import hashlib
 import os
 import select
 import socket
+import stat
 import struct
 import sys
 import time
+import tty
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import image as images  # noqa: E402
@@ -107,19 +109,49 @@ class Refused(Exception):
         self.rc = answer.get("rc", 0)
 
 
+class Tty:
+    """A serial port with the few methods of a socket that Smp uses."""
+
+    def __init__(self, path):
+        self.fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
+        tty.setraw(self.fd)
+
+    def fileno(self):
+        return self.fd
+
+    def sendall(self, data):
+        while data:
+            data = data[os.write(self.fd, data):]
+
+    def recv(self, size):
+        return os.read(self.fd, size)
+
+    def close(self):
+        os.close(self.fd)
+
+
+def open_line(path, timeout):
+    """A unix stream socket, waited for, or a tty."""
+    end = time.monotonic() + timeout
+    while True:
+        if os.path.exists(path) and stat.S_ISCHR(os.stat(path).st_mode):
+            return Tty(path)
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.connect(path)
+            return sock
+        except OSError:
+            sock.close()
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+
+
 class Smp:
+    """path: a unix stream socket or a tty."""
+
     def __init__(self, path, timeout=20.0):
-        end = time.monotonic() + timeout
-        while True:
-            self.sock = socket.socket(socket.AF_UNIX)
-            try:
-                self.sock.connect(path)
-                break
-            except OSError:
-                self.sock.close()
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.02)
+        self.sock = open_line(path, timeout)
         self.buf, self.seq, self.stash = b"", 0, {}
         self.sock.sendall(b"\0")
 
