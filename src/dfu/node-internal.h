@@ -30,7 +30,8 @@ struct node_timing {
 	uint64_t first_us; /* time-out of a first request */
 	uint64_t ask_us;   /* how long a silent node is asked */
 	uint64_t slow_us;  /* how long a command may take that checks signatures or erases */
-	uint64_t poll_us;  /* between two looks while waiting for it to come back */
+	uint64_t look_us;  /* how long it is asked while it may be away */
+	uint64_t poll_us;  /* between two such looks */
 	uint64_t reset_us; /* a node that has not reset by then is told again */
 };
 
@@ -47,6 +48,7 @@ struct node_request {
 	node_answer unsupported; /* NULL: that is an error */
 	node_answer silent;	 /* NULL: that is an error */
 	bool may_hang_up;	 /* a link lost meanwhile is silence */
+	bool optional;		 /* and so is any error */
 };
 
 struct node_op {

@@ -272,6 +272,16 @@ enum ef_reason node_parse_params(
 	return EF_REASON_OK;
 }
 
+void node_parse_info(const uint8_t *body, size_t size, struct node_identity *ret)
+{
+	static const struct smp_field fields[] = {{"output", SMP_TEXT, true, 0, 255}};
+	struct smp_string output = {0};
+
+	ret->info[0] = '\0';
+	if (smp_body_read(body, size, fields, 1, &output))
+		smp_text_copy(output, ret->info, sizeof ret->info);
+}
+
 const struct node_slot *node_active_slot(const struct node_identity *id)
 {
 	for (int i = 0; i < 2; i++)

@@ -30,5 +30,8 @@ enum ef_reason node_parse_state(
 enum ef_reason node_parse_params(
 	const uint8_t *body, size_t size, struct node_identity *ret, struct error *e);
 
+/* The line of OS info; what is not understood leaves info empty. */
+void node_parse_info(const uint8_t *body, size_t size, struct node_identity *ret);
+
 /* The slot that runs, or NULL. */
 const struct node_slot *node_active_slot(const struct node_identity *id);

@@ -16,9 +16,39 @@ static void fail_reverted(struct node *n)
 
 /* identify */
 
+static void info_over(struct node *n, const uint8_t *body, size_t size)
+{
+	node_parse_info(body, size, &n->identity);
+	node_next(n);
+}
+
+/* Nothing depends on it: a node without it, or with nonsense in it, is identified all the same. */
+static void info_absent(struct node *n, const uint8_t *body, size_t size)
+{
+	node_next(n);
+}
+
+static void step_info(struct node *n)
+{
+	const struct node_request request = {
+		.what = "info",
+		.op = EF_SMP_READ,
+		.group = EF_GROUP_OS,
+		.command = EF_OS_INFO,
+		.least_us = n->timing.first_us,
+		.total_us = n->timing.ask_us,
+		.then = info_over,
+		.silent = info_absent,
+		.optional = true,
+	};
+	uint8_t body[NODE_BODY_MAX];
+
+	node_send(n, &request, body, node_put_empty(body, sizeof body));
+}
+
 static const struct node_plan identify_plan = {
 	.name = "identify",
-	.steps = (const node_step[]){step_ask, NULL},
+	.steps = (const node_step[]){step_ask, step_info, NULL},
 };
 
 int node_identify(struct node *n, struct node_identity *ret, node_done done, void *ctx)

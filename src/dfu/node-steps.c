@@ -7,7 +7,6 @@
 
 #define RESETS_MAX 3u /* times that a node is told to reset */
 #define SETTLE_US (300 * USEC_PER_MSEC)
-#define WAIT_ASK_US (1500 * USEC_PER_MSEC) /* one look while it may be away */
 
 /* Ask: who are you, and what lies in your slots */
 
@@ -123,7 +122,7 @@ void step_ask(struct node *n)
 		.op = EF_SMP_READ,
 		.group = EF_GROUP_EDGEFERRY,
 		.command = EF_EF_IDENTIFY,
-		.total_us = n->op.waiting   ? WAIT_ASK_US
+		.total_us = n->op.waiting   ? n->timing.look_us
 			    : n->op.patient ? n->timing.slow_us
 					    : n->timing.ask_us,
 		.then = ask_identify_answer,

@@ -13,6 +13,7 @@ static const struct node_timing default_timing = {
 	.first_us = USEC_PER_SEC,
 	.ask_us = 5 * USEC_PER_SEC,
 	.slow_us = 20 * USEC_PER_SEC,
+	.look_us = 1500 * USEC_PER_MSEC,
 	.poll_us = 300 * USEC_PER_MSEC,
 	.reset_us = 4 * USEC_PER_SEC,
 };
@@ -217,8 +218,8 @@ static void node_answered(void *ctx, const struct smp_request *q, const uint8_t 
 	if (smp_body_status(body, size, request.what, &unsupported, &e)) {
 		if (unsupported && request.unsupported)
 			request.unsupported(n, body, size);
-		else if (n->op.waiting && request.silent)
-			request.silent(n, NULL, 0); /* it is starting */
+		else if (request.silent && (n->op.waiting || request.optional))
+			request.silent(n, NULL, 0); /* waited for, it may be starting */
 		else
 			node_fail_with(n, &e);
 		return;

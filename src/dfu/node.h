@@ -34,6 +34,7 @@ struct node_identity {
 	uint8_t self_test;	/* 0 running or absent, 1 passed, 2 failed */
 	enum ef_reason reverted;	/* why the last trial went back; OK: none did */
 	struct node_slot slots[2];
+	char info[97];	/* one line for people, from the running program itself; "" when it has none */
 };
 
 struct node;
@@ -50,7 +51,8 @@ void node_free(struct node *n);	/* ends what is under way without a callback */
 const char *node_name(const struct node *n);
 
 typedef void (*node_done)(void *ctx, const struct error *e);
-typedef void (*node_progress)(void *ctx, uint64_t done, uint64_t total);	/* payload bytes */
+/* Bytes of the image file; must not free the node. */
+typedef void (*node_progress)(void *ctx, uint64_t done, uint64_t total);
 
 /* Asks identify and image state; fills *ret before done. Opens the link when it is closed. */
 int node_identify(struct node *n, struct node_identity *ret, node_done done, void *ctx);
@@ -72,14 +74,18 @@ int node_activate(struct node *n, const uint8_t hash[32], uint32_t deadline_s, u
 
 /*
  * Waits until the application's self-test passed: OK. SELF_TEST when it failed or did not end within
- * timeout_s, NODE_REVERTED when the node went back meanwhile.
+ * timeout_s, NODE_UNREACHABLE when the node never answered in that time, NODE_REVERTED (or the node's
+ * reason) when it went back meanwhile.
  */
 int node_self_test(struct node *n, const uint8_t hash[32], uint32_t timeout_s, node_done done, void *ctx);
 
 /* Makes the running image permanent. OK also when it already is; NODE_REVERTED when another runs. */
 int node_confirm(struct node *n, const uint8_t hash[32], node_done done, void *ctx);
 
-/* Takes a trial back: resets the node and waits until its old image runs and is confirmed. */
+/*
+ * Takes a trial back: resets the node and waits until its old image runs and is confirmed. An image
+ * that is to be tried at the next reset is erased instead. OK when there is nothing to take back.
+ */
 int node_revert(struct node *n, uint32_t timeout_s, node_done done, void *ctx);
 
 void node_cancel(struct node *n);	/* the operation under way ends CANCELLED, soon */

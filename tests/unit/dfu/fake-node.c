@@ -24,6 +24,7 @@ static const struct {
 	[FAKE_CONFIRM] = {0xffff, 0, 0}, /* told from FAKE_TEST by its body */
 	[FAKE_ERASE] = {EF_GROUP_IMAGE, EF_IMAGE_ERASE, EF_SMP_WRITE},
 	[FAKE_RESET] = {EF_GROUP_OS, EF_OS_RESET, EF_SMP_WRITE},
+	[FAKE_INFO] = {EF_GROUP_OS, EF_OS_INFO, EF_SMP_READ},
 };
 
 struct request {
@@ -250,6 +251,10 @@ static void serve(
 	case FAKE_ERASE:
 		f->slot[1].present = f->pending = false;
 		break;
+	case FAKE_INFO:
+		cbor_put_text(w, "output");
+		cbor_put_text(w, f->info);
+		break;
 	case FAKE_RESET:
 	case FAKE_COMMANDS:
 		break;
@@ -342,7 +347,7 @@ static void fake_message(struct fake *f, const uint8_t *data, size_t size)
 	ck_assert_uint_eq(h.version, 1);
 	ck_assert(smp_body_read(data + 8, size - 8, request_fields, 11, &q));
 	c = find(&h, &q);
-	ck_assert_int_ne(c, FAKE_COMMANDS);
+	ck_assert_msg(c != FAKE_COMMANDS, "op %u group %u command %u", h.op, h.group, h.command);
 	if (f->booting || chance(f) < f->lose)
 		return;
 	cbor_write_init(&w, out + 8, sizeof out - 8);
@@ -416,6 +421,7 @@ void fake_open(struct fake *f, sd_event *event)
 	f->fd = -1;
 	f->boot_ms = 50;
 	f->board = "fake-board";
+	f->info = "app 1.0.0 on fake-board";
 	f->slot[0].present = true;
 	memset(f->slot[0].hash, 0x11, 32);
 	strcpy(f->slot[0].version, "1.0.0");

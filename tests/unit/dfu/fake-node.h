@@ -19,6 +19,7 @@ enum fake_command {
 	FAKE_CONFIRM,
 	FAKE_ERASE,
 	FAKE_RESET,
+	FAKE_INFO,
 	FAKE_COMMANDS,
 };
 
@@ -64,7 +65,7 @@ struct fake {
 		stays_in_bootloader, test_after_boot_fails, never_confirms, bad_match;
 	uint32_t preflight_reason; /* answers with it */
 	unsigned boot_ms;
-	const char *board;
+	const char *board, *info;
 	/* what happened */
 	unsigned count[FAKE_COMMANDS], boots;
 	uint32_t rng;

@@ -21,11 +21,14 @@ static size_t image_size;
 static uint64_t progress_last;
 static bool free_in_done;
 
-static const struct node_timing quick = {.first_us = 200000,
-	.ask_us = 800000,
+static const struct node_timing quick = {
+	.first_us = 200000,
+	.ask_us = 700000,
 	.slow_us = 800000,
+	.look_us = 300000,
 	.poll_us = 30000,
-	.reset_us = 250000};
+	.reset_us = 250000,
+};
 
 static void on_done(void *ctx, const struct error *e)
 {
@@ -150,6 +153,17 @@ START_TEST(identify)
 	ck_assert(identity.slots[0].confirmed);
 	ck_assert_uint_eq(identity.slots[0].version.major, 1);
 	ck_assert(!identity.slots[1].present);
+	ck_assert_str_eq(identity.info, "app 1.0.0 on fake-board");
+}
+END_TEST
+
+/* The line for people is not needed for anything: whatever is wrong with it, the node is known. */
+START_TEST(info_is_optional)
+{
+	fake.fault[FAKE_INFO] = (enum fake_fault)_i;
+	ck_assert_msg(perform(IDENTIFY) == EF_REASON_OK, "%s", result.detail);
+	ck_assert_str_eq(identity.info, "");
+	ck_assert_str_eq(identity.board, "fake-board");
 }
 END_TEST
 
@@ -480,6 +494,7 @@ static Suite *suite(void)
 	tcase_set_timeout(c, 60);
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, identify);
+	tcase_add_loop_test(c, info_is_optional, FAKE_SILENT, FAKE_HANG_UP);
 	tcase_add_test(c, replayed_identity);
 	tcase_add_test(c, plain_node);
 	tcase_add_test(c, whole_way);

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A node's operations from a script: commands on standard input, one line of outcome for each.
+ *
+ *   node-drive uart|sim DEVICE [BAUD]
+ *   identify | stage FILE | activate FILE DEADLINE TIMEOUT | self-test FILE TIMEOUT | confirm FILE
+ *   | revert TIMEOUT
+ */
+#include "dfu/image-openssl.h"
+#include "dfu/node.h"
+#include "util/cleanup.h"
+#include "util/fdio.h"
+#include "util/hex.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct drive {
+	sd_event *event;
+	struct node *node;
+	struct node_identity identity;
+	uint8_t *image, hash[32];
+	size_t size;
+	bool done;
+	struct error result;
+};
+
+static void on_done(void *ctx, const struct error *e)
+{
+	struct drive *d = ctx;
+
+	d->done = true;
+	d->result = *e;
+}
+
+static bool load(struct drive *d, const char *path)
+{
+	struct image_memory m;
+	struct ef_image_source src;
+	struct ef_image_info info;
+
+	free(d->image);
+	d->image = NULL;
+	if (file_read(path, 16 << 20, &d->image, &d->size) < 0)
+		return false;
+	m = (struct image_memory){d->image, d->size};
+	image_source_memory(&src, &m);
+	ef_image_inspect(&src, &info);
+	memcpy(d->hash, info.digest, 32);
+	return true;
+}
+
+static int begin(struct drive *d, const char *verb, const char *file, unsigned a, unsigned b)
+{
+	if (!strcmp(verb, "identify"))
+		return node_identify(d->node, &d->identity, on_done, d);
+	if (!strcmp(verb, "revert"))
+		return node_revert(d->node, (unsigned)atoi(file), on_done, d);
+	if (!load(d, file))
+		return -1;
+	if (!strcmp(verb, "stage"))
+		return node_stage(d->node, d->image, d->size, NULL, on_done, d);
+	if (!strcmp(verb, "activate"))
+		return node_activate(d->node, d->hash, a, b, on_done, d);
+	if (!strcmp(verb, "self-test"))
+		return node_self_test(d->node, d->hash, a, on_done, d);
+	if (!strcmp(verb, "confirm"))
+		return node_confirm(d->node, d->hash, on_done, d);
+	return -1;
+}
+
+static void tell(const struct drive *d, const char *verb)
+{
+	const struct node_identity *id = &d->identity;
+	char version[EF_VERSION_TEXT_MAX];
+
+	printf("%s", reason_word(d->result.reason));
+	if (!strcmp(verb, "identify") && d->result.reason == EF_REASON_OK) {
+		ef_version_format(&id->slots[0].version, version);
+		printf(" %s %s trial=%d test=%d revert=%s floor=%u", id->board, version, id->trial,
+			id->self_test, reason_word(id->reverted), id->floor);
+	}
+	printf("%s%s\n", d->result.reason ? " | " : "", d->result.reason ? d->result.detail : "");
+	fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+	struct drive d = {0};
+	struct error e = {0};
+	char line[4300];
+	struct node_config config = {.name = "node"};
+
+	if (argc < 3 || !(config.link = link_find(argv[1])))
+		return 64;
+	config.spec = (struct link_spec){argv[2], argc > 3 ? (uint32_t)atoi(argv[3]) : 115200};
+	if (sd_event_new(&d.event) < 0 || node_new(&d.node, d.event, &config, &e))
+		return EXIT_FAILURE;
+	while (fgets(line, sizeof line, stdin)) {
+		char verb[16] = "", file[4096] = "";
+		unsigned a = 0, b = 0;
+
+		sscanf(line, "%15s %4095s %u %u", verb, file, &a, &b);
+		d.done = false;
+		if (begin(&d, verb, file, a, b) < 0)
+			return EXIT_FAILURE;
+		while (!d.done)
+			sd_event_run(d.event, UINT64_MAX);
+		tell(&d, verb);
+	}
+	node_free(d.node);
+	sd_event_unref(d.event);
+	free(d.image);
+	return EXIT_SUCCESS;
+}

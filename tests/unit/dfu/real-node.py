@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The gateway's node operations against edgeferry-node, over a socket and over a bad line. TAP.
+
+    real-node.py DRIVE NODE
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+LAB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lab")
+sys.path.insert(0, LAB)
+import image  # noqa: E402
+
+DRIVE, NODE = sys.argv[1:3]
+count = failed = 0
+
+
+def check(what, good, shown=""):
+    global count, failed
+    count += 1
+    failed += not good
+    print(f"{'ok' if good else 'not ok'} {count} - {what}", flush=True)
+    if not good:
+        print(f"# {shown}", flush=True)
+
+
+class Node:
+    def __init__(self, work, name):
+        self.socket = f"{work}/{name}.sock"
+        self.args = [NODE, "--flash", f"{work}/{name}.flash", "--socket", self.socket,
+                     "--key", f"{work}/edge.pub.pem", "--image", f"{work}/v1.img"]
+        self.process = None
+
+    def start(self):
+        if os.path.exists(self.socket):
+            os.unlink(self.socket)
+        self.process = subprocess.Popen(self.args)
+        while not os.path.exists(self.socket):
+            time.sleep(0.01)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Drive:
+    def __init__(self, kind, device, baud="115200"):
+        self.process = subprocess.Popen([DRIVE, kind, device, baud], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True)
+
+    def begin(self, *words):
+        print(*words, file=self.process.stdin, flush=True)
+
+    def end(self):
+        return self.process.stdout.readline().strip()
+
+    def __call__(self, *words):
+        self.begin(*words)
+        return self.end()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def whole_way(drive, work):
+    v1, v2 = f"{work}/v1.img", f"{work}/v2.img"
+    check("runs version 1", drive("identify").startswith("ok host 1.0.0 trial=0"))
+    for words in (("stage", v2), ("stage", v2), ("activate", v2, 60, 20), ("self-test", v2, 10)):
+        said = drive(*words)
+        check(" ".join([words[0], "v2"]), said == "ok", said)
+    said = drive("identify")
+    check("on trial", said.startswith("ok host 2.0.0 trial=1 test=1"), said)
+    check("floor not yet raised (E-06)", "floor=1" in said or "floor=0" in said, said)
+    check("taken back", drive("revert", 20) == "ok")
+    said = drive("identify")
+    check("version 1 again", said.startswith("ok host 1.0.0 trial=0"), said)
+    check("activate again", drive("activate", v2, 60, 20) == "ok")
+    check("self-test", drive("self-test", v2, 10) == "ok")
+    check("confirm", drive("confirm", v2) == "ok")
+    check("confirm twice", drive("confirm", v2) == "ok")
+    said = drive("identify")
+    check("floor raised on confirmation (E-06)", "2.0.0 trial=0" in said and "floor=2" in said, said)
+    said = drive("stage", v1)
+    check("below the floor (S-12)", said.startswith("floor"), said)
+
+
+def refusals(drive, work):
+    for name, reason in (("foreign", "not-compatible"), ("stranger", "image-key"), ("broken", "image-signature"),
+                         ("spoiled", "image-digest")):
+        said = drive("stage", f"{work}/{name}.img")
+        check(f"{name}: {reason}", said.startswith(reason), said)
+    said = drive("activate", f"{work}/spoiled.img", 60, 5)
+    check("what was refused cannot be tried", said.startswith("not-found"), said)
+
+
+def trials(drive, work):
+    never, fail = f"{work}/never.img", f"{work}/fail.img"
+    check("stage", drive("stage", never) == "ok")
+    check("activate with a deadline of 2 s (E-05)", drive("activate", never, 2, 20) == "ok")
+    said = drive("self-test", never, 15)
+    check("goes back by itself", said.startswith("not-confirmed"), said)
+    check("stage", drive("stage", fail) == "ok")
+    check("activate", drive("activate", fail, 60, 20) == "ok")
+    said = drive("self-test", fail, 10)
+    check("self-test fails", said.startswith("self-test"), said)
+    said = drive("confirm", fail)
+    check("and cannot be confirmed", said.startswith("self-test"), said)
+    check("taken back", drive("revert", 20) == "ok")
+
+
+def killed(node, drive, work):
+    check("identify", drive("identify").startswith("ok"))
+    node.kill()
+    said = drive("stage", f"{work}/big.img")
+    check("process dead: unreachable (F-17)", said.startswith("node-unreachable"), said)
+    node.start()
+    check("back: identify", drive("identify").startswith("ok"))
+    tty = f"{work}/tty"
+    shim = start_shim(node, tty)
+    drive.close()  # one client at a time
+    line = Drive("uart", tty, "1000000")
+    line.begin("stage", f"{work}/big.img")
+    time.sleep(0.7)  # of two seconds
+    node.kill()
+    node.start()
+    said = line.end()
+    check("dies in the middle of the transfer and comes back (F-15)", said == "ok", said)
+    line.close()
+    stop(shim)
+
+
+def start_shim(node, tty, *options):
+    shim = subprocess.Popen([f"{LAB}/line_shim.py", f"pty:{tty}", f"unix:{node.socket}", *options],
+                            stdout=subprocess.PIPE)
+    shim.stdout.readline()
+    return shim
+
+
+def stop(process):
+    process.terminate()
+    process.communicate()
+
+
+def bad_line(node, work):
+    tty = f"{work}/tty"
+    shim = start_shim(node, tty, "--flip", "1e-5", "--drop", "1e-5", "--duplicate", "1e-5", "--latency", "2",
+                      "--seed", "7")
+    drive = Drive("uart", tty, "1000000")
+    for words in (("identify",), ("stage", f"{work}/v2.img"), ("activate", f"{work}/v2.img", 60, 30),
+                  ("self-test", f"{work}/v2.img", 20), ("confirm", f"{work}/v2.img")):
+        said = drive(*words)
+        check(f"bad line at 1 Mbaud, seed 7: {words[0]} (F-16)", said.startswith("ok"), said)
+    drive.begin("stage", f"{work}/big.img")
+    time.sleep(0.3)
+    shim.send_signal(signal.SIGUSR1)
+    time.sleep(1.5)
+    shim.send_signal(signal.SIGUSR2)
+    said = drive.end()
+    check("cable out and in again in the transfer (F-17)", said == "ok", said)
+    drive.close()
+    stop(shim)
+
+
+def make_images(work):
+    key, other = f"{work}/edge.pem", f"{work}/other.pem"
+    image.new_key(key)
+    image.new_key(other)
+    payload = os.urandom(50000)
+    images = {
+        "v1": image.make(b"one" * 999, key, "1.0.0", 1),
+        "v2": image.make(payload, key, "2.0.0", 2),
+        "big": image.make(os.urandom(200000), key, "4.0.0", 9),
+        "foreign": image.make(payload, key, "3.0.0", 9, class_name="lamp"),
+        "stranger": image.make(payload, other, "3.0.0", 9),
+        "never": image.make(b"behaviour=never-ready\n" + payload, key, "3.0.0", 9),
+        "fail": image.make(b"behaviour=fail-test\n" + payload, key, "3.0.1", 9),
+    }
+    good = image.make(payload, key, "3.0.0", 9)
+    images["broken"] = good[:-20] + bytes([good[-20] ^ 1]) + good[-19:]
+    images["spoiled"] = good[:30000] + bytes([good[30000] ^ 1]) + good[30001:]
+    for name, data in images.items():
+        with open(f"{work}/{name}.img", "wb") as f:
+            f.write(data)
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="edgeferry-node-") as work:
+        make_images(work)
+        for scene in (whole_way, refusals, trials, killed, bad_line):
+            node = Node(work, scene.__name__)
+            node.start()
+            drive = Drive("sim", node.socket)
+            print(f"# {scene.__name__}")
+            try:
+                if scene is bad_line:
+                    drive.close()
+                    scene(node, work)
+                elif scene is killed:
+                    scene(node, drive, work)
+                else:
+                    scene(drive, work)
+            finally:
+                drive.close()
+                node.kill()
+    print(f"1..{count}")
+    sys.exit(failed > 0)
+
+
+main()
