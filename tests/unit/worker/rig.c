@@ -149,7 +149,7 @@ bool rig_ext4(const char *path, uint64_t size, const char *release)
 		"mke2fs -q -t ext4 -O ^has_journal -U 11111111-2222-3333-4444-555555555555 "
 		"-E "
 		"hash_seed=11111111-2222-3333-4444-555555555555,lazy_itable_init=0,root_owner=0:0 "
-		"-d $d %s %lluk; s=$?; rm -rf $d; exit $s",
+		"-d $d %s %lluk >/dev/null; s=$?; rm -rf $d; exit $s",
 		release, path, path, (unsigned long long)size / 1024);
 	return system(command) == 0;
 }

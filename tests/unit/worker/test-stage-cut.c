@@ -33,7 +33,7 @@ static void teardown(void)
 	rig_close(&rig);
 }
 
-/* Each 512 bytes are of before, of the image, or zeros of the tail: nothing else, ever (S-09). */
+/* Each byte is of before, of the image, or a zero of the tail: nothing else, ever (S-09). */
 static void check_old_or_new(void)
 {
 	uint8_t *got, *want = calloc(1, SIZE + 5000);
@@ -42,8 +42,10 @@ static void check_old_or_new(void)
 	memcpy(want, rig.image, SIZE);
 	ck_assert_int_eq(file_read(rig.target, SIZE + 5000, &got, &size), 0);
 	ck_assert_uint_eq(size, SIZE + 5000);
-	for (size_t i = 0; i < size; i++)
-		ck_assert_msg(got[i] == before[i] || got[i] == want[i], "byte %zu", i);
+	size_t i = 0;
+	while (i < size && (got[i] == before[i] || got[i] == want[i]))
+		i++;
+	ck_assert_msg(i == size, "byte %zu", i);
 	free(got);
 	free(want);
 }
