@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The gateway's node operations against edgeferry-node, over a socket and over a bad line. TAP.
+"""The gateway's node operations against edgeferry-node, over a socket and over a bad line, or against the
+cross-built boards in QEMU. TAP.
 
     real-node.py DRIVE NODE
+    real-node.py DRIVE FOLDER BOARD…      FOLDER holds boot-BOARD.elf and app*-BOARD.bin
 """
 
 import os
@@ -14,9 +16,11 @@ import time
 
 LAB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lab")
 sys.path.insert(0, LAB)
+import factory  # noqa: E402
 import image  # noqa: E402
+import qemu_board  # noqa: E402
 
-DRIVE, NODE = sys.argv[1:3]
+DRIVE, NODE, *BOARDS = sys.argv[1:]
 count = failed = 0
 
 
@@ -68,18 +72,19 @@ class Drive:
         self.process.wait()
 
 
-def whole_way(drive, work):
+def whole_way(drive, work, board="host"):
     v1, v2 = f"{work}/v1.img", f"{work}/v2.img"
-    check("runs version 1", drive("identify").startswith("ok host 1.0.0 trial=0"))
+    said = drive("identify")
+    check(f"{board} runs version 1", said.startswith(f"ok {board} 1.0.0 trial=0"), said)
     for words in (("stage", v2), ("stage", v2), ("activate", v2, 60, 20), ("self-test", v2, 10)):
         said = drive(*words)
         check(" ".join([words[0], "v2"]), said == "ok", said)
     said = drive("identify")
-    check("on trial", said.startswith("ok host 2.0.0 trial=1 test=1"), said)
+    check("on trial", said.startswith(f"ok {board} 2.0.0 trial=1 test=1"), said)
     check("floor not yet raised (E-06)", "floor=1" in said or "floor=0" in said, said)
     check("taken back", drive("revert", 20) == "ok")
     said = drive("identify")
-    check("version 1 again", said.startswith("ok host 1.0.0 trial=0"), said)
+    check("version 1 again", said.startswith(f"ok {board} 1.0.0 trial=0"), said)
     check("activate again", drive("activate", v2, 60, 20) == "ok")
     check("self-test", drive("self-test", v2, 10) == "ok")
     check("confirm", drive("confirm", v2) == "ok")
@@ -167,6 +172,28 @@ def bad_line(node, work):
     stop(shim)
 
 
+def qemu(board, work):
+    key = f"{work}/edge.pem"
+    public = image.new_key(key)
+    with open(f"{NODE}/app-{board}.bin", "rb") as f:
+        payload = f.read()
+    for name, version, counter in (("v1", "1.0.0", 1), ("v2", "2.0.0", 2)):
+        with open(f"{work}/{name}.img", "wb") as f:
+            f.write(image.make(payload, key, version, counter, class_name=board))
+    with open(f"{work}/v1.img", "rb") as f:
+        flash = factory.flash(board, f.read(), [factory.image_key(public)])
+    with open(f"{work}/flash", "wb") as f:
+        f.write(flash)
+    machine = qemu_board.Board(board, f"{NODE}/boot-{board}.elf", f"{work}/flash", f"{work}/serial")
+    machine.start()
+    drive = Drive("sim", f"{work}/serial")
+    try:
+        whole_way(drive, work, board)
+    finally:
+        drive.close()
+        machine.cut()
+
+
 def make_images(work):
     key, other = f"{work}/edge.pem", f"{work}/other.pem"
     image.new_key(key)
@@ -189,7 +216,16 @@ def make_images(work):
             f.write(data)
 
 
-def main():
+def boards():
+    if not qemu_board.qemu():
+        print("1..0 # SKIP no qemu-system-arm")
+        return
+    for board in BOARDS:
+        with tempfile.TemporaryDirectory(prefix="edgeferry-node-") as work:
+            qemu(board, work)
+
+
+def host():
     with tempfile.TemporaryDirectory(prefix="edgeferry-node-") as work:
         make_images(work)
         for scene in (whole_way, refusals, trials, killed, bad_line):
@@ -208,8 +244,9 @@ def main():
             finally:
                 drive.close()
                 node.kill()
+
+
+boards() if BOARDS else host()
+if count:
     print(f"1..{count}")
-    sys.exit(failed > 0)
-
-
-main()
+sys.exit(failed > 0)
