@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * A node's operation is a list of steps (node-ops.c); this is what runs them (node.c). A step starts
- * something and returns; its end calls node_next or node_fail. Nothing below calls the user back
- * except the timer, so that a done callback may free the node or start the next operation.
+ * A node's operation is a list of steps (node-ops.c); this is what runs them (node.c). A step
+ * starts something and returns; its end calls node_next or node_fail. Nothing below calls the user
+ * back except the timer, so that a done callback may free the node or start the next operation.
  */
 #include "dfu/node-messages.h"
 #include "dfu/node.h"
@@ -63,8 +63,8 @@ struct node_op {
 	struct ef_image_info info;
 	uint8_t hash[32]; /* of the image that the operation is about */
 	uint32_t deadline_s;
-	uint64_t until_us;    /* end of step_wait */
-	uint64_t wake_us;     /* when step_wait looks again, or the result is delivered */
+	uint64_t until_us; /* end of step_wait */
+	uint64_t wake_us;  /* when step_wait looks again, or the result is delivered */
 	uint64_t reset_at_us;
 	unsigned restarts, resets;
 	bool patient; /* the node may be restarting */
@@ -82,7 +82,7 @@ struct node {
 	struct link *link; /* NULL: closed */
 	struct smp_client client;
 	struct upload upload;
-	uint32_t window_max; /* 0: what the node takes. For benchmarks */
+	uint32_t window_max;	       /* 0: what the node takes. For benchmarks */
 	struct node_identity identity; /* of the last answers */
 	uint8_t nonce[NODE_NONCE_SIZE];
 	struct node_request request; /* under way */
@@ -101,12 +101,12 @@ void node_fail(struct node *n, enum ef_reason reason, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void node_fail_with(struct node *n, const struct error *e);
 
-
 /*
  * Opens the link if need be and sends one request. then, unsupported or silent is called with the
  * outcome, or the operation fails. size 0 (the body did not fit) is an internal error.
  */
-void node_send(struct node *n, const struct node_request *request, const uint8_t *body, size_t size);
+void node_send(
+	struct node *n, const struct node_request *request, const uint8_t *body, size_t size);
 
 /* Steps that several operations share (node-steps.c). */
 void step_ask(struct node *n);	 /* identify and image state into n->identity */
