@@ -154,6 +154,23 @@ START_TEST(test_priority)
 }
 END_TEST
 
+/* Cycles do not use up the number of roles that may be visited. */
+START_TEST(test_cycle_and_bound)
+{
+	struct tuf_target target;
+
+	repo_delegate(repo, "targets", "A", 5, PATHS("*"));
+	repo_delegate(repo, "targets", "C", 6, PATHS("*"));
+	repo_delegate(repo, "A", "B", 7, PATHS("*"));
+	repo_delegate(repo, "B", "A", 5, PATHS("*"));
+	repo_target(repo, "C", "file", "by C");
+	repo_set_version(repo, "targets", 2);
+	repo_update(repo);
+	ck_assert_reason(refresh(), OK);
+	ck_assert_reason(find("file", &target), OK);
+}
+END_TEST
+
 START_TEST(test_hash_prefixes)
 {
 	/* SHA-256 of "file": 3b9c358f36f0a31b… */
@@ -334,6 +351,9 @@ START_TEST(test_two_parents)
 	ck_assert_reason(refresh(), OK);
 	ck_assert_reason(find("b/file", &target), OK);
 	ck_assert_reason(find("a/file", &target), BAD_SIGNATURE);
+	ck_assert_reason(find("b/file", &target), OK);
+	/* What is stored of C by B's key is no damaged file to A. */
+	ck_assert_reason(find("a/file", &target), BAD_SIGNATURE);
 	repo_signers(repo, "C", LIST(7, 8));
 	repo_set_version(repo, "C", 2);
 	repo_update(repo);
@@ -450,6 +470,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, test_order, 0, GRAPHS);
 	tcase_add_loop_test(t, test_search, 0, sizeof(searches) / sizeof(searches[0]));
 	tcase_add_test(t, test_priority);
+	tcase_add_test(t, test_cycle_and_bound);
 	tcase_add_loop_test(t, test_hash_prefixes, 0, 7);
 	tcase_add_test(t, test_bound);
 	tcase_add_loop_test(t, test_names, 0, 11);

@@ -57,6 +57,28 @@ START_TEST(test_targets_reused)
 }
 END_TEST
 
+/* The same version with another digest: what is stored is not what is meant. */
+START_TEST(test_replaced_in_place)
+{
+	repo->meta_hashes = true;
+	repo_update(repo);
+	ck_assert_reason(refresh(), OK);
+	repo_target(repo, "targets", "new", "content");
+	repo_update(repo);
+	if (_i) {
+		/* and the snapshot as well */
+		repo_set_version(repo, "snapshot", 1);
+		repo_update(repo);
+	}
+	ck_assert_reason(refresh(), OK);
+	ck_assert_str_eq(
+		repo->log, _i ? "2.root.json timestamp.json 2.snapshot.json 1.targets.json "
+			      : "2.root.json timestamp.json 3.snapshot.json 1.targets.json ");
+	assert_stored("targets.json", "1.targets.json");
+	assert_stored("snapshot.json", "snapshot.json");
+}
+END_TEST
+
 START_TEST(test_not_consistent)
 {
 	json_object_set_new(repo_body(repo, "root"), "consistent_snapshot", json_false());
@@ -320,6 +342,7 @@ static Suite *suite(void)
 	tcase_add_test(t, test_nothing_new);
 	tcase_add_test(t, test_update);
 	tcase_add_loop_test(t, test_targets_reused, 0, 2);
+	tcase_add_loop_test(t, test_replaced_in_place, 0, 2);
 	tcase_add_test(t, test_not_consistent);
 	tcase_add_loop_test(t, test_goes_on, 0, 2);
 	tcase_add_test(t, test_missing_timestamp);
