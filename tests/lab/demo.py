@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 LAB = os.path.dirname(os.path.abspath(__file__))
@@ -52,29 +51,20 @@ class Demo:
         say("publisher$ edgeferry-repo " + " ".join(os.path.basename(a) if "/" in a else a for a in args))
         self.s.repo(*args)
 
-    def watch(self, release, seconds=150):
-        """'edgeferry monitor' on this terminal until the deployment is over; gives its record."""
-        say("$ edgeferry monitor")
-        stop = threading.Event()
-        monitor = [None]
-
-        def keep_watching():    # the daemon goes away when the gateway reboots
-            while not stop.is_set():
-                monitor[0] = subprocess.Popen([self.s.program("edgeferry"), f"--address={self.s.bus}", "monitor"])
-                monitor[0].wait()
-                stop.wait(0.3)
-
-        t = threading.Thread(target=keep_watching, daemon=True)
-        t.start()
+    def wake_and_watch(self, release, seconds=150):
+        """'edgeferry monitor' on this terminal from the broker's call to the end; gives the deployment."""
+        say("$ edgeferry monitor --once")
+        monitor = subprocess.Popen([self.s.program("edgeferry"), f"--address={self.s.bus}", "monitor", "--once"])
+        time.sleep(0.3)
+        self.s.wake()
         try:
-            return self.s.outcome(release, seconds)
+            d = self.s.outcome(release, seconds)
+            monitor.wait(10)
+            return d
         finally:
-            stop.set()
-            time.sleep(0.5)
-            if monitor[0] and monitor[0].poll() is None:
-                monitor[0].send_signal(signal.SIGINT)
-            t.join(10)
-            say("")
+            if monitor.poll() is None:
+                monitor.send_signal(signal.SIGINT)
+                monitor.wait(10)
 
     def fleet(self, version):
         self.show("nodes")
@@ -96,11 +86,10 @@ class Demo:
         self.s.add_rootfs("2.0.0", image)
         for node in NODES:
             self.s.add_firmware(node, "2.0.0")
-        self.publisher("release", "2.0.0", "--component", ",".join([*NODES, "rootfs"]), "--notes", "less is more")
+        self.publisher("release", "2.0.0", "--component", ",".join([*NODES, "rootfs"]), "--notes", "adds less(1)")
         self.publisher("sign")
         self.publisher("publish", self.s.www)
-        self.s.wake()
-        d = self.watch("2.0.0")
+        d = self.wake_and_watch("2.0.0")
         must(d["state"] == "confirmed", f"release 2.0.0 ended {d['state']}: {d['reason']} {d['detail']}")
         self.fleet("2.0.0")
         self.proof(d, image)
@@ -153,11 +142,10 @@ class Demo:
     def never_confirms(self):
         title("Must not succeed, 3: firmware that never confirms itself")
         self.s.add_firmware("meter", "2.2.0")
-        self.s.add_firmware("lamp", "2.2.0", behaviour="never-ready", self_test=6, confirm=20)
+        self.s.add_firmware("lamp", "2.2.0", behaviour="never-ready", self_test=40, confirm=12)
         self.s.make_release("2.2.0", NODES)
         self.s.publish()
-        self.s.wake()
-        d = self.watch("2.2.0")
+        d = self.wake_and_watch("2.2.0")
         must(d["state"] == "reverted", f"2.2.0 ended {d['state']}: {d['reason']} {d['detail']}")
         say(f"the deployment says why: {d['reason']}: {d['detail']}")
         self.unchanged()
@@ -167,8 +155,7 @@ class Demo:
         self.s.add_rootfs("2.3.0", self.s.rootfs("2.3.0", packages=("less",), failing_check=True))
         self.s.make_release("2.3.0", ["rootfs"])
         self.s.publish()
-        self.s.wake()
-        d = self.watch("2.3.0")
+        d = self.wake_and_watch("2.3.0")
         must((d["state"], d["reason"]) == ("reverted", "check-failed"), f"2.3.0: {d['state']} {d['reason']} {d['detail']}")
         say(f"the deployment says why: {d['reason']}: {d['detail']}")
         self.unchanged()

@@ -94,7 +94,7 @@ def build(userland, out, release, failing_check):
                         "-U", "0ed6efe4-0000-4000-8000-000000000001", "-O", "^metadata_csum_seed",
                         "-E", "hash_seed=0ed6efe4-0000-4000-8000-000000000002,root_owner=0:0,"
                         "lazy_itable_init=0,lazy_journal_init=0", out + ".new", SIZE],
-                       check=True, env={**os.environ, "E2FSPROGS_FAKE_TIME": EPOCH,
+                       check=True, stdout=subprocess.DEVNULL, env={**os.environ, "E2FSPROGS_FAKE_TIME": EPOCH,
                                         "SOURCE_DATE_EPOCH": EPOCH})
         os.rename(out + ".new", out)
 

@@ -132,6 +132,7 @@ class Stage:
             if os.stat(path).st_uid == os.geteuid():
                 os.chmod(path, os.stat(path).st_mode | 0o011)
         self.repo("init", PRODUCT)
+        self.repo("publish", self.www)      # a repository without releases yet
         self.repo("export-root", f"{self.config}/root.json")
         with open(f"{self.dir}/edge.pub.pem", "w") as f:
             f.write(self.repo("key", "public", "edge"))
@@ -216,7 +217,7 @@ ConfirmSec=60
 Compatible={VENDOR},{board}
 Link=uart
 Device={self.dir}/tty-{node}
-Baud={self.baud}
+BaudRate={self.baud}
 Security=none
 """)
 
