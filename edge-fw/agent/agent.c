@@ -125,7 +125,7 @@ void agent_init(struct agent *a, const struct agent_program *program)
 	memset(a, 0, sizeof(*a));
 	a->program = program;
 	factory_load(&a->factory);
-	state_load(&a->state);
+	state_load(&a->state, a->factory.floor);
 	frame_receiver_init(&a->receiver, a->message, sizeof(a->message));
 	a->started = port_millis();
 }

@@ -31,7 +31,7 @@ struct upload {
 	bool complete;	 /* all there and found good */
 	uint8_t pending; /* bytes in word */
 	uint32_t approved_size, approved_image; /* of the file; of the image in it */
-	uint8_t approved_header[EF_IMAGE_HEADER_SIZE];
+	uint8_t approved_header[EF_IMAGE_HEADER_SIZE], approved_digest[32];
 	uint32_t size, wanted; /* of the file; the next byte */
 	uint32_t image_size;   /* of what is written of it */
 	uint8_t sha[32];

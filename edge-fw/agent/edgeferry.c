@@ -65,5 +65,6 @@ struct outcome ef_preflight(struct agent *a, const struct value *v, struct cbor_
 	u->approved_size = p.size;
 	u->approved_image = info.total_size;
 	memcpy(u->approved_header, p.header, EF_IMAGE_HEADER_SIZE);
+	memcpy(u->approved_digest, info.digest, 32);
 	return DONE;
 }

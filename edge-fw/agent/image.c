@@ -58,6 +58,7 @@ static enum ef_reason try_image(struct agent *a, const struct value *hash, uint3
 		return holds(a, 0, hash) ? EF_REASON_ALREADY_INSTALLED : EF_REASON_NOT_FOUND;
 	if (a->state.phase == PHASE_EMPTY)
 		next.flags |= STATE_NO_WAY_BACK;
+	next.flags &= (uint8_t)~STATE_UPLOADING;
 	next.phase = PHASE_PENDING;
 	next.revert = EF_REASON_OK;
 	next.attempts = 0;

@@ -8,7 +8,8 @@
 
 enum { OFF, LEN, SHA, DATA };
 
-/* Programs whole words at the place of byte at; the page is erased when its first word comes. */
+/* Programs whole words at the place of byte at; a page that is not blank is erased when its first
+ * word comes. */
 static int put_words(uint32_t at, const uint8_t *data, uint32_t size)
 {
 	const struct port_board *b = port_board();
@@ -17,7 +18,8 @@ static int put_words(uint32_t at, const uint8_t *data, uint32_t size)
 		uint32_t n = b->page - at % b->page;
 		if (n > size)
 			n = size;
-		if (at % b->page == 0 && flash_erase(b->slot[1].offset + at, b->page) < 0)
+		if (at % b->page == 0 && !flash_blank(b->slot[1].offset + at, b->page) &&
+			flash_erase(b->slot[1].offset + at, b->page) < 0)
 			return -1;
 		if (flash_write(b->slot[1].offset + at, data, n) < 0)
 			return -1;
@@ -72,6 +74,51 @@ static bool same_file(const struct upload *u, const struct value *v)
 	       memcmp(v[SHA].data, u->sha, 32) == 0;
 }
 
+/* The last page that holds anything is written again: power may have gone while it was. */
+static uint32_t written_before(const struct upload *u)
+{
+	uint32_t page = port_board()->page, slot = port_board()->slot[1].offset;
+	uint32_t at = (u->image_size - 1) / page * page;
+
+	while (at && flash_blank(slot + at, page))
+		at -= page;
+	return at;
+}
+
+/* Slot 1 holds no beginning of anything that is worth going on with. */
+static int forget(struct agent *a)
+{
+	if (!(a->state.flags & STATE_UPLOADING))
+		return 0;
+	a->state.flags &= (uint8_t)~STATE_UPLOADING;
+	return state_store(&a->state);
+}
+
+/*
+ * Notes in flash which image is coming, so that an upload goes on after a reset. Where an earlier
+ * one of the same image was broken off, that is where it goes on; the check at the end covers it
+ * all.
+ */
+static enum ef_reason note(struct agent *a)
+{
+	struct upload *u = &a->upload;
+	uint32_t slot = port_board()->slot[1].offset;
+
+	if (a->state.flags & STATE_UPLOADING &&
+		memcmp(a->state.digest[1], u->approved_digest, 32) == 0) {
+		u->wanted = written_before(u);
+		return EF_REASON_OK;
+	}
+	/* what lies there is not its beginning, and must not be taken for it while it goes */
+	if (forget(a) < 0 || flash_erase(slot, round_up(u->image_size, port_board()->page)) < 0)
+		return EF_REASON_NODE_FLASH;
+	a->state.flags |= STATE_UPLOADING;
+	memcpy(a->state.digest[1], u->approved_digest, 32);
+	if (state_store(&a->state) < 0)
+		return EF_REASON_NODE_FLASH;
+	return EF_REASON_OK;
+}
+
 static enum ef_reason begin(struct agent *a, const struct value *v)
 {
 	struct upload *u = &a->upload;
@@ -93,7 +140,10 @@ static enum ef_reason begin(struct agent *a, const struct value *v)
 	u->size = v[LEN].number;
 	u->image_size = u->approved_image;
 	memcpy(u->sha, v[SHA].data, 32);
-	return EF_REASON_OK;
+	reason = note(a);
+	if (reason != EF_REASON_OK)
+		u->open = false;
+	return reason;
 }
 
 /* All bytes are there: is it an image? */
@@ -105,6 +155,8 @@ static enum ef_reason finish(struct agent *a)
 	s->known = true;
 	a->upload.complete = s->reason == EF_REASON_OK;
 	a->upload.open = a->upload.complete;
+	if (!a->upload.complete)
+		forget(a);
 	return s->reason;
 }
 

@@ -7,7 +7,7 @@
 #include "port/port.h"
 
 #define PERIOD_TICKS (100u / PORT_TICK_MS) /* of the task */
-#define TEST_PERIODS 5u	 /* that the self-test wants to see on time */
+#define TEST_PERIODS 5u			   /* that the self-test wants to see on time */
 
 static volatile uint32_t ticks, task_runs;
 

@@ -49,6 +49,7 @@ static enum step begin_swap(struct boot *b, const struct ef_image_info *coming, 
 	struct ef_image_info leaving;
 	uint16_t units = swap_units(coming->total_size);
 
+	b->state.flags &= (uint8_t)~STATE_UPLOADING;
 	if (verify_installed(b, 0, &leaving) == EF_REASON_OK) {
 		if (swap_units(leaving.total_size) > units)
 			units = swap_units(leaving.total_size);
@@ -81,7 +82,6 @@ static enum step on_none(struct boot *b)
 {
 	enum ef_reason reason;
 
-	b->state.floor = b->factory.floor;
 	reason = verify_any(b, 0, &b->image);
 	if (reason != EF_REASON_OK)
 		return rescue(b, reason);
@@ -179,7 +179,7 @@ static enum step (*const on_phase[PHASE_COUNT])(struct boot *b) = {
 enum boot_end boot_decide(struct boot *b)
 {
 	factory_load(&b->factory);
-	state_load(&b->state);
+	state_load(&b->state, b->factory.floor);
 	for (int i = 0; i < STEPS_MAX; i++) {
 		enum step step = on_phase[b->state.phase](b);
 		if (step == STEP_RUN)

@@ -40,9 +40,13 @@ static int newest(struct state *s)
 	return found;
 }
 
-bool state_load(struct state *s)
+bool state_load(struct state *s, uint32_t factory_floor)
 {
-	return newest(s) >= 0;
+	bool found = newest(s) >= 0;
+
+	if (s->floor < factory_floor)
+		s->floor = factory_floor;
+	return found;
 }
 
 /* The first place after everything that was ever begun in the page; torn records stay behind. */

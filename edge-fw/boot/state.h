@@ -21,6 +21,7 @@ enum phase {
 
 enum {
 	STATE_NO_WAY_BACK = 1, /* the image that the swap moves to slot 1 is not to be run again */
+	STATE_UPLOADING = 2, /* slot 1 holds the beginning of the image whose digest is digest[1] */
 };
 
 struct state {
@@ -38,8 +39,9 @@ struct state {
 	uint32_t crc;
 };
 
-/* False when no record is there: *s is then PHASE_NONE and zero. */
-bool state_load(struct state *s);
+/* False when no record is there: *s is then PHASE_NONE and zero, but for the floor from the factory
+ * page. */
+bool state_load(struct state *s, uint32_t factory_floor);
 
 /*
  * Appends s as the newest record; fills in magic, sequence and CRC. On failure the state in flash

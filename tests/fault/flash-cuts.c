@@ -24,6 +24,7 @@ static struct {
 	struct sim start;
 	unsigned long cuts, failures;
 	bool deep, asked_to_confirm;
+	const char *(*afterwards)(void); /* what the story's gateway does after the cut */
 	const char *story, *geometry;
 } test;
 
@@ -98,7 +99,7 @@ static const char *check_after_boot(enum sim_event e)
 		return "no image was started (I-1)";
 	if (!old && !fresh)
 		return "slot 0 holds neither image";
-	if (!state_load(&s))
+	if (!state_load(&s, 0))
 		return "no state";
 	if (s.phase != PHASE_CONFIRMED && s.phase != PHASE_TRIAL)
 		return "neither confirmed nor on trial (I-2)";
@@ -125,7 +126,7 @@ static const char *check_end(void)
 
 	if (wrong)
 		return wrong;
-	state_load(&s);
+	state_load(&s, 0);
 	if (s.phase != PHASE_CONFIRMED)
 		return "a second start does not end the trial (E-05)";
 	if (slot_is(0, &test.old) && s.floor != OLD_COUNTER)
@@ -158,6 +159,8 @@ static void recover(uint32_t first)
 	e = sim_run(run_boot, NULL);
 	report(check_after_boot(e), first, 0);
 	uint32_t operations = sim.operations - before;
+	if (test.afterwards)
+		report(test.afterwards(), first, 0);
 	report(check_end(), first, 0);
 	if (!test.deep)
 		return;
@@ -207,6 +210,13 @@ static void enumerate(const char *name, void (*story)(void))
 	printf("# %s, %s: %u operations\n", name, test.geometry, (unsigned)operations);
 }
 
+static void enumerate_with(const char *name, void (*story)(void), const char *(*afterwards)(void))
+{
+	test.afterwards = afterwards;
+	enumerate(name, story);
+	test.afterwards = NULL;
+}
+
 /* ---- stories ---- */
 
 static void first_boot(void)
@@ -220,6 +230,16 @@ static void upload(void)
 	boot();
 	must(ask_preflight(&test.fresh), "the preflight");
 	must(ask_upload(&test.fresh), "the upload");
+}
+
+/* The gateway comes again after the cut; what was noted must lead to the whole image all the same.
+ */
+static const char *upload_again(void)
+{
+	agent_init(&agent, &application);
+	if (!ask_preflight(&test.fresh) || !ask_upload(&test.fresh) || !slot_is(1, &test.fresh))
+		return "the upload cannot be finished after the cut (E-10)";
+	return NULL;
 }
 
 static void install(void)
@@ -257,7 +277,7 @@ static void age_state(unsigned records)
 	struct state s;
 
 	boot();
-	state_load(&s);
+	state_load(&s, 0);
 	while (records--)
 		must(state_store(&s) == 0, "a record");
 }
@@ -300,7 +320,7 @@ static void run_geometry(const struct geometry *g, bool large)
 		enumerate("install", install);
 		enumerate("revert", revert);
 		if (age == 0 && (large || !g->fast))
-			enumerate("upload", upload);
+			enumerate_with("upload", upload, upload_again);
 		sim = young;
 	}
 }

@@ -93,6 +93,6 @@ struct state node_state(void)
 {
 	struct state s;
 
-	state_load(&s);
+	state_load(&s, 0);
 	return s;
 }

@@ -202,6 +202,23 @@ START_TEST(no_image_at_all)
 }
 END_TEST
 
+START_TEST(floor_from_the_factory) /* also where nothing ever ran */
+{
+	struct factory f;
+
+	setup(_i);
+	damage(0, 500);
+	test_factory_make(&f, node.key, NEW_COUNTER + 1);
+	memcpy(sim.flash + sim.board.factory.offset, &f, sizeof(f));
+	ck_assert_int_eq(node_boot(), SIM_SERVING);
+	node_serve();
+	assert_refused(gateway_preflight(&node.agent, &node.fresh), FLOOR);
+	node_put_image(1, &node.fresh);
+	ck_assert_int_eq(node_boot(), SIM_SERVING);
+	node_free();
+}
+END_TEST
+
 START_TEST(image_of_a_stranger_in_slot_0)
 {
 	setup(_i);
@@ -328,6 +345,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(c, confirmed_image_damaged_other_good, 0, 2);
 	tcase_add_loop_test(c, nothing_to_go_back_to, 0, 2);
 	tcase_add_loop_test(c, no_image_at_all, 0, 2);
+	tcase_add_loop_test(c, floor_from_the_factory, 0, 2);
 	tcase_add_loop_test(c, image_of_a_stranger_in_slot_0, 0, 2);
 	tcase_add_loop_test(c, factory_page_damaged, 0, 2);
 	tcase_add_loop_test(c, state_damaged, 0, 2);

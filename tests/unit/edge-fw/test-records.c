@@ -16,7 +16,7 @@ static void store(enum phase phase, uint32_t floor)
 {
 	struct state s;
 
-	state_load(&s);
+	state_load(&s, 0);
 	s.phase = (uint8_t)phase;
 	s.floor = floor;
 	ck_assert_int_eq(state_store(&s), 0);
@@ -26,11 +26,11 @@ START_TEST(state_wraps)
 {
 	struct state s;
 
-	ck_assert(!state_load(&s));
+	ck_assert(!state_load(&s, 0));
 	ck_assert_int_eq(s.phase, PHASE_NONE);
 	for (uint32_t i = 1; i < 10 * RECORDS; i++) {
 		store(i % 2 ? PHASE_CONFIRMED : PHASE_PENDING, i);
-		ck_assert(state_load(&s));
+		ck_assert(state_load(&s, 0));
 		ck_assert_uint_eq(s.sequence, i);
 		ck_assert_uint_eq(s.floor, i);
 	}
@@ -57,7 +57,7 @@ START_TEST(every_bit_of_a_record_counts)
 	for (uint32_t bit = 0; bit < 8 * sizeof(s); bit++) {
 		uint8_t *p = sim.flash + sim.board.state.offset + sizeof(s) + bit / 8;
 		*p ^= (uint8_t)(1 << bit % 8);
-		state_load(&s);
+		state_load(&s, 0);
 		ck_assert_int_eq(s.phase, PHASE_CONFIRMED); /* the one before */
 		*p ^= (uint8_t)(1 << bit % 8);
 	}
@@ -71,7 +71,7 @@ START_TEST(store_reports_a_bad_cell) /* F-19 */
 
 	sim.fail_at = sim.operations + 1;
 	ck_assert_int_lt(state_store(&s), 0);
-	ck_assert(!state_load(&s));
+	ck_assert(!state_load(&s, 0));
 }
 END_TEST
 
