@@ -16,6 +16,17 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#define NET_TRIES 2
+
+/* edgeferry-net tries again by itself; once more is for when it was edgeferry-net that ended. */
+static bool enough(enum ef_reason r, unsigned attempts)
+{
+	bool net = r == EF_REASON_NET_UNREACHABLE || r == EF_REASON_NET_HTTP ||
+		   r == EF_REASON_NET_SLOW || r == EF_REASON_NET_TLS;
+
+	return attempts >= (net ? NET_TRIES : RETRIES_MAX);
+}
+
 /* What will pass is tried again, the rest is an answer. */
 static void acquire_failed(struct update *u, const struct error *e)
 {
@@ -26,7 +37,7 @@ static void acquire_failed(struct update *u, const struct error *e)
 		deployment_move(u, EVENT_REFUSED, e, NULL);
 		return;
 	}
-	if (++r->attempts >= RETRIES_MAX) {
+	if (enough(e->reason, ++r->attempts)) {
 		deployment_move(u, EVENT_FAILED, e, NULL);
 		return;
 	}

@@ -34,9 +34,8 @@ static void explain(struct node_state *ns, bool tested, struct error *e)
 		return;
 	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
 		if (own[i] == e->reason) {
-			error_set(&why, EF_REASON_NODE_REVERTED, "node %s: %s%s%s",
-				ns->config->name, reason_text(e->reason), e->detail[0] ? ": " : "",
-				e->detail);
+			error_set(&why, EF_REASON_NODE_REVERTED, "node %s: %s", ns->config->name,
+				reason_text(e->reason));
 			*e = why;
 			return;
 		}
