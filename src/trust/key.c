@@ -35,7 +35,7 @@ struct scheme {
 	bool (*fits)(EVP_PKEY *pkey);
 	json_t *(*encode)(EVP_PKEY *pkey);
 	const char *digest; /* NULL: the scheme hashes by itself */
-	bool pss;
+	int padding;	    /* RSA only */
 };
 
 static EVP_PKEY *decode_hex(const char *public)
@@ -110,11 +110,15 @@ static bool fits_rsa(EVP_PKEY *pkey)
 
 /* Of two rows with one kind of key, tuf_key_to_json writes the first. */
 static const struct scheme schemes[] = {
-	{"ed25519", "ed25519", decode_hex, fits_ed25519, encode_hex, NULL, false},
-	{"ecdsa", "ecdsa-sha2-nistp256", decode_pem, fits_p256, encode_pem, "SHA256", false},
+	{"ed25519", "ed25519", decode_hex, fits_ed25519, encode_hex, NULL, 0},
+	{"ecdsa", "ecdsa-sha2-nistp256", decode_pem, fits_p256, encode_pem, "SHA256", 0},
 	{"ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256", decode_pem, fits_p256, encode_pem, "SHA256",
-		false},
-	{"rsa", "rsassa-pss-sha256", decode_pem, fits_rsa, encode_pem, "SHA256", true},
+		0},
+	{"rsa", "rsassa-pss-sha256", decode_pem, fits_rsa, encode_pem, "SHA256",
+		RSA_PKCS1_PSS_PADDING},
+	/* not in the specification, but some tools publish with it */
+	{"rsa", "rsa-pkcs1v15-sha256", decode_pem, fits_rsa, encode_pem, "SHA256",
+		RSA_PKCS1_PADDING},
 };
 
 #define SCHEMES (sizeof(schemes) / sizeof(schemes[0]))
@@ -211,10 +215,11 @@ static bool verify(const struct tuf_key *k, EVP_MD_CTX *ctx, const void *data, s
 
 	if (EVP_DigestVerifyInit_ex(ctx, &pctx, k->scheme->digest, NULL, NULL, k->pkey, NULL) != 1)
 		return false;
+	if (k->scheme->padding && EVP_PKEY_CTX_set_rsa_padding(pctx, k->scheme->padding) != 1)
+		return false;
 	/* Signers differ in the length of the salt; it does not matter to the verifier. */
-	if (k->scheme->pss &&
-		(EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PSS_PADDING) != 1 ||
-			EVP_PKEY_CTX_set_rsa_pss_saltlen(pctx, RSA_PSS_SALTLEN_AUTO) != 1))
+	if (k->scheme->padding == RSA_PKCS1_PSS_PADDING &&
+		EVP_PKEY_CTX_set_rsa_pss_saltlen(pctx, RSA_PSS_SALTLEN_AUTO) != 1)
 		return false;
 	return EVP_DigestVerify(ctx, sig, sig_size, data, size) == 1;
 }

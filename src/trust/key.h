@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Public keys of TUF metadata: ed25519, ecdsa (P-256) and rsa (PSS, SHA-256), verified by OpenSSL.
+ * Public keys of TUF metadata: ed25519, ecdsa (P-256) and rsa (PSS or PKCS #1 v1.5 with SHA-256),
+ * verified by OpenSSL.
  * The scheme belongs to the key, never to the signature (S-02).
  */
 #include "util/reason.h"

@@ -82,6 +82,30 @@ START_TEST(test_rsa_padding)
 }
 END_TEST
 
+/* The scheme says which padding it is, and no other is taken. */
+START_TEST(test_rsa_pkcs1)
+{
+	_cleanup_pkey_ EVP_PKEY *pkey = key_make(KEY_RSA);
+	_cleanup_json_ json_t *o = tuf_key_to_json(pkey);
+	ck_assert_str_eq(json_string_value(json_object_get(o, "scheme")), "rsassa-pss-sha256");
+	json_object_set_new(o, "scheme", json_string("rsa-pkcs1v15-sha256"));
+	_cleanup_key_ struct tuf_key *k = parse(o);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	uint8_t sig[256];
+	size_t n = sizeof(sig), m;
+	_cleanup_free_ uint8_t *pss = key_sign(pkey, text, sizeof(text), &m);
+
+	ck_assert(EVP_DigestSignInit_ex(ctx, NULL, "SHA256", NULL, NULL, pkey, NULL) == 1);
+	ck_assert(EVP_DigestSign(ctx, sig, &n, (const void *)text, sizeof(text)) == 1);
+	EVP_MD_CTX_free(ctx);
+	ck_assert_ptr_nonnull(k);
+	ck_assert(tuf_key_verify(k, text, sizeof(text), sig, n));
+	ck_assert(!tuf_key_verify(k, text, sizeof(text), pss, m));
+	sig[100] ^= 1;
+	ck_assert(!tuf_key_verify(k, text, sizeof(text), sig, n));
+}
+END_TEST
+
 START_TEST(test_rsa_salt)
 {
 	static const int salts[] = {0, 20, 32, RSA_PSS_SALTLEN_MAX};
@@ -266,6 +290,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, test_round, 0, 3);
 	tcase_add_loop_test(t, test_cross, 0, 9);
 	tcase_add_test(t, test_rsa_padding);
+	tcase_add_test(t, test_rsa_pkcs1);
 	tcase_add_test(t, test_rsa_salt);
 	tcase_add_test(t, test_swapped);
 	tcase_add_test(t, test_legacy_ecdsa);

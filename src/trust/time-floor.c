@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "trust/time-floor.h"
+#include "util/cleanup.h"
+#include "util/json.h"
+#include "util/time-util.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/timex.h>
+
+#define FILE_NAME "time.json"
+#define STORE_STEP 3600
+#define MAXERROR_US 16000000 /* the kernel's bound for a clock that nobody disciplines */
+
+static int64_t elapsed(const struct time_floor *f, uint64_t mono_us)
+{
+	return mono_us > f->since_us ? (int64_t)((mono_us - f->since_us) / USEC_PER_SEC) : 0;
+}
+
+static enum ef_reason stored_floor(const struct tuf_store *store, int64_t *ret, struct error *e)
+{
+	static const char *const known[] = {"floor", NULL};
+	struct error why = {.reason = EF_REASON_OK};
+	_cleanup_free_ uint8_t *data = NULL;
+	uint64_t v;
+	size_t size;
+
+	*ret = 0;
+	int r = store->load(store->ctx, FILE_NAME, &data, &size);
+	if (r == -ENOENT)
+		return EF_REASON_OK;
+	if (r == -ENOMEM)
+		return error_set(e, EF_REASON_NO_MEMORY, FILE_NAME);
+	if (r < 0)
+		return error_set(e, EF_REASON_STATE_UNREADABLE, "%s: %s", FILE_NAME, strerror(-r));
+	_cleanup_json_ json_t *o = json_read(data, size, FILE_NAME, &why);
+	if (why.reason == EF_REASON_NO_MEMORY)
+		return error_set(e, EF_REASON_NO_MEMORY, FILE_NAME);
+	if (json_unknown_key(o, known) || !json_get_uint(o, "floor", &v))
+		return error_set(e, EF_REASON_STATE_UNREADABLE, "%s", FILE_NAME);
+	*ret = (int64_t)v;
+	return EF_REASON_OK;
+}
+
+enum ef_reason time_floor_open(struct time_floor *f, const struct tuf_store *store, int64_t built,
+	uint64_t mono_us, struct error *e)
+{
+	int64_t stored;
+
+	if (stored_floor(store, &stored, e) != EF_REASON_OK)
+		return e->reason;
+	*f = (struct time_floor){
+		.floor = stored > built ? stored : built, .since_us = mono_us, .stored = stored};
+	return EF_REASON_OK;
+}
+
+int64_t time_floor_now(
+	const struct time_floor *f, int64_t clock, bool synchronised, uint64_t mono_us)
+{
+	int64_t least;
+
+	if (__builtin_add_overflow(f->floor, elapsed(f, mono_us), &least))
+		least = f->floor;
+	return synchronised && clock > least ? clock : least;
+}
+
+enum ef_reason time_floor_raise(struct time_floor *f, const struct tuf_store *store, int64_t now,
+	uint64_t mono_us, struct error *e)
+{
+	if (now <= f->floor)
+		return EF_REASON_OK;
+	if (now - f->stored >= STORE_STEP) {
+		_cleanup_json_ json_t *o = json_pack("{s:I}", "floor", (json_int_t)now);
+		_cleanup_free_ char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+		if (!text)
+			return error_set(e, EF_REASON_NO_MEMORY, FILE_NAME);
+		int r = store->save(store->ctx, FILE_NAME, text, strlen(text));
+		if (r < 0)
+			return error_errno(e, r, "cannot store %s", FILE_NAME);
+		f->stored = now;
+	}
+	f->floor = now;
+	f->since_us = mono_us;
+	return EF_REASON_OK;
+}
+
+bool clock_is_synchronised(void)
+{
+	struct timex t = {.modes = 0};
+
+	return adjtimex(&t) >= 0 && t.maxerror < MAXERROR_US;
+}
