@@ -67,6 +67,7 @@ json_t *document_node(const struct document_source *s, size_t node)
 	json_object_set_new(o, "floor", json_integer(id->floor));
 	json_object_set_new(o, "attempts", json_integer(id->attempts));
 	json_object_set_new(o, "reverted", text(reason_word(id->reverted)));
+	json_object_set_new(o, "info", text(id->info));
 	return o;
 }
 

@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 seconds=${1:-30}
-[ -f build/fuzz/build.ninja ] || CC=clang meson setup build/fuzz -Dfuzz=true -Dedge=disabled \
+[ -f build/fuzz/build.ninja ] || CC=clang meson setup build/fuzz -Dfuzz=true \
 	-Db_sanitize=address,undefined -Db_lundef=false --buildtype=debugoptimized
 ninja -C build/fuzz
 mkdir -p build/fuzz/crashes

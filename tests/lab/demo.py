@@ -66,11 +66,17 @@ class Demo:
                 monitor.send_signal(signal.SIGINT)
                 monitor.wait(10)
 
+    def settled(self, version):
+        """Everything runs version; after a reboot the nodes need a moment to be asked."""
+        try:
+            return self.s.wait(lambda: set(self.s.versions().values()) == {version}, 20, "the fleet") and self.s.versions()
+        except TimeoutError:
+            raise Wrong(f"everything should be at {version}, but: {self.s.versions()}") from None
+
     def fleet(self, version):
+        self.settled(version)
         self.show("nodes")
         self.show("status")
-        found = self.s.versions()
-        must(set(found.values()) == {version}, f"everything should be at {version}, but: {found}")
 
     # ---- the acts ----
     def factory(self):
@@ -107,8 +113,7 @@ class Demo:
         must(have == want, f"slot {slot} does not hold the released image")
 
     def unchanged(self):
-        found = self.s.versions()
-        must(set(found.values()) == {"2.0.0"}, f"something changed: {found}")
+        found = self.settled("2.0.0")
         say("still: " + ", ".join(f"{k} {v}" for k, v in sorted(found.items())))
 
     def wrong_key(self):

@@ -53,8 +53,13 @@ class Failed(Exception):
 
 
 class Stage:
-    def __init__(self, build, folder, cache=None, baud=115200, debug=False, automatic="all"):
+    make_servers = Servers
+
+    def __init__(self, build, folder, cache=None, baud=115200, debug=False, automatic="all", edge=None):
+        """edge: another build folder, which has the firmware."""
         self.build = os.path.abspath(build)
+        self.edge = os.path.abspath(edge or build)
+        self.settings = {}      # {("Source", "PollSec"): "2s"}: what differs in edgeferry.conf
         self.dir = os.path.abspath(folder)
         self.cache = os.path.abspath(cache or f"{build}/lab")
         self.baud, self.debug, self.automatic = baud, debug, automatic
@@ -95,7 +100,7 @@ class Stage:
     def firmware(self, node, behaviour=""):
         """The application's binary for a node's board."""
         variant = f"-{behaviour}" if behaviour else ""
-        return f"{self.build}/edge-fw/cross/app{variant}-{NODES[node]}.bin"
+        return f"{self.edge}/edge-fw/cross/app{variant}-{NODES[node]}.bin"
 
     def add_firmware(self, node, version, behaviour="", security=1, board=None, self_test=15, confirm=60, workspace=None):
         """board: claim to be for another one."""
@@ -177,40 +182,29 @@ class Stage:
         self.wait(lambda: os.path.exists(f"{self.dir}/bus"), 10, "the bus")
 
     def start_board(self, node):
-        b = Board(NODES[node], f"{self.build}/edge-fw/cross/boot-{NODES[node]}.elf", f"{self.dir}/{node}.flash",
+        b = Board(NODES[node], f"{self.edge}/edge-fw/cross/boot-{NODES[node]}.elf", f"{self.dir}/{node}.flash",
                   f"{self.dir}/{node}.serial")
         self.boards[node] = b.start()
         self._spawn(sys.executable, f"{LAB}/line_shim.py", f"pty:{self.dir}/tty-{node}", f"unix:{self.dir}/{node}.serial")
         self.wait(lambda: os.path.exists(f"{self.dir}/tty-{node}"), 10, f"the line to {node}")
 
-    def configure(self, **extra):
-        s = self.servers
+    def configure(self):
+        s, machine = self.servers, f"{self.dir}/machine"
+        values = {
+            "Gateway": {"Product": PRODUCT, "Compatible": f"{VENDOR},sim-gateway", "Id": "gw-0001",
+                        "StateDirectory": f"{machine}/data", "RuntimeDirectory": f"{machine}/run"},
+            "Source": {"URL": s.url, "CAFile": s.ca, "PollSec": "1h"},
+            "Mqtt": {"Broker": f"localhost:{s.broker_port}", "CAFile": s.ca},
+            "Network": {"User": "nobody"},
+            "Slots": {"Boot": "sim", "BootDirectory": f"{machine}/boot", "A": self.slots[0], "B": self.slots[1]},
+            "Update": {"Automatic": self.automatic, "ConfirmSec": "60",
+                       "ChecksDirectory": f"{machine}/tree/usr/lib/edgeferry/checks.d"},
+        }
+        for (section, key), value in self.settings.items():
+            values[section][key] = value
         with open(f"{self.config}/edgeferry.conf", "w") as f:
-            f.write(f"""[Gateway]
-Product={PRODUCT}
-Compatible={VENDOR},sim-gateway
-Id=gw-0001
-StateDirectory={self.dir}/machine/data
-RuntimeDirectory={self.dir}/machine/run
-[Source]
-URL={s.url}
-CAFile={s.ca}
-PollSec=1h
-[Mqtt]
-Broker=localhost:{s.broker_port}
-CAFile={s.ca}
-[Network]
-User=nobody
-[Slots]
-Boot=sim
-BootDirectory={self.dir}/machine/boot
-A={self.slots[0]}
-B={self.slots[1]}
-[Update]
-Automatic={self.automatic}
-ChecksDirectory={self.dir}/machine/tree/usr/lib/edgeferry/checks.d
-ConfirmSec=60
-""")
+            for section, keys in values.items():
+                f.write(f"[{section}]\n" + "".join(f"{k}={v}\n" for k, v in keys.items()))
         for node, board in NODES.items():
             with open(f"{self.config}/nodes.d/{node}.conf", "w") as f:
                 f.write(f"""[Node]
@@ -223,7 +217,7 @@ Security=none
 
     def start(self):
         try:
-            self.servers = Servers(f"{self.dir}/servers", self.www).start()
+            self.servers = self.make_servers(f"{self.dir}/servers", self.www).start()
             self.start_bus()
             for node in NODES:
                 self.start_board(node)
@@ -293,6 +287,11 @@ Security=none
             d = self.deployment(release)
             return d if d and d["ended"] else None
         return self.wait(over, seconds, f"the end of the deployment of {release}")
+
+    def outcome_of_install(self, what, release):
+        """Installs a release or a bundle by hand and waits for the end."""
+        self.cli("install", "--no-wait", what)
+        return self.outcome(release)
 
     def versions(self):
         """{"meter": "1.0.0", …, "gateway": "1.0.0"}: what runs, as nodes and slot say."""
