@@ -148,11 +148,6 @@ int client_connect(struct cli *cli)
 		r = sd_bus_get_unique_name(cli->bus, &unique);
 	if (r >= 0)
 		return EXIT_DONE;
-	if (r == -EINVAL && cli->address) {
-		complain("for example unix:path=/run/dbus/system_bus_socket",
-			"'%s' is no address of a bus", cli->address);
-		return EXIT_USAGE;
-	}
 	complain("look whether dbus runs and whether --address= or $DBUS_SYSTEM_BUS_ADDRESS is "
 		 "right",
 		"the bus cannot be reached: %s", strerror(-r));

@@ -7,7 +7,7 @@
 
 #define COLUMNS_MAX 16
 #define GAP 2
-#define SHRINK_MIN 6
+#define SHRINK_MIN 4
 
 struct cell {
 	enum tone tone;

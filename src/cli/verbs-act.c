@@ -168,11 +168,6 @@ int verb_monitor(struct cli *cli, char **args)
 		r = client_document(cli, BUS_PATH, BUS_NAME ".Manager", "GetStatus", &status, NULL);
 	if (r != EXIT_DONE)
 		return r;
-	if (cli->json == JSON_OFF && json_is_null(json_object_get(status, "deployment"))) {
-		fprintf(cli->out.file,
-			"Nothing is under way; waiting for what comes (Ctrl-C ends).\n");
-		fflush(cli->out.file);
-	}
 	json_decref(status);
 	return watch_run(w, NULL);
 }

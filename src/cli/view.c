@@ -126,11 +126,15 @@ static void update_part(struct view_part *p, const json_t *c, uint64_t now_us)
 	const char *from = text_of(c, "from"), *to = text_of(c, "version");
 	char versions[80];
 
+	bool moved = moving(p);
+
 	snprintf(versions, sizeof(versions), "%s%s%s", from, *from ? " > " : "", to);
 	take(p->versions, sizeof(p->versions), versions);
-	if (take(p->state, sizeof(p->state), text_of(c, "state")))
-		p->changed = true;
+	bool changed = take(p->state, sizeof(p->state), text_of(c, "state"));
 	count(p, text_of(c, "phase"), unsigned_of(c, "done"), unsigned_of(c, "total"), now_us);
+	/* From one phase to the next it is the phase that is told. */
+	if (changed && !(moved && moving(p)))
+		p->changed = true;
 }
 
 /* The parts of a deployment never change but once, when its manifest is known. */

@@ -26,6 +26,7 @@ struct watch {
 	json_t *document; /* what it last said of itself */
 	char *told;	  /* JSON: the state printed last */
 	bool asking, ask_again;
+	bool settled;	  /* what was there at the beginning is known */
 	uint64_t gone_us; /* since when the daemon is away; 0: it is there */
 };
 
@@ -145,10 +146,24 @@ static void deployment_over(struct watch *w)
 		finish(w, code);
 }
 
+static void nothing_yet(struct watch *w)
+{
+	w->settled = true;
+	say(w, "nothing is under way; waiting for what comes (Ctrl-C ends)");
+}
+
 static void take_document(struct watch *w, json_t *d)
 {
 	const char *state = text_of(d, "state");
 
+	if (!w->settled && w->mode != WATCH_ONE && state_over(state)) {
+		/* It ended before anybody watched: not the next one. */
+		free(w->ended);
+		w->ended = TAKE_PTR(w->path);
+		json_decref(d);
+		return nothing_yet(w);
+	}
+	w->settled = true;
 	json_decref(w->document);
 	w->document = d;
 	if (json_lines(w) && (!w->told || strcmp(w->told, state) != 0)) {
