@@ -22,6 +22,7 @@
 #define MANIFEST_SIZE_MAX (1u << 20)
 #define IMAGE_SIZE_MAX (16u << 20)	/* of an MCU */
 #define INDEX_SIZE_MAX (256u << 20)
+#define TRUST_NAMES_MAX 4096
 #define SPACE_MARGIN (1u << 20)		/* left free on the state file system */
 
 struct update;
@@ -139,8 +140,10 @@ struct update {
 	struct store *store;
 	int objects_fd;
 	struct tuf_store_dir trust_dir;
-	struct tuf_store trust_store;
+	struct tuf_store trust_files, trust_store;	/* the folder; and with a record of what is in it */
+	char trust_noted[TRUST_NAMES_MAX];	/* names of what must be there, one a line */
 	struct tuf *tuf;
+	int64_t time_floor;
 	const struct boot_ops *boot_ops;	/* NULL: no slots */
 	struct boot *boot;
 	bool rebooting;
@@ -168,8 +171,13 @@ struct update {
 	bool resumed;
 };
 
+/* trust-state.c */
+int64_t update_now(struct update *u);	/* never before what was known (S-19) */
+struct tuf_store trust_store_of(struct update *u);
+enum ef_reason trust_check(struct update *u, struct error *e);	/* after store_open */
+void trust_note(struct update *u);	/* a look at the source ended well */
+
 /* update.c */
-int64_t update_now(struct update *u);
 void update_kick(struct update *u);	/* advance soon */
 uint64_t update_backoff(const struct update *u, unsigned attempts);
 /* Kicks at the given monotonic time at the latest. */

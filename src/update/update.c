@@ -2,20 +2,12 @@
 #include "update/internal.h"
 #include "util/fdio.h"
 #include "util/log.h"
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#define ROOT_MAX (512u << 10)
-
 /* --- small things that every file here uses --- */
-
-int64_t update_now(struct update *u)
-{
-	return u->env.now();
-}
 
 bool reason_passes(enum ef_reason r)
 {
@@ -127,41 +119,6 @@ void update_kick_at(struct update *u, uint64_t when_us)
 
 /* --- beginning --- */
 
-static bool only_root(int dir_fd)
-{
-	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-	struct dirent *d;
-	bool only = dir != NULL;
-
-	while (dir && (d = readdir(dir)))
-		if (d->d_name[0] != '.' && strcmp(d->d_name, "root.json") != 0)
-			only = false;
-	if (dir)
-		closedir(dir);
-	else
-		ef_close(fd);
-	return only;
-}
-
-/* A root of trust is taken from outside once: never again beside what was trusted before (S-14). */
-static enum ef_reason trust_bootstrap(struct update *u, struct error *e)
-{
-	_cleanup_free_ uint8_t *root = NULL;
-	size_t size;
-
-	if (!u->env.root_file || faccessat(u->trust_dir.dir_fd, "root.json", F_OK, 0) == 0)
-		return EF_REASON_OK;
-	if (!only_root(u->trust_dir.dir_fd))
-		return error_set(e, EF_REASON_STATE_UNREADABLE, "trust/root.json is gone");
-	int r = file_read(u->env.root_file, ROOT_MAX, &root, &size);
-	if (r == -ENOENT)
-		return EF_REASON_OK;
-	if (r < 0)
-		return error_errno(e, r, "%s", u->env.root_file);
-	return tuf_bootstrap(&u->trust_store, root, size, e);
-}
-
 static int open_dir(const char *state_dir, const char *name, struct error *e)
 {
 	_cleanup_free_ char *path = NULL;
@@ -199,10 +156,10 @@ static enum ef_reason open_all(struct update *u, struct error *e)
 	u->trust_dir.dir_fd = open_dir(state, "trust", e);
 	if (e->reason)
 		return e->reason;
-	u->trust_store = tuf_store_dir_ops(&u->trust_dir);
+	u->trust_store = trust_store_of(u);
 	if (store_open(state, &u->store, e) ||
 		store_get(u->store, "release", u->release, sizeof(u->release), e) ||
-		trust_bootstrap(u, e) || tuf_open(&u->trust_store, &u->tuf, e) || open_boot(u, e))
+		trust_check(u, e) || tuf_open(&u->trust_store, &u->tuf, e) || open_boot(u, e))
 		return e->reason;
 	return nodes_open(u, e);
 }
@@ -330,6 +287,7 @@ static void on_check(struct update *u, const struct error *e)
 	u->check_error = *e;
 	u->server_reachable = !reason_passes(e->reason);
 	if (e->reason == EF_REASON_OK) {
+		trust_note(u);
 		take_list(u);
 		if (u->n_known > 0 && !u->known[0].installed) {
 			if (u->known[0].error.reason == EF_REASON_OK)

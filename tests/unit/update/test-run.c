@@ -427,6 +427,32 @@ START_TEST(a_release_signed_by_the_wrong_key)
 }
 END_TEST
 
+/* S-14: what was trusted before and is gone is not "never seen". */
+START_TEST(a_trust_file_that_is_gone_stops_it)
+{
+	static const char *const files[] = {"timestamp.json", "snapshot.json"};
+	struct update_env env = w->update->env;
+	struct update *u = NULL;
+	struct error e = {0};
+	char path[256], kept[256];
+
+	check_now();
+	for (size_t i = 0; i < 2; i++) {
+		world_kill(w);
+		world_start(w); /* everything there: starts */
+		world_kill(w);
+		snprintf(path, sizeof(path), "%s/state/trust/%s", w->dir, files[i]);
+		snprintf(kept, sizeof(kept), "%s/kept", w->dir);
+		ck_assert_int_eq(rename(path, kept), 0);
+		error_clear(&e);
+		ck_assert_int_eq(update_new(&u, &env, &e), EF_REASON_STATE_UNREADABLE);
+		ck_assert_ptr_nonnull(strstr(e.detail, files[i]));
+		ck_assert_int_eq(rename(kept, path), 0);
+		world_start(w);
+	}
+}
+END_TEST
+
 START_TEST(what_went_back_is_not_offered_again)
 {
 	size_t n;
@@ -678,6 +704,7 @@ static Suite *suite(void)
 	tcase_add_test(t, swapped_cables);
 	tcase_add_test(t, a_key_that_the_node_does_not_know);
 	tcase_add_test(t, a_release_signed_by_the_wrong_key);
+	tcase_add_test(t, a_trust_file_that_is_gone_stops_it);
 	tcase_add_test(t, what_went_back_is_not_offered_again);
 	tcase_add_test(t, floors_rise_on_confirmation_only);
 	tcase_add_test(t, an_absent_node_is_waited_for_then_named);

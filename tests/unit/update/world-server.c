@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The server behind net/client.h, the metadata behind trust/tuf.h, the worker behind
  * worker/client.h. */
+#include "util/atomic-file.h"
 #include "world.h"
 #include <check.h>
+#include <errno.h>
 #include <string.h>
 
 /* --- net --- */
@@ -109,17 +111,29 @@ void net_client_free(struct net_client *c)
 
 struct tuf {
 	char wanted[512];
+	struct tuf_store store;
 };
 
 static struct tuf the_tuf;
 
+static int dir_save(void *ctx, const char *name, const void *data, size_t size)
+{
+	return atomic_file_write_at(((struct tuf_store_dir *)ctx)->dir_fd, name, data, size, 0600);
+}
+
+static int dir_remove(void *ctx, const char *name)
+{
+	return unlinkat(((struct tuf_store_dir *)ctx)->dir_fd, name, 0) < 0 ? -errno : 0;
+}
+
 struct tuf_store tuf_store_dir_ops(struct tuf_store_dir *d)
 {
-	return (struct tuf_store){.ctx = d};
+	return (struct tuf_store){.ctx = d, .save = dir_save, .remove = dir_remove};
 }
 
 enum ef_reason tuf_open(const struct tuf_store *store, struct tuf **ret, struct error *e)
 {
+	the_tuf.store = *store;
 	*ret = &the_tuf;
 	return EF_REASON_OK;
 }
@@ -139,6 +153,11 @@ enum ef_reason tuf_refresh(struct tuf *t, enum tuf_mode mode, int64_t now, struc
 	t->wanted[0] = 0;
 	if (mode == TUF_ONLINE && the_world->server_down)
 		return error_set(e, EF_REASON_NET_UNREACHABLE, "timestamp.json");
+	/* what a real one leaves behind, after a change of keys */
+	t->store.save(t->store.ctx, "timestamp.json", "1", 1);
+	t->store.remove(t->store.ctx, "timestamp.json");
+	t->store.save(t->store.ctx, "timestamp.json", "2", 1);
+	t->store.save(t->store.ctx, "snapshot.json", "2", 1);
 	return the_world->trust_error ? error_set(e, the_world->trust_error, "releases.json")
 				      : EF_REASON_OK;
 }

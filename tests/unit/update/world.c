@@ -295,7 +295,7 @@ static void set_node(struct world *w, size_t i, const char *name, const char *co
 struct world *world_new(void)
 {
 	struct world *w = calloc(1, sizeof(*w));
-	static const char *const dirs[] = {"boot", "state", "checks"};
+	static const char *const dirs[] = {"boot", "state", "checks", "state/trust"};
 	struct sim_vars v = {SLOT_A, SLOT_NONE, {SLOT_GOOD, SLOT_GOOD}};
 	struct sim_evidence running = {SLOT_A, false};
 
@@ -304,13 +304,14 @@ struct world *world_new(void)
 	snprintf(w->dir, sizeof(w->dir), "%s/ef-world-XXXXXX",
 		access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 	ck_assert_ptr_nonnull(mkdtemp(w->dir));
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 4; i++) {
 		char *path = path_in(w, dirs[i]);
 		ck_assert_int_eq(mkdir(path, 0700), 0);
 		free(path);
 	}
 	set_vars(w, &v, &running);
 	uint8_t slot[8192] = {0};
+	write_at(w, "state/trust/root.json", "{}", 2, 0600);
 	write_at(w, "slot-a", slot, sizeof(slot), 0600);
 	write_at(w, "slot-b", slot, sizeof(slot), 0600);
 	world_rootfs("1.0.0", w->slot_image[SLOT_A]);
