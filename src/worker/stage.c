@@ -101,32 +101,43 @@ static enum ef_reason load_index(struct stage *s, int fd)
 	return EF_REASON_OK;
 }
 
+/* The chunk's bytes of the target, in s->out. False: nothing that could be of use. */
+static bool look_at_target(struct stage *s, const struct chunk *c, bool *zero)
+{
+	*zero = target_skip_hole(&s->target, c->offset) >= c->offset + c->size;
+	if (*zero)
+		return false;
+	/* A block that cannot be read may well take a write. */
+	if (target_read(&s->target, s->out, c->size, c->offset) < 0)
+		return false;
+	*zero = all_zero(s->out, c->size);
+	return !*zero;
+}
+
+/* The same place of the running slot. */
+static bool look_at_running(struct stage *s, const struct chunk *c)
+{
+	return s->running >= 0 && fd_pread_full(s->running, s->out, c->size, c->offset) == 0 &&
+	       !all_zero(s->out, c->size) && codec_matches(&s->codec, s->out, c->size, c->digest);
+}
+
 /* What is there already, and what the running slot has in the same place. */
 static enum ef_reason scan_chunk(struct stage *s, size_t n)
 {
 	const struct chunk *c = &s->index->chunks[n];
-	int r = target_read(&s->target, s->out, c->size, c->offset);
+	bool zero;
+	bool there = look_at_target(s, c, &zero) && c->pack_size &&
+		     codec_matches(&s->codec, s->out, c->size, c->digest);
 
-	if (r == -ENODATA)
-		return error_set(s->e, EF_REASON_SLOT_WRITE, "%s changed its size", s->target.path);
-	/* A block that cannot be read may well take a write. */
-	bool readable = r == 0;
-	bool zero = readable && all_zero(s->out, c->size);
 	if (c->pack_size == 0) {
 		if (!zero && target_zero(&s->target, c->offset, c->size, s->e))
 			return s->e->reason;
-		plan_there(&s->plan, n);
-		return EF_REASON_OK;
+	} else if (!there) {
+		if (!look_at_running(s, c))
+			return EF_REASON_OK;
+		if (target_write(&s->target, s->out, c->size, c->offset, s->e))
+			return s->e->reason;
 	}
-	if (readable && !zero && codec_matches(&s->codec, s->out, c->size, c->digest)) {
-		plan_there(&s->plan, n);
-		return EF_REASON_OK;
-	}
-	if (s->running < 0 || fd_pread_full(s->running, s->out, c->size, c->offset) < 0 ||
-		!codec_matches(&s->codec, s->out, c->size, c->digest))
-		return EF_REASON_OK;
-	if (target_write(&s->target, s->out, c->size, c->offset, s->e))
-		return s->e->reason;
 	plan_there(&s->plan, n);
 	return EF_REASON_OK;
 }
@@ -165,13 +176,13 @@ static enum ef_reason copy_within(struct stage *s, size_t n)
 
 static enum ef_reason scan(struct stage *s)
 {
-	int r = 0;
-
 	for (size_t i = 0; i < s->index->n_chunks; i++) {
-		tell(s, JOB_SCANNING, s->index->chunks[i].offset);
-		r = control_check(s->control);
-		if (r < 0)
-			return stopped(s, r);
+		if (i % 16 == 0) {
+			tell(s, JOB_SCANNING, s->index->chunks[i].offset);
+			int r = control_check(s->control);
+			if (r < 0)
+				return stopped(s, r);
+		}
 		if (scan_chunk(s, i))
 			return s->e->reason;
 	}
@@ -218,7 +229,7 @@ static enum ef_reason take_chunks(struct stage *s, struct source *src,
 			continue;
 		while (c->pack_offset >= range->offset + range->size)
 			src->pos = (++range)->offset;
-		int r = control_check(s->control);
+		int r = src->whole ? control_check(s->control) : 0;
 		if (r == 0)
 			r = read_pack(s, src, c->pack_offset, c->pack_size);
 		if (r == -ENODATA && !src->whole)

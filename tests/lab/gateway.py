@@ -11,6 +11,7 @@ daemon asked for it. The decision table is tests/unit/slots/firmware-table.txt.
   with Gateway(root, libexec, slots=(a, b), bus=address) as g: …   or as a command: gateway.py --help
 """
 import argparse
+import ctypes
 import json
 import os
 import shutil
@@ -30,6 +31,11 @@ def choose(state):
     if tried != "none" and state["mark"][tried] == "good":
         return after, tried, True
     return after, state["primary"], False
+
+
+def die_with_us():
+    """In the child: nothing is left running when the machine's process is killed."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def replace(path, text):
@@ -77,15 +83,17 @@ class Gateway:
             if self.process and self.process.poll() is None:
                 self.process.terminate()
         if self.thread:
-            self.thread.join(30)
+            self.thread.join(20)
+            with self.lock:
+                self._kill_all()    # whatever did not end by itself
+            self.thread.join()
         self.thread = None
 
     def power_cut(self):
         """The plug is pulled and put back: everything dies at once, then firmware starts."""
         self.cut_asked.set()
         with self.lock:
-            if self.process:
-                self._kill_all()
+            self._kill_all()
 
     def reboot(self):
         """Somebody reboots the machine by hand."""
@@ -115,15 +123,16 @@ class Gateway:
         return slot, trial
 
     def _read_slot(self, slot):
-        """What init would find: the checks and the release of the file system in the slot."""
+        """What init would find: the checks and the release of the file system in the slot. False: nothing."""
         shutil.rmtree(self.tree, ignore_errors=True)
         os.makedirs(self.tree + "/usr/lib")
         os.makedirs(self.tree + "/var/lib/dpkg")
         debugfs = shutil.which("debugfs", path=os.environ["PATH"] + ":/usr/sbin:/sbin")
         for what, where in (("/usr/lib/edgeferry", "/usr/lib"), ("/usr/lib/os-release", "/usr/lib"),
                             ("/var/lib/dpkg/status", "/var/lib/dpkg")):
-            subprocess.run([debugfs, "-R", f'rdump {what} {self.tree}{where}', self.slots[slot]], check=True,
+            subprocess.run([debugfs, "-R", f'rdump {what} {self.tree}{where}', self.slots[slot]],
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return os.path.exists(self.tree + "/usr/lib/os-release")    # debugfs exits with 0 whatever it met
 
     # ---- init ----
     def _live(self):
@@ -133,7 +142,10 @@ class Gateway:
             if trial and self.broken_boots:
                 self.broken_boots -= 1      # kernel panic: the firmware starts anew
                 continue
-            self._read_slot(slot)
+            if not self._read_slot(slot):
+                self._log(f"slot {slot} holds no root file system: panic")
+                self.off.wait(RESTART_AFTER)
+                continue
             self._run_daemon()
             self.running = None
 
@@ -144,24 +156,33 @@ class Gateway:
                 if name in os.environ:
                     env[name] = os.environ[name]
             with open(f"{self.root}/journal", "ab") as journal, self.lock:
+                if self.off.is_set() or self.cut_asked.is_set():
+                    break
                 self.process = subprocess.Popen(
                     [f"{self.libexec}/edgeferryd", f"--config={self.config}", f"--bus={self.bus}"]
                     + (["--debug"] if self.debug else []),
-                    stdin=subprocess.DEVNULL, stdout=journal, stderr=journal, env=env, start_new_session=True)
+                    stdin=subprocess.DEVNULL, stdout=journal, stderr=journal, env=env, start_new_session=True,
+                    preexec_fn=die_with_us)
             self.process.wait()
+            with self.lock:
+                self._kill_all()    # what a crash left behind, as systemd's KillMode=control-group does
             if os.path.exists(f"{self.boot}/reboot-requested") or self.cut_asked.is_set():
                 break
             self.off.wait(RESTART_AFTER)
         with self.lock:
-            self._kill_all()
             self.process = None
 
     def _kill_all(self):
-        """Everything that the daemon started is in its session."""
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        """Everything that the daemon started is in its group."""
+        if self.process:
+            try:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+    def _log(self, text):
+        with open(f"{self.root}/journal", "a") as journal:
+            journal.write(f"gateway: {text}\n")
 
     # ---- for tests ----
     def pids(self, name):

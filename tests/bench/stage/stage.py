@@ -27,7 +27,6 @@ LAB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lab"
 sys.path.insert(0, LAB)
 import rootfs  # noqa: E402
 
-WRAP = os.environ.get("WRAP","").split()
 STAGE, DATA, NEED, PROGRESS, DONE = 1, 2, 64, 65, 66     # src/worker/job.h
 
 
@@ -68,16 +67,22 @@ def feed(pack, ranges, fd):
     os.close(fd)
 
 
+def peak(pid):
+    """KiB; not of wait4, which counts from the fork on and so this interpreter's memory too."""
+    with open(f"/proc/{pid}/status") as f:
+        return max((int(line.split()[1]) for line in f if line.startswith("VmHWM:")), default=0)
+
+
 def stage(worker, release, target, running):
     """One job. Returns seconds, peak RSS in KiB, bytes fetched."""
     core, child = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    fetched = 0
+    fetched = rss = 0
     begin = time.monotonic()
 
     def place():
         os.dup2(child.fileno(), 3)
 
-    process = subprocess.Popen(WRAP + [worker], pass_fds=[3], preexec_fn=place, stdin=subprocess.DEVNULL)
+    process = subprocess.Popen([worker], pass_fds=[3], preexec_fn=place, stdin=subprocess.DEVNULL)
     child.close()
     with open(release.path("index"), "rb") as index:
         socket.send_fds(core, [release.job(target, running)], [index.fileno()])
@@ -94,16 +99,18 @@ def stage(worker, release, target, running):
             threading.Thread(target=feed, args=(release.path("pack"), ranges, w), daemon=True).start()
             socket.send_fds(core, [struct.pack("=IIQII", DATA, 16, 0, 0, 0)], [r])
             os.close(r)
+        elif kind == PROGRESS:
+            rss = peak(process.pid)
         elif kind == DONE:
             reason, = struct.unpack_from("=I", message, 8)
             break
-    _, status, usage = os.wait4(process.pid, 0)
+    _, status = os.waitpid(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.monotonic() - begin
     if reason or process.returncode:
         detail = message[12:].split(b"\0")[0].decode()
         sys.exit(f"staging failed: reason {reason}, exit {process.returncode}: {detail}")
-    return seconds, usage.ru_maxrss, fetched
+    return seconds, rss, fetched
 
 
 def dd(release, target):
