@@ -258,8 +258,9 @@ static void draw_part(
 		WORD_CELLS);
 	if (moving(p))
 		draw_figures(v, p, room, now_us);
-	else if (room > 0)
-		put(t, TONE_DIM, p->versions, room - 2);
+	else if (text_width(p->versions) <= room)
+		fprintf(t->file, "%s%s%s", term_tone(t, TONE_DIM), p->versions,
+			term_plain(t, TONE_DIM));
 }
 
 void view_erase(struct view *v)
