@@ -87,7 +87,7 @@ static void on_look(struct update *u, const struct error *e)
 	}
 	for (size_t i = 0; i < l->n; i++)
 		if (d->wanted[0] == 0 || strcmp(d->wanted, l->list[i].known.version) == 0) {
-			d->server_before = d->origin == ORIGIN_SOURCE;
+			d->server_before = u->server_reachable;
 			if (take_release(u, &l->list[i].known)) {
 				u->run.phase = ACQUIRE_ADMIT;
 				update_kick(u);
@@ -112,6 +112,7 @@ static void take_rollback(struct update *u)
 	}
 	strcpy(k.version, before->release);
 	k.sequence = before->sequence;
+	u->current->server_before = u->server_reachable;
 	memcpy(k.manifest_sha256, before->manifest_sha256, 32);
 	k.manifest = TAKE_PTR(before->manifest);
 	free(TAKE_PTR(before->parts)); /* they point into the manifest */

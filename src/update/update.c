@@ -249,7 +249,9 @@ static void note_refusal(struct update *u, const char *version, const struct err
 	struct error none = {0};
 	char text[400], last[400];
 
-	if (e->reason == EF_REASON_OK || reason_passes(e->reason))
+	/* nothing published yet, or a network that is away: nobody offered anything */
+	if (e->reason == EF_REASON_OK || e->reason == EF_REASON_NOT_FOUND ||
+		reason_passes(e->reason))
 		return;
 	snprintf(text, sizeof(text), "%s %s %s", version, reason_word(e->reason), e->detail);
 	store_get(u->store, "last-refusal", last, sizeof(last), &none);
@@ -371,6 +373,7 @@ enum ef_reason update_install(struct update *u, const char *version, uint64_t *i
 	if (!d)
 		return e->reason;
 	strcpy(d->wanted, version ? version : "");
+	strcpy(d->release, d->wanted); /* so that a refusal names what was asked for */
 	return begin(u, d, id, e);
 }
 

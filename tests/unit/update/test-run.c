@@ -211,6 +211,56 @@ START_TEST(killed_anywhere_it_still_gets_there) /* F-25 */
 }
 END_TEST
 
+static void install_bundle(void)
+{
+	struct error e = {0};
+	uint64_t id;
+
+	ck_assert_msg(update_install_bundle(w->update, world_bundle(w), "demo.ferry", &id, &e) ==
+			      EF_REASON_OK,
+		"%s", e.detail);
+}
+
+/* Without any network, found again by its path after the core ended (S-37, F-36). */
+START_TEST(killed_anywhere_a_bundle_still_gets_there)
+{
+	install_bundle();
+	world_run(w, 0, false);
+	ends(DEPLOYMENT_CONFIRMED);
+	fleet_runs("2.0.0", "bundle");
+	uint64_t length = w->iterations;
+	for (uint64_t at = 1; at < length; at++) {
+		char what[64];
+		struct error why;
+		world_free(w);
+		setup();
+		install_bundle();
+		world_run(w, at, false);
+		snprintf(what, sizeof(what), "killed at %llu of %llu", (unsigned long long)at,
+			(unsigned long long)length);
+		ck_assert_msg(world_outcome(w, &why) == DEPLOYMENT_CONFIRMED, "%s: %s: %s", what,
+			reason_word(why.reason), why.detail);
+		fleet_runs("2.0.0", what);
+		ck_assert_str_eq(story().text, CONFIRMED_STORY);
+	}
+}
+END_TEST
+
+START_TEST(a_bundle_that_is_gone_after_a_restart)
+{
+	char path[256];
+
+	install_bundle();
+	snprintf(path, sizeof(path), "%s/demo.ferry", w->dir);
+	ck_assert_int_eq(unlink(path), 0);
+	world_kill(w);
+	world_start(w);
+	world_run(w, 0, false);
+	ck_assert_int_eq(ends(DEPLOYMENT_REFUSED).reason, EF_REASON_NOT_FOUND);
+	fleet_runs("1.0.0", "no bundle");
+}
+END_TEST
+
 START_TEST(power_cut_anywhere_ends_old_or_new) /* F-01, F-02, I-1, I-2 */
 {
 	uint64_t length = length_of_a_run();
@@ -693,6 +743,8 @@ static Suite *suite(void)
 	tcase_add_test(t, rollback_goes_back_and_stays);
 	tcase_add_test(t, an_exchanged_node_is_brought_up);
 	tcase_add_test(t, killed_anywhere_it_still_gets_there);
+	tcase_add_test(t, killed_anywhere_a_bundle_still_gets_there);
+	tcase_add_test(t, a_bundle_that_is_gone_after_a_restart);
 	tcase_add_test(t, power_cut_anywhere_ends_old_or_new);
 	tcase_add_test(t, killed_anywhere_on_the_way_back);
 	tcase_add_test(t, a_failing_check_takes_everything_back);

@@ -197,6 +197,28 @@ void world_publish(struct world *w, const struct world_release *r)
 	json_decref(m);
 }
 
+int world_bundle(struct world *w)
+{
+	static const char *const order[] = {"metadata/", "targets/", "objects/"};
+	struct bundle_writer *b;
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/demo.ferry", w->dir);
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(bundle_writer_open(fd, &b), 0);
+	for (size_t pass = 0; pass < 3; pass++)
+		for (size_t i = 0; i < w->n_files; i++)
+			if (strncmp(w->files[i].path, order[pass], strlen(order[pass])) == 0)
+				ck_assert_int_eq(bundle_writer_add(b, w->files[i].path,
+							 w->files[i].data, w->files[i].size),
+					0);
+	ck_assert_int_eq(bundle_writer_finish(b), 0);
+	ck_assert_int_eq(close(fd), 0);
+	w->server_down = true;
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
 static void write_at(struct world *w, const char *name, const void *data, size_t size, mode_t mode)
 {
 	char path[256];

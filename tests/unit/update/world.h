@@ -83,6 +83,9 @@ void world_publish(struct world *w, const struct world_release *r);
 void world_hash(const struct world *w, const char *version, size_t node, uint8_t out[32]);
 void world_rootfs(const char *version, uint8_t out[32]);
 
+/* The newest release as a bundle file; the server has nothing. Opened for reading. */
+int world_bundle(struct world *w);
+
 void world_start(struct world *w);	/* the engine, as after a start of the daemon */
 void world_kill(struct world *w);	/* kill -9 of the engine */
 /* Runs until no deployment is under way, restarting the gateway when asked for. At iteration kill_at
