@@ -58,14 +58,20 @@ static enum ef_reason pragma_text(
 }
 
 /* A file that SQLite cannot make sense of is unreadable whatever name it has for that. */
-static enum ef_reason check(struct store *s, bool existed, struct error *e)
+static enum ef_reason check(struct store *s, bool marked, struct error *e)
 {
-	char text[64];
+	char text[64], tables[64];
 
 	if (pragma_text(s, "PRAGMA user_version", text, sizeof(text), e))
 		return e->reason;
 	long version = strtol(text, NULL, 10);
-	if (version == 0 && !existed) {
+	if (version == 0 && !marked) {
+		/* the very first start, or that was killed before it had stored anything */
+		if (pragma_text(s, "SELECT count(*) FROM sqlite_master", tables, sizeof(tables), e))
+			return e->reason;
+		if (strcmp(tables, "0") != 0)
+			return error_set(e, EF_REASON_STATE_UNREADABLE,
+				"state.db is somebody else's database");
 		if (script(s, "BEGIN IMMEDIATE;", e) == EF_REASON_OK &&
 			script(s, schema, e) == EF_REASON_OK)
 			script(s, "COMMIT;", e);
@@ -109,8 +115,8 @@ static enum ef_reason open_db(struct store *s, const char *dir, struct error *e)
 {
 	_cleanup_free_ char *path = NULL;
 
-	bool marked = have(s->dir_fd, MARK, false), existed = have(s->dir_fd, "state.db", true);
-	if (marked && !existed)
+	bool marked = have(s->dir_fd, MARK, false);
+	if (marked && !have(s->dir_fd, "state.db", true))
 		return error_set(
 			e, EF_REASON_STATE_UNREADABLE, "%s/state.db is gone or empty", dir);
 	if (asprintf(&path, "%s/state.db", dir) < 0)
@@ -131,7 +137,7 @@ static enum ef_reason open_db(struct store *s, const char *dir, struct error *e)
 	 */
 	if (e->reason == EF_REASON_IO)
 		e->reason = EF_REASON_STATE_UNREADABLE;
-	if (e->reason || check(s, existed, e))
+	if (e->reason || check(s, marked, e))
 		return e->reason;
 	if (!marked) {
 		int r = atomic_file_write_at(s->dir_fd, MARK, "1\n", 2, 0600);
