@@ -11,7 +11,6 @@ No mounts and no loop devices; without root rights everything runs under fakeroo
 """
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -82,6 +81,18 @@ def fill(tree, release, failing_check):
     os.chmod(path, 0o755)
 
 
+def settle_times(image, tree, environment):
+    """mke2fs copies the times of last access and change too, which nobody can set in a tree."""
+    commands = []
+    for folder, folders, files in os.walk(tree):
+        links = [f for f in folders if os.path.islink(os.path.join(folder, f))]
+        for path in [folder] + [os.path.join(folder, f) for f in files + links]:
+            name = "/" + os.path.relpath(path, tree).replace('"', '""') if path != tree else "/"
+            commands += [f'sif "{name}" {field} @{EPOCH}' for field in ("atime", "ctime")]
+    subprocess.run(["debugfs", "-w", "-f", "-", image], input="\n".join(commands) + "\n", text=True, check=True,
+                   env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 def build(userland, out, release, failing_check):
     """Runs as root or under fakeroot."""
     with tempfile.TemporaryDirectory(prefix="rootfs.", dir=os.path.dirname(out)) as work:
@@ -90,12 +101,13 @@ def build(userland, out, release, failing_check):
         subprocess.run(["tar", "xf", userland, "-C", tree, "--numeric-owner"], check=True)
         fill(tree, release, failing_check)
         subprocess.run(["find", tree, "-exec", "touch", "-h", "-d", "@" + EPOCH, "{}", "+"], check=True)
+        environment = {**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin", "E2FSPROGS_FAKE_TIME": EPOCH, "SOURCE_DATE_EPOCH": EPOCH}
         subprocess.run(["mke2fs", "-q", "-t", "ext4", "-L", "rootfs", "-d", tree, "-m", "0",
                         "-U", "0ed6efe4-0000-4000-8000-000000000001", "-O", "^metadata_csum_seed",
                         "-E", "hash_seed=0ed6efe4-0000-4000-8000-000000000002,root_owner=0:0,"
                         "lazy_itable_init=0,lazy_journal_init=0", out + ".new", SIZE],
-                       check=True, stdout=subprocess.DEVNULL, env={**os.environ, "E2FSPROGS_FAKE_TIME": EPOCH,
-                                        "SOURCE_DATE_EPOCH": EPOCH})
+                       check=True, env=environment, stdout=subprocess.DEVNULL)
+        settle_times(out + ".new", tree, environment)
         os.rename(out + ".new", out)
 
 
@@ -123,8 +135,7 @@ def main():
     p.add_argument("--failing-check", action="store_true", help="a check in it fails")
     p.add_argument("out")
     a = p.parse_args()
-    if shutil.which("mke2fs") is None:
-        os.environ["PATH"] += ":/usr/sbin:/sbin"
+    os.environ["PATH"] += ":/usr/sbin:/sbin"
     image(a.cache, a.out, a.release, a.package, a.failing_check)
 
 
