@@ -1,0 +1,233 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""
+kill -9 and power cuts in the middle of deployments, on the real path. After each one the deployment ends
+as it must, exactly once, nothing is half done, and the next release installs (F-01, F-02, F-15, F-25, F-30).
+
+  test-kill.py [--long | --rounds N] [--seed N] [--only TEXT]
+
+The moments are drawn; the seed is printed. --long: many more of them.
+"""
+import argparse
+import random
+import sys
+import time
+
+import scene
+from scene import NODES, Scene, Tap, equal, holds
+
+NODE = "lamp"
+SETTLE = "1.5"      # seconds that a trial lasts at least, so that one can be interrupted
+# Moments of a deployment: what its record says then, and how long the moment may be waited for afterwards.
+MOMENTS = {
+    "offered": (lambda d: d["state"] == "offered", 0.3),
+    "writing": (lambda d: part(d, "rootfs")["state"] == "staging", 1.5),
+    "uploading": (lambda d: part(d, NODE)["state"] == "staging" and part(d, NODE)["done"] > 0, 1.5),
+    "activating": (lambda d: d["state"] == "activating", 1.2),
+    "trial": (lambda d: d["state"] == "trial", 1.4),
+    "any": (lambda d: True, 7.0),
+}
+# What a power cut may make of a deployment besides confirming it, and why.
+WENT_BACK = {("reverted", "trial-not-booted")}
+NODE_WENT_BACK = {("reverted", "node-reverted"), ("reverted", "node-lost")}
+
+
+def part(d, name):
+    return next((c for c in d["components"] if c["name"] == name), {"state": "", "done": 0})
+
+
+class Kills:
+    def __init__(self, s, tap, rng):
+        self.s, self.tap, self.rng = s, tap, rng
+        self.version, self.running, self.images = 1, None, []
+
+    # ---- releases that change something each time ----
+    def next_release(self):
+        self.version += 1
+        return f"{self.version}.0.0"
+
+    def next_image(self):
+        """One that neither slot holds, as far as is known: so there is always something to fetch and to write."""
+        image = self.images.pop(0)
+        self.images.append(image)
+        return image
+
+    def begin(self, release):
+        self.running = self.s.versions()
+        self.s.give(release, nodes=[NODE], image=self.next_image())
+        self.s.wake()
+
+    def moment(self, release, name):
+        reached, most = MOMENTS[name]
+
+        def there():
+            d = self.s.deployment(release)
+            if d and d["ended"]:
+                raise AssertionError(f"{release} was over before it was {name}: {d['state']} {d['reason']} {d['detail']}")
+            return d and reached(d)
+        end = time.monotonic() + 60
+        while not there():
+            holds(time.monotonic() < end, f"{release} never was {name}")
+            time.sleep(0.02)
+        wait = self.rng.uniform(0, most)
+        self.tap.note(f"{wait:.3f} s after {name}")
+        time.sleep(wait)
+
+    # ---- one case ----
+    def case(self, what, moment, act, others=(), must_hit=True):
+        """others: outcomes that are right besides confirmed. act: what is done to the machine; False: nothing was hit."""
+        release = self.next_release()
+        self.begin(release)
+        for attempt in range(5):
+            self.moment(release, moment)
+            hit = act()
+            if hit is not False:
+                break
+        holds(hit is not False or not must_hit, f"{what}: it never ran when it was to be killed")
+        d = self.s.outcome(release, 180)
+        self.tap.note(f"{release}: {d['state']} {d['reason']} {d['detail']}")
+        holds((d["state"], d["reason"]) in {("confirmed", "ok"), *others}, f"{release} ended {d['state']}: {d['reason']}: {d['detail']}")
+        self.after(release, d)
+        return d
+
+    def after(self, release, d):
+        if d["state"] == "confirmed":
+            want = {**self.running, NODE: release, "gateway": release}
+            for c in d["components"]:
+                equal(c["state"], "confirmed", f"state of {c['name']}")
+        else:
+            want = self.running
+        self.s.everything_at(want)
+        self.s.invariants()
+
+    # ---- what is done to the machine ----
+    def kill(self, program):
+        return lambda: self.s.gateway.kill(program)
+
+    def power_cut(self):
+        self.s.gateway.power_cut()
+
+    def node_cut(self):
+        board = self.s.boards[NODE]
+        board.cut()
+        time.sleep(0.3)
+        board.start()
+
+    def broken_boot(self):
+        """F-23, F-30: the new slot never comes up; the node, which is up, is brought back."""
+        self.s.gateway.broken_boots = 1
+        release = self.next_release()
+        boots = len(self.s.gateway.boots)
+        self.begin(release)
+        d = self.s.outcome(release, 120)
+        equal((d["state"], d["reason"]), ("reverted", "trial-not-booted"), "deployment")
+        equal(self.s.components_of(d["id"])[NODE][-2:], ["trial", "reverted"], f"{NODE} was up and came back")
+        slot = self.s.gateway.running
+        equal(self.s.gateway.boots[boots:], [("B" if slot == "A" else "A", True), (slot, False)], "restarts")
+        self.after(release, d)
+
+    def twice(self):
+        """Power goes twice in a row: while writing, and again as soon as the core is back."""
+        release = self.next_release()
+        self.begin(release)
+        self.moment(release, "writing")
+        self.power_cut()
+        self.s.wait(lambda: self.s.gateway.pids("edgeferryd"), 20, "edgeferryd")
+        time.sleep(self.rng.uniform(0, 1))
+        self.power_cut()
+        d = self.s.outcome(release, 120)
+        equal((d["state"], d["reason"]), ("confirmed", "ok"), "deployment")
+        self.after(release, d)
+
+    def last(self):
+        """After all this an undisturbed release goes through at once."""
+        release = self.next_release()
+        self.begin(release)
+        d = self.s.outcome(release, 60)
+        equal((d["state"], d["reason"]), ("confirmed", "ok"), "deployment")
+        self.after(release, d)
+
+
+def plan(k, rounds, extra):
+    """[(title, function)]."""
+    cases = []
+
+    def add(title, what, moment, act, **more):
+        cases.append((f"{title}: {moment}", lambda: k.case(what, moment, act, **more)))
+
+    core = ["writing", "uploading", "activating", "trial"] + ["any"] * extra
+    for moment in core:
+        add("F-25 kill -9 edgeferryd", "edgeferryd", moment, k.kill("edgeferryd"))
+    # Fetching: at any time of it, so from the first look at the release on.
+    for moment in ["offered", "writing", "uploading"] + ["any"] * extra:
+        add("F-25 kill -9 edgeferry-net", "edgeferry-net", moment, k.kill("edgeferry-net"))
+    for moment in ["writing"] * (2 + extra):
+        add("F-25 kill -9 edgeferry-worker", "edgeferry-worker", moment, k.kill("edgeferry-worker"), must_hit=False)
+    for moment in core:
+        add("F-01 F-02 power cut of the gateway", "gateway", moment, k.power_cut, others=WENT_BACK)
+    cases.append(("F-01 two power cuts in a row", k.twice))
+    cases.append(("F-23 F-30 the new slot does not come up", k.broken_boot))
+    for moment in ["uploading", "activating"] + ["any"] * extra:
+        add("F-15 F-18 power cut of a node", NODE, moment, k.node_cut, others=NODE_WENT_BACK)
+    return cases * rounds + [("the next release goes through undisturbed", k.last)]
+
+
+class SlowServers(scene.Servers):
+    """So slow that fetching lasts long enough to be interrupted."""
+
+    def _nginx(self, port):
+        text, command = super()._nginx(port)
+        return text.replace("keepalive_timeout 30;", "keepalive_timeout 30; limit_rate 300k;"), command
+
+
+class KillScene(Scene):
+    make_servers = SlowServers
+
+
+def options():
+    p = argparse.ArgumentParser()
+    p.add_argument("--long", action="store_true", help="four rounds, with ten more moments a program")
+    p.add_argument("--rounds", type=int, default=1)
+    p.add_argument("--seed", type=int, default=None)
+    p.add_argument("--only", default="", help="cases whose title has this text")
+    return p.parse_args()
+
+
+def main():
+    o = options()
+    seed = o.seed if o.seed is not None else random.SystemRandom().randrange(1 << 32)
+    tap = Tap()
+    tap.note(f"--seed {seed}")
+    s = KillScene("kill")
+    s.set_up()
+    settle(s)
+    s.publish()
+    s.start()
+    k = Kills(s, tap, random.Random(seed))
+    try:
+        first = s.outcome("1.0.0")
+        equal(first["state"], "confirmed", "release 1.0.0")
+        k.images = [s.rootfs("2.0.0", packages=("less",)), s.rootfs("2.4.0"), s.first]
+        for title, function in plan(k, 4 if o.long else o.rounds, 10 if o.long else 0):
+            if o.only in title and not tap.case(title, function):
+                s.on_failure(tap)
+        tap.case("no sanitizer has anything to say", lambda: equal(s.sanitizer_reports(), [], "what sanitizers said"))
+    finally:
+        s.stop()
+    if not tap.failed:
+        scene.shutil.rmtree(s.dir, ignore_errors=True)
+    return tap.end()
+
+
+def settle(s):
+    """The site's own check takes a while."""
+    folder = f"{s.dir}/checks.d"
+    scene.os.makedirs(folder)
+    with open(f"{folder}/10-settle", "w") as f:
+        f.write(f"#!/bin/sh\nexec sleep {SETTLE}\n")
+    scene.os.chmod(f"{folder}/10-settle", 0o755)
+    s.settings[("Update", "ChecksDirectory")] = folder
+
+
+if __name__ == "__main__":
+    sys.exit(main())
