@@ -101,7 +101,8 @@ def build(userland, out, release, failing_check):
         subprocess.run(["tar", "xf", userland, "-C", tree, "--numeric-owner"], check=True)
         fill(tree, release, failing_check)
         subprocess.run(["find", tree, "-exec", "touch", "-h", "-d", "@" + EPOCH, "{}", "+"], check=True)
-        environment = {**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin", "E2FSPROGS_FAKE_TIME": EPOCH, "SOURCE_DATE_EPOCH": EPOCH}
+        environment = {**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin",
+                       "E2FSPROGS_FAKE_TIME": EPOCH, "SOURCE_DATE_EPOCH": EPOCH}
         subprocess.run(["mke2fs", "-q", "-t", "ext4", "-L", "rootfs", "-d", tree, "-m", "0",
                         "-U", "0ed6efe4-0000-4000-8000-000000000001", "-O", "^metadata_csum_seed",
                         "-E", "hash_seed=0ed6efe4-0000-4000-8000-000000000002,root_owner=0:0,"
