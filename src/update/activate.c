@@ -126,6 +126,8 @@ void ask_reboot(struct update *u)
 		return;
 	}
 	u->rebooting = true;
+	u->reboot_asked_us = now_monotonic_us();
+	update_kick_at(u, u->reboot_asked_us + REBOOT_WAIT_US);
 	if (u->env.observer.rebooting)
 		u->env.observer.rebooting(u->env.observer.ctx);
 }

@@ -23,6 +23,7 @@
 #define IMAGE_SIZE_MAX (16u << 20)	/* of an MCU */
 #define INDEX_SIZE_MAX (256u << 20)
 #define TRUST_NAMES_MAX 4096
+#define REBOOT_WAIT_US (300 * USEC_PER_SEC)	/* then it is asked for again */
 #define SPACE_MARGIN (1u << 20)		/* left free on the state file system */
 
 struct update;
@@ -105,6 +106,7 @@ struct part_run {
 	struct error worker_error, fetch_error;
 	struct fetch *fetch;
 	struct fetch *context;	/* what the worker's callbacks are handed */
+	uint64_t told_us;	/* progress */
 	unsigned redo;		/* confirm.c: step of bringing up a node anew */
 };
 
@@ -147,6 +149,7 @@ struct update {
 	const struct boot_ops *boot_ops;	/* NULL: no slots */
 	struct boot *boot;
 	bool rebooting;
+	uint64_t reboot_asked_us;
 
 	struct node_state *nodes;
 	size_t n_nodes;
@@ -198,6 +201,7 @@ static inline enum slot_id slot_other(enum slot_id s)
 bool deployment_move(struct update *u, enum deployment_event ev, const struct error *cause,
 	enum ef_reason (*more)(struct update *u, struct error *e));
 bool part_move(struct update *u, size_t part, enum component_state to, const struct error *cause);
+void part_progress(struct update *u, size_t part, const char *phase, uint64_t done, uint64_t total);
 bool part_step(struct update *u, size_t part);	/* counts and stores one more begin of activation */
 enum ef_reason deployment_begin(struct update *u, struct deployment *d, struct error *e);
 void record_event(struct update *u, struct event *ev, bool report);

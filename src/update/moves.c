@@ -6,6 +6,7 @@
 #include "util/log.h"
 #include <string.h>
 
+#define PROGRESS_US 200000
 #define STORE_RETRY_US (5 * USEC_PER_SEC)
 
 bool part_is_mcu(const struct part *p)
@@ -247,6 +248,24 @@ bool part_move(struct update *u, size_t part, enum component_state to, const str
 	if (u->env.observer.changed)
 		u->env.observer.changed(u->env.observer.ctx, u->current);
 	return true;
+}
+
+/* Told at most five times a second, but each phase's begin and end. */
+void part_progress(struct update *u, size_t part, const char *phase, uint64_t done, uint64_t total)
+{
+	struct part *p = &u->current->parts[part];
+	struct part_run *r = run_of(u, part);
+	uint64_t now = now_monotonic_us();
+	bool same = strcmp(p->phase, phase) == 0;
+
+	p->phase = phase;
+	p->done = done;
+	p->total = total;
+	if (same && done < total && now < r->told_us + PROGRESS_US)
+		return;
+	r->told_us = now;
+	if (u->env.observer.progress)
+		u->env.observer.progress(u->env.observer.ctx, u->current, p);
 }
 
 bool part_step(struct update *u, size_t part)

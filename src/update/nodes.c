@@ -178,12 +178,7 @@ void nodes_progress(void *ctx, uint64_t done, uint64_t total)
 
 	if (ns->part == NO_PART || !u->current || ns->part >= u->current->n_parts)
 		return;
-	struct part *p = &u->current->parts[ns->part];
-	p->phase = "uploading";
-	p->done = done;
-	p->total = total;
-	if (u->env.observer.progress)
-		u->env.observer.progress(u->env.observer.ctx, u->current, p);
+	part_progress(u, ns->part, "uploading", done, total);
 }
 
 /* The deployment has gone on: what still runs for it ends, and nobody is told. */

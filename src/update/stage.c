@@ -177,14 +177,9 @@ static void on_worker_progress(void *ctx, const struct job_progress *p)
 		[JOB_WRITING] = "writing",
 		[JOB_READING_BACK] = "reading-back"};
 	struct fetch *f = ctx;
-	struct update *u = f->u;
-	struct part *part = &u->current->parts[f->part];
 
-	part->phase = p->phase <= JOB_READING_BACK ? words[p->phase] : "";
-	part->done = p->done;
-	part->total = p->total;
-	if (u->env.observer.progress)
-		u->env.observer.progress(u->env.observer.ctx, u->current, part);
+	part_progress(f->u, f->part, p->phase <= JOB_READING_BACK ? words[p->phase] : "", p->done,
+		p->total);
 }
 
 static void on_worker_done(void *ctx, const struct error *e)

@@ -78,6 +78,8 @@ static int on_kick(sd_event_source *s, void *userdata)
 	struct update *u = userdata;
 
 	u->kick = sd_event_source_disable_unref(u->kick);
+	if (u->rebooting && now_monotonic_us() >= u->reboot_asked_us + REBOOT_WAIT_US)
+		u->rebooting = false; /* something holds it up; the state says what to do again */
 	if (!u->current || u->rebooting || !u->resumed)
 		return 0;
 	if (!deployment_over(u->current->state)) {
