@@ -30,7 +30,8 @@ void fetch_drop(struct fetch *f)
 	if (!f || f->dropped)
 		return;
 	f->dropped = true;
-	net_fetch_cancel(f->u->env.net, f->id);
+	if (f->u->env.net)
+		net_fetch_cancel(f->u->env.net, f->id);
 }
 
 static void finish(struct update *u, const uint8_t *data, size_t size, const struct error *e)

@@ -186,6 +186,7 @@ void update_free(struct update *u)
 {
 	if (!u)
 		return;
+	u->env.net = NULL; /* freed before us */
 	look_clear(u);
 	reader_cancel(u);
 	run_reset(u);

@@ -26,6 +26,7 @@ struct request {
 
 static struct request *requests;
 static uint32_t last_id;
+static bool client_freed;
 
 static void request_free(struct request *r)
 {
@@ -96,6 +97,7 @@ uint32_t net_fetch_memory(struct net_client *c, const char *path, uint64_t max_s
 
 void net_fetch_cancel(struct net_client *c, uint32_t id)
 {
+	ck_assert(!client_freed);
 	for (struct request *r = requests; r; r = r->next)
 		if (r->id == id)
 			r->cancelled = true;
@@ -103,6 +105,7 @@ void net_fetch_cancel(struct net_client *c, uint32_t id)
 
 void net_client_free(struct net_client *c)
 {
+	client_freed = true;
 	while (requests)
 		request_free(requests);
 }
@@ -133,6 +136,7 @@ struct tuf_store tuf_store_dir_ops(struct tuf_store_dir *d)
 
 enum ef_reason tuf_open(const struct tuf_store *store, struct tuf **ret, struct error *e)
 {
+	client_freed = false; /* another life of the engine begins */
 	the_tuf.store = *store;
 	*ret = &the_tuf;
 	return EF_REASON_OK;
