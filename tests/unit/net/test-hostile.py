@@ -136,7 +136,9 @@ def all_at_once():
                     os.close(read)
                     ident, path, reason = waiting.pop(read)
                     o = Fetched(c.wait(FETCHED, ident))
-                    assert o.reason == reason, (path, o)
+                    # surplus bytes on a kept connection spoil this server's own next answer: which
+                    # failure it is may differ then (each reason alone: above), that it is one may not
+                    assert o.reason == reason or "ok" not in (o.reason, reason), (path, o)
         still_well(c)
         assert c.descriptors() <= base + 16, c.descriptors()
         with open("/proc/%d/status" % c.p.pid) as f:
