@@ -14,6 +14,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lab"))
+from pki import Authority  # noqa: E402,F401
 from servers import Servers  # noqa: E402,F401
 from stage import NODES, PRODUCT, Stage  # noqa: E402
 from tap import Tap, equal, holds  # noqa: E402
