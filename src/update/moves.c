@@ -123,8 +123,12 @@ static bool worth_remembering(const struct deployment *d)
 		return true;
 	if (d->state != DEPLOYMENT_REFUSED && d->state != DEPLOYMENT_FAILED)
 		return false;
+	/* what is put right here, not by another release, is worth another try */
 	return !reason_passes(d->error.reason) && d->error.reason != EF_REASON_ALREADY_INSTALLED &&
-	       d->error.reason != EF_REASON_NO_SPACE;
+	       d->error.reason != EF_REASON_NO_SPACE &&
+	       d->error.reason != EF_REASON_NODE_MISMATCH &&
+	       d->error.reason != EF_REASON_NODE_BATTERY &&
+	       d->error.reason != EF_REASON_STATE_UNREADABLE;
 }
 
 static void remember(struct update *u)

@@ -58,6 +58,7 @@ static void poll_done(void *ctx, const struct error *e)
 	ns->last = *e;
 	if (ns->present) {
 		ns->identity = ns->incoming;
+		plan_admit_identity(ns->config, &ns->identity, &ns->last);
 		ns->last_seen = update_now(u);
 		ns->misses = 0;
 	} else {

@@ -137,6 +137,10 @@ static enum ef_reason open_db(struct store *s, const char *dir, struct error *e)
 	 */
 	if (e->reason == EF_REASON_IO)
 		e->reason = EF_REASON_STATE_UNREADABLE;
+	if (e->reason == EF_REASON_BUSY) {
+		error_clear(e);
+		return error_set(e, EF_REASON_BUSY, "another edgeferryd has %s", path);
+	}
 	if (e->reason || check(s, marked, e))
 		return e->reason;
 	if (!marked) {
