@@ -111,6 +111,11 @@ bool store_use_reserve(struct store *s)
 	return unlinkat(s->dir_fd, RESERVE, 0) == 0;
 }
 
+void store_keep_reserve(struct store *s)
+{
+	make_reserve(s->dir_fd);
+}
+
 static enum ef_reason open_db(struct store *s, const char *dir, struct error *e)
 {
 	_cleanup_free_ char *path = NULL;

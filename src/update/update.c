@@ -371,6 +371,7 @@ static struct deployment *deployment_new(
 static enum ef_reason begin(struct update *u, struct deployment *d, uint64_t *id, struct error *e)
 {
 	if (deployment_begin(u, d, e)) {
+		note_refusal(u, d->wanted, e);
 		deployment_free(d);
 		return e->reason;
 	}
