@@ -217,14 +217,11 @@ def play(name, scenes, prepare=None):
         for title, function in scenes:
             if not tap.case(title, function, scene):
                 scene.on_failure(tap)
-
-        def quiet(s):
-            equal(s.sanitizer_reports(), [], "what sanitizers said")
-        tap.case("no sanitizer has anything to say", quiet, scene)
     finally:
         scene.stop()
-        if not tap.failed:
-            shutil.rmtree(scene.dir, ignore_errors=True)
+    tap.case("no sanitizer has anything to say", lambda: equal(scene.sanitizer_reports(), [], "what sanitizers said"))
+    if not tap.failed:
+        shutil.rmtree(scene.dir, ignore_errors=True)
     return tap.end()
 
 

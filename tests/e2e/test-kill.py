@@ -213,9 +213,9 @@ def main():
         for title, function in plan(k, 4 if o.long else o.rounds, 10 if o.long else 0):
             if o.only in title and not tap.case(title, function):
                 s.on_failure(tap)
-        tap.case("no sanitizer has anything to say", lambda: equal(s.sanitizer_reports(), [], "what sanitizers said"))
     finally:
         s.stop()
+    tap.case("no sanitizer has anything to say", lambda: equal(s.sanitizer_reports(), [], "what sanitizers said"))
     if not tap.failed:
         scene.shutil.rmtree(s.dir, ignore_errors=True)
     return tap.end()
