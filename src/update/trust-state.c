@@ -130,7 +130,7 @@ static enum ef_reason all_there(struct update *u, const char *noted, struct erro
 	return EF_REASON_OK;
 }
 
-enum ef_reason trust_check(struct update *u, struct error *e)
+static enum ef_reason trust_check(struct update *u, struct error *e)
 {
 	char present[NAMES_MAX], *noted = u->trust_noted;
 
@@ -144,6 +144,13 @@ enum ef_reason trust_check(struct update *u, struct error *e)
 		return bootstrap(u, present, e);
 	}
 	return all_there(u, noted, e);
+}
+
+enum ef_reason trust_open(struct update *u, struct error *e)
+{
+	if (u->tuf || trust_check(u, e))
+		return e->reason;
+	return tuf_open(&u->trust_store, &u->tuf, e);
 }
 
 void trust_note(struct update *u)

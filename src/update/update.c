@@ -175,7 +175,15 @@ static enum ef_reason open_all(struct update *u, struct error *e)
 	u->trust_store = trust_store_of(u);
 	if (state_lost(u, e) || store_open(state, &u->store, e) ||
 		store_get(u->store, "release", u->release, sizeof(u->release), e) ||
-		trust_check(u, e) || tuf_open(&u->trust_store, &u->tuf, e) || open_boot(u, e))
+		open_boot(u, e))
+		return e->reason;
+	if (trust_open(u, e) == EF_REASON_NO_TRUST) {
+		/* it can show what there is, and takes root.json at the next look */
+		log_warning(
+			"every release is refused until there is a root of trust: %s", e->detail);
+		error_clear(e);
+	}
+	if (e->reason)
 		return e->reason;
 	return nodes_open(u, e);
 }
