@@ -478,6 +478,22 @@ START_TEST(a_release_signed_by_the_wrong_key)
 END_TEST
 
 /* S-14: what was trusted before and is gone is not "never seen". */
+/* In the clear only where the administrator says so in so many words. */
+START_TEST(a_node_without_a_session_must_be_allowed)
+{
+	struct update_env env = w->update->env;
+	struct update *u = NULL;
+	struct error e = {0};
+
+	world_kill(w);
+	w->config_nodes[0].security = SECURITY_SESSION;
+	ck_assert_int_eq(update_new(&u, &env, &e), EF_REASON_CONFIG);
+	ck_assert_ptr_nonnull(strstr(e.detail, "Security=none"));
+	w->config_nodes[0].security = SECURITY_NONE;
+	world_start(w);
+}
+END_TEST
+
 START_TEST(a_trust_file_that_is_gone_stops_it)
 {
 	static const char *const files[] = {"timestamp.json", "snapshot.json"};
@@ -805,6 +821,7 @@ static Suite *suite(void)
 	tcase_add_test(t, swapped_cables);
 	tcase_add_test(t, a_key_that_the_node_does_not_know);
 	tcase_add_test(t, a_release_signed_by_the_wrong_key);
+	tcase_add_test(t, a_node_without_a_session_must_be_allowed);
 	tcase_add_test(t, a_trust_file_that_is_gone_stops_it);
 	tcase_add_test(t, trust_without_a_state_stops_it);
 	tcase_add_test(t, a_swapped_cable_is_shown_F22);

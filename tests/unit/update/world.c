@@ -327,6 +327,7 @@ static void set_node(struct world *w, size_t i, const char *name, const char *co
 		.compatible = (char *)compatible,
 		.link = (char *)"sim",
 		.device = (char *)"/nonexistent",
+		.security = SECURITY_NONE,
 		.required = true};
 }
 
