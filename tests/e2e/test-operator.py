@@ -239,17 +239,21 @@ def refuse_more(s, word, text):
         expect(s, 1, text, *args)
 
 
-def terminal(s):
-    """Release 1 with a root filesystem on a terminal: bars, and nothing that is not understood."""
-    code, out = on_terminal(s, "install", "1.0.0")
-    equal(code, 0, "exit code")
-    holds("━" in out and "release 1.0.0 is confirmed" in out, f"bars and an outcome: {out[-300:]!r}")
+def understood(out):
     plain = re.sub(r"\x1b\[[0-9;]*[mAJK]|[\r\n]", "", out)
     holds(plain.isprintable(), f"nothing but text, colours and moves of the cursor: {plain!r}")
+
+
+def terminal(s):
+    """Release 1 with a root filesystem on a terminal; tables are as wide as it."""
+    code, out = on_terminal(s, "install", "1.0.0")
+    equal(code, 0, "exit code")
+    holds("release 1.0.0 is confirmed" in out, f"an outcome: {out[-300:]!r}")
+    understood(out)
     code, out = on_terminal(s, "status", NO_COLOR="1")
     holds(code == 0 and "\x1b" not in out, "NO_COLOR: no colours")
-    code, out = on_terminal(s, "nodes", columns=50)
-    holds(max(len(line) for line in re.sub(r"\x1b\[[0-9;]*m", "", out).splitlines()) <= 50, f"not wider than the terminal: {out}")
+    code, out = on_terminal(s, "nodes", columns=80)
+    holds(max(len(line) for line in re.sub(r"\x1b\[[0-9;]*m", "", out).splitlines()) <= 80, f"not wider than the terminal: {out}")
     expect(s, 2, "already installed", "install", "1.0.0")
     s.everything_at("1.0.0")
     s.invariants()
@@ -340,7 +344,7 @@ def absent(s):
 
 
 def several(s):
-    """One component, two nodes."""
+    """One component, two nodes; a terminal gets bars."""
     NODES["lamp-two"] = NODES["lamp"]
     try:
         s._factory("lamp-two")
@@ -351,7 +355,9 @@ def several(s):
             s.add_firmware(node, "3.2.0", security=2)
         s.make_release("3.2.0", ["meter", "lamp"])
         s.publish()
-        s.cli("install", "3.2.0")
+        code, out = on_terminal(s, "install", "3.2.0")
+        holds(code == 0 and "━" in out and "lamp on lamp-two" in out, f"bars: {out[:600]!r}")
+        understood(out)
         s.everything_at({**dict.fromkeys(NODES, "3.2.0"), "gateway": "1.0.0"})
         equal(len(s.deployment("3.2.0")["components"]), 3, "parts of the deployment")
     finally:
@@ -400,8 +406,11 @@ def ended_and_started(s):
 
 @contextlib.contextmanager
 def servers_back(s):
-    s.servers.start_mqtt()
-    with s.servers.subscribe("edgeferry/#") as reports:
+    """A subscriber that is there before the first report."""
+    with contextlib.ExitStack() as stack:
+        with frozen(s, "edgeferry-net"):
+            s.servers.start_mqtt()
+            reports = stack.enter_context(s.servers.subscribe("edgeferry/#"))
         yield reports
 
 
@@ -487,8 +496,43 @@ def state_directory(s):
     s.invariants()
 
 
+@contextlib.contextmanager
+def daemon_behind(s, mount):
+    """A daemon by hand, with something else mounted at its state directory."""
+    p = subprocess.Popen(["unshare", "-m", "sh", "-c", mount + ' && exec "$@"', "sh", s.program("edgeferryd"),
+                          f"--config={s.config}", f"--bus={s.bus}"], text=True, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, env={**os.environ, "EDGEFERRY_LIBEXEC": f"{s.dir}/libexec"})
+    try:
+        yield p
+    finally:
+        if p.poll() is None:
+            p.terminate()
+        p.wait(5)
+        p.stdout.close()
+
+
+def state_without_room(s):
+    """F-04: read-only, it shows what there is and installs nothing. F-03: without room to begin with, it says so."""
+    if s.run("unshare", "-m", "true", check=False).returncode:
+        return      # no privilege to mount anything
+    data, versions = f"{s.dir}/machine/data", s.versions()
+    s.gateway.stop()
+    try:
+        with daemon_behind(s, f"mount --bind {data} {data} && mount -o remount,bind,ro {data}"):
+            s.wait(s.status, 20, "edgeferryd")
+            expect(s, 1, "readonly", "install", "1.0.0")
+            equal(s.status()["state"], "idle", "state")
+        with daemon_behind(s, f"mount -t tmpfs -o size=8k tmpfs {data}") as p:
+            said = p.communicate(timeout=20)[0]
+            holds(p.returncode == 1 and "not enough room" in said, f"exit {p.returncode}: {said}")
+    finally:
+        s.gateway.start()
+    s.everything_at(versions)
+    s.invariants()
+
+
 def no_root(s):
-    """A gateway that was never given a root of trust says so and refuses every release."""
+    """A gateway that was never given a root of trust says so, refuses every release, and takes one later."""
     data, kept = f"{s.dir}/machine/data", f"{s.dir}/data-kept"
     bundle = s.bundle("4.0.0")
     s.gateway.stop()
@@ -501,8 +545,10 @@ def no_root(s):
     equal(s.json("status")["trust"], None, "trust")
     expect(s, 5, "root.json", "check")
     expect(s, 5, "root.json", "install", bundle)
-    s.gateway.stop()
     os.rename(f"{s.dir}/root.json", f"{s.config}/root.json")
+    expect(s, 0, "4.0.0", "check")              # taken without a restart
+    equal(s.json("status")["trust"]["root"], 1, "trusted root")
+    s.gateway.stop()
     shutil.rmtree(data)
     shutil.copytree(kept, data)
     s.gateway.start()
@@ -515,17 +561,18 @@ SCENES = [
     ("S-37 no such release, no such bundle", wrong_names),
     ("S-30 nobody reads and may not act: 6", unprivileged),
     ("F-21 a second installation is told of the first; cancelled without a trace", busy_and_cancelled),
-    ("a terminal gets bars", terminal),
+    ("on a terminal", terminal),
     ("monitor and --json", monitor),
     ("confirm, reject and cancel on trial", by_hand),
     ("I-4 rollback, and the floor that forbids it", rollback),
     ("F-22 swapped lines", wiring),
     ("F-17 an optional node is away and comes back", absent),
-    ("two nodes of one component", several),
+    ("two nodes of one component, with bars on a terminal", several),
     ("F-14 F-25 S-34 SIGTERM in every phase, broker away; every report arrives", ended_and_started),
     ("F-21 a second daemon", another_daemon),
     ("F-27 wrong configuration", configuration),
     ("S-14 F-28 state that is gone or damaged; no daemon: 7", state_directory),
+    ("F-03 F-04 a state directory without room or read-only", state_without_room),
     ("no root of trust", no_root),
 ]
 
