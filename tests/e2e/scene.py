@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import sys
 import threading
@@ -18,6 +19,9 @@ from pki import Authority  # noqa: E402,F401
 from servers import Servers  # noqa: E402,F401
 from stage import NODES, PRODUCT, Stage  # noqa: E402
 from tap import Tap, equal, holds  # noqa: E402
+
+# A time-out of the test runner takes the whole stage down too.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 OVER = ("confirmed", "reverted", "refused", "failed", "cancelled")
 # Which states follow which (docs/DESIGN.md, state table), for the order of events.
