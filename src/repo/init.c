@@ -19,6 +19,7 @@ static const struct {
 	[ROLE_ROOT] = {2, 1, 3650},
 	[ROLE_TARGETS] = {1, 1, 1825},
 	[ROLE_RELEASES] = {1, 1, 730},
+	[ROLE_ROLLOUTS] = {1, 1, 30},
 	[ROLE_SNAPSHOT] = {1, 1, 90},
 	[ROLE_TIMESTAMP] = {1, 1, 30},
 };
@@ -237,6 +238,15 @@ static enum ef_reason replace_keys(struct workspace *w, enum role_id role, const
 	return r;
 }
 
+/* Until there is a first statement, the role "rollouts" has signed nothing. */
+static bool has_document(const struct workspace *w, enum role_id role)
+{
+	_cleanup_json_ json_t *document = NULL;
+	struct error none = {0};
+
+	return metadata_newest(w, role, &document, &none) != EF_REASON_NOT_FOUND;
+}
+
 enum ef_reason verb_rotate(struct invocation *i, struct error *e)
 {
 	const char *type = "ed25519", *old = NULL, *uri = NULL;
@@ -263,11 +273,11 @@ enum ef_reason verb_rotate(struct invocation *i, struct error *e)
 	if (!r)
 		r = workspace_save(&w, e);
 	if (!r)
-		r = role == ROLE_RELEASES ? metadata_edit_targets(&w, e)
-					  : metadata_edit_root(&w, e);
+		r = role_is_delegated(role) ? metadata_edit_targets(&w, e)
+					    : metadata_edit_root(&w, e);
 	if (!r && role == ROLE_TARGETS)
 		r = metadata_edit_targets(&w, e);
-	else if (!r && role != ROLE_ROOT)
+	else if (!r && role != ROLE_ROOT && has_document(&w, role))
 		r = metadata_refresh(&w, role, e);
 	return r ? r : metadata_sign_all(&w, &complete, e);
 }

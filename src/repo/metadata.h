@@ -7,8 +7,18 @@
  */
 #include "repo/workspace.h"
 
-enum role_id { ROLE_ROOT, ROLE_TARGETS, ROLE_RELEASES, ROLE_SNAPSHOT, ROLE_TIMESTAMP, ROLE_COUNT };
+enum role_id {
+	ROLE_ROOT,
+	ROLE_TARGETS,
+	ROLE_RELEASES,
+	ROLE_ROLLOUTS,	/* online; a workspace may be without */
+	ROLE_SNAPSHOT,
+	ROLE_TIMESTAMP,
+	ROLE_COUNT
+};
 extern const char *const role_names[ROLE_COUNT];
+/* Targets delegates to it; the others are named by root. */
+bool role_is_delegated(enum role_id role);
 /* False for a word that is no role. */
 bool role_from_name(const char *name, enum role_id *ret);
 
@@ -42,9 +52,14 @@ enum ef_reason metadata_refresh(const struct workspace *w, enum role_id role, st
 enum ef_reason metadata_sign(const struct workspace *w, enum role_id role, bool *complete,
 	struct error *e);
 
+/* Whether document has what delegator (root, or targets for delegated roles) asks for. */
+bool metadata_is_signed(const struct workspace *w, enum role_id role, const json_t *document,
+	const json_t *delegator);
+
 /*
  * Every pending role, then a snapshot and a timestamp when something changed. complete: nothing
- * lacks a signature.
+ * lacks a signature. Snapshot and timestamp do not wait for a role that lacks some: they name what
+ * is current.
  */
 enum ef_reason metadata_sign_all(const struct workspace *w, bool *complete, struct error *e);
 
