@@ -212,6 +212,14 @@ static enum ef_reason replace_keys(struct workspace *w, enum role_id role, const
 	bool all, const char *type, const char *uri, struct error *e)
 {
 	json_t *object = workspace_role(w, role_names[role]);
+
+	/* A workspace from before there were rollouts gets the role now. */
+	if (!object && role == ROLE_ROLLOUTS) {
+		const struct role_plan plan = {role_defaults[role].keys,
+			role_defaults[role].threshold, role_defaults[role].days, {uri},
+			uri != NULL};
+		return make_role(w, role, type, &plan, e);
+	}
 	json_t *list = json_object_get(object, "keys"), *fresh = json_array(), *name;
 	size_t n = json_array_size(list), i, replaced = 0;
 	enum ef_reason r = EF_REASON_OK;

@@ -48,9 +48,21 @@ static const struct verb verbs[] = {
 		"key until\n"
 		"what 'sign' makes of it is published.",
 		verb_rotate},
-	{"publish", "DIR", 1, 1, "write what is signed into a folder for a web server",
+	{"rollout set", "VERSION --share PERCENT [options]", 1, 1,
+		"let a share of the fleet take a release",
+		"The share of a release never shrinks; 'rollout halt' stops it. Signed with the "
+		"key "
+		"of the\n"
+		"role rollouts; 'publish' follows.",
+		verb_rollout_set},
+	{"rollout halt", "VERSION [options]", 1, 1, "stop a release: no device goes on with it",
+		NULL, verb_rollout_halt},
+	{"rollout renew", "[options]", 0, 0, "the same statement with a later expiry",
+		"Expired means hold: have a timer renew it.", verb_rollout_renew},
+	{"rollout show", "", 0, 0, "show the newest statement", NULL, verb_rollout_show},
+	{"publish", "DIR [options]", 1, 1, "write what is signed into a folder for a web server",
 		"Only what is new is written, and last what makes it count: cut off anywhere,\n"
-		"what was published before stays valid.",
+		"what was published before stays valid. A hook carries it on, in the same order.",
 		verb_publish},
 	{"bundle", "VERSION FILE.ferry [options]", 2, 2, "write one release into one file", NULL,
 		verb_bundle},

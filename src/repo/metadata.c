@@ -83,10 +83,23 @@ static int highest_version(const struct workspace *w, enum role_id role, uint64_
 	return 0;
 }
 
+enum ef_reason metadata_load(const struct workspace *w, enum role_id role, uint64_t version,
+	json_t **ret, struct error *e)
+{
+	char name[64], path[80];
+
+	role_file_name(role, version, name);
+	snprintf(path, sizeof(path), "metadata/%s", name);
+	enum ef_reason r = workspace_read_json(w, path, ret, e);
+	if (!r && role != ROLE_TIMESTAMP && metadata_version(*ret) != version)
+		return error_set(e, EF_REASON_STATE_UNREADABLE, "%s/%s has another version inside",
+			w->path, path);
+	return r;
+}
+
 enum ef_reason metadata_current(
 	const struct workspace *w, enum role_id role, json_t **ret, struct error *e)
 {
-	char name[64], path[80];
 	uint64_t version = 0;
 
 	if (role != ROLE_TIMESTAMP) {
@@ -98,13 +111,7 @@ enum ef_reason metadata_current(
 				"%s has never been signed: run 'edgeferry-repo sign'",
 				role_names[role]);
 	}
-	role_file_name(role, version, name);
-	snprintf(path, sizeof(path), "metadata/%s", name);
-	enum ef_reason r = workspace_read_json(w, path, ret, e);
-	if (!r && role != ROLE_TIMESTAMP && metadata_version(*ret) != version)
-		return error_set(e, EF_REASON_STATE_UNREADABLE, "%s/%s has another version inside",
-			w->path, path);
-	return r;
+	return metadata_load(w, role, version, ret, e);
 }
 
 static void pending_path(enum role_id role, char out[80])

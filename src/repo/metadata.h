@@ -28,6 +28,9 @@ void role_file_name(enum role_id role, uint64_t version, char out[64]);
 /* The document {"signed", "signatures"}; NOT_FOUND when there is none. New reference. */
 enum ef_reason metadata_current(const struct workspace *w, enum role_id role, json_t **ret, struct error *e);
 enum ef_reason metadata_pending(const struct workspace *w, enum role_id role, json_t **ret, struct error *e);
+/* A certain version of a role with versions in its names. */
+enum ef_reason metadata_load(const struct workspace *w, enum role_id role, uint64_t version, json_t **ret,
+	struct error *e);
 /* Pending when there is one, else current. */
 enum ef_reason metadata_newest(const struct workspace *w, enum role_id role, json_t **ret, struct error *e);
 bool metadata_is_pending(const struct workspace *w, enum role_id role);
@@ -68,3 +71,11 @@ enum ef_reason metadata_sign_all(const struct workspace *w, bool *complete, stru
  * what there is may be published. BAD_SIGNATURE when it has to be signed first.
  */
 enum ef_reason metadata_check_complete(const struct workspace *w, struct error *e);
+
+/* The version that snapshot or timestamp names for a role; 0 when it names none. */
+uint64_t metadata_named(const json_t *document, enum role_id role);
+/*
+ * What may lack signatures aside: whether a client with the newest signed root can verify timestamp,
+ * snapshot and all that this names.
+ */
+enum ef_reason metadata_check_signed(const struct workspace *w, struct error *e);

@@ -139,26 +139,27 @@ enum ef_reason metadata_sign_all(const struct workspace *w, bool *complete, stru
 	return r;
 }
 
-/* Whether meta names the current version of a role; true where there is no such role yet. */
-static enum ef_reason names_current(const struct workspace *w, const json_t *meta,
-	enum role_id role, bool *ret, struct error *e)
+uint64_t metadata_named(const json_t *document, enum role_id role)
 {
-	_cleanup_json_ json_t *document = NULL;
-	uint64_t named;
+	const json_t *meta = json_object_get(json_object_get(document, "signed"), "meta");
+	uint64_t version = 0;
 	char file[64];
-	enum ef_reason r = current_or_none(w, role, &document, e);
 
 	snprintf(file, sizeof(file), "%s.json", role_names[role]);
-	if (!r && document &&
-		(!json_get_uint(json_object_get(meta, file), "version", &named) ||
-			named != metadata_version(document)))
-		*ret = false;
-	return r;
+	json_get_uint(json_object_get(meta, file), "version", &version);
+	return version;
 }
 
-static const json_t *meta_of(const json_t *document)
+/* Whether document names the current version of a role; true where there is no such role yet. */
+static enum ef_reason names_current(const struct workspace *w, const json_t *document,
+	enum role_id role, bool *ret, struct error *e)
 {
-	return json_object_get(json_object_get(document, "signed"), "meta");
+	_cleanup_json_ json_t *current = NULL;
+	enum ef_reason r = current_or_none(w, role, &current, e);
+
+	if (!r && current && metadata_named(document, role) != metadata_version(current))
+		*ret = false;
+	return r;
 }
 
 enum ef_reason metadata_check_complete(const struct workspace *w, struct error *e)
@@ -174,11 +175,47 @@ enum ef_reason metadata_check_complete(const struct workspace *w, struct error *
 	if (!r)
 		r = metadata_current(w, ROLE_TIMESTAMP, &timestamp, e);
 	if (!r)
-		r = names_current(w, meta_of(timestamp), ROLE_SNAPSHOT, &current, e);
+		r = names_current(w, timestamp, ROLE_SNAPSHOT, &current, e);
 	for (size_t i = 0; i < IN_SNAPSHOT && !r; i++)
-		r = names_current(w, meta_of(snapshot), in_snapshot[i], &current, e);
+		r = names_current(w, snapshot, in_snapshot[i], &current, e);
 	if (!r && !current)
 		return error_set(e, EF_REASON_BAD_SIGNATURE,
 			"snapshot and timestamp are behind: run 'edgeferry-repo sign'");
+	return r;
+}
+
+/* One of the documents that are in use, checked against who has to have signed it. */
+static enum ef_reason check_one(const struct workspace *w, enum role_id role, uint64_t version,
+	const json_t *delegator, json_t **ret, struct error *e)
+{
+	enum ef_reason r = metadata_load(w, role, version, ret, e);
+
+	if (!r && !metadata_is_signed(w, role, *ret, delegator))
+		r = error_set(e, EF_REASON_BAD_SIGNATURE,
+			"%s that is in use is not signed by its keys: run 'edgeferry-repo sign'",
+			role_names[role]);
+	return r;
+}
+
+enum ef_reason metadata_check_signed(const struct workspace *w, struct error *e)
+{
+	_cleanup_json_ json_t *root = NULL, *timestamp = NULL, *snapshot = NULL, *targets = NULL;
+	enum ef_reason r = metadata_current(w, ROLE_ROOT, &root, e);
+
+	if (!r)
+		r = check_one(w, ROLE_TIMESTAMP, 0, root, &timestamp, e);
+	if (!r)
+		r = check_one(w, ROLE_SNAPSHOT, metadata_named(timestamp, ROLE_SNAPSHOT), root,
+			&snapshot, e);
+	if (!r)
+		r = check_one(
+			w, ROLE_TARGETS, metadata_named(snapshot, ROLE_TARGETS), root, &targets, e);
+	for (int i = 0; i < ROLE_COUNT && !r; i++) {
+		_cleanup_json_ json_t *document = NULL;
+		enum role_id role = (enum role_id)i;
+		uint64_t version = metadata_named(snapshot, role);
+		if (role_is_delegated(role) && version > 0)
+			r = check_one(w, role, version, targets, &document, e);
+	}
 	return r;
 }
