@@ -60,6 +60,19 @@ bool metadata_is_signed(const struct workspace *w, enum role_id role, const json
 	const json_t *delegator);
 
 /*
+ * Who has to sign the pending document: [{"signatures", "threshold", "keys": [{"name", "keyid", "type",
+ * "signed"}]}], one for each that names the role's keys. bytes, unless NULL: exactly what is signed.
+ */
+enum ef_reason metadata_signers(const struct workspace *w, enum role_id role, json_t **ret, char **bytes,
+	size_t *size, struct error *e);
+/* Takes a signature that was made elsewhere, in hex; BAD_SIGNATURE when it does not hold. */
+enum ef_reason metadata_attach(const struct workspace *w, enum role_id role, const char *id,
+	const char *hex, bool *complete, struct error *e);
+/* Takes the signatures that others gave the same document. */
+enum ef_reason metadata_merge(const struct workspace *w, enum role_id role, const json_t *other,
+	bool *changed, bool *complete, struct error *e);
+
+/*
  * Every pending role, then a snapshot and a timestamp when something changed. complete: nothing
  * lacks a signature. Snapshot and timestamp do not wait for a role that lacks some: they name what
  * is current.

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rollout …: the statement of which share of the fleet may take a release. */
+#include "repo/rollout-verb.h"
 #include "repo/metadata.h"
 #include "repo/release.h"
 #include "repo/verbs.h"
-#include "trust/rollout.h"
 #include "util/atomic-file.h"
 #include "util/cleanup.h"
 #include "util/fdio.h"
@@ -48,8 +48,7 @@ static enum ef_reason load_statement(
 	return rollout_parse(data, size, ret->product, ret, e);
 }
 
-static enum ef_reason newest_statement(
-	const struct workspace *w, struct rollout *ret, struct error *e)
+enum ef_reason rollout_newest(const struct workspace *w, struct rollout *ret, struct error *e)
 {
 	_cleanup_json_ json_t *document = NULL;
 	struct error none = {0};
@@ -285,7 +284,7 @@ static enum ef_reason change_statement(const struct workspace *w, const char *ve
 	if (!workspace_role(w, role_names[ROLE_ROLLOUTS]))
 		return error_set(e, EF_REASON_NOT_FOUND,
 			"this workspace has no role rollouts: 'rotate rollouts' makes it");
-	enum ef_reason r = newest_statement(w, s, e);
+	enum ef_reason r = rollout_newest(w, s, e);
 	if (!r)
 		r = change(w, s, version, o, e);
 	if (r)
@@ -373,7 +372,7 @@ enum ef_reason verb_rollout_show(struct invocation *i, struct error *e)
 		return r;
 	r = verb_workspace(i, &w, e);
 	if (!r)
-		r = newest_statement(&w, s, e);
+		r = rollout_newest(&w, s, e);
 	if (!r && s->counter == 0)
 		r = error_set(e, EF_REASON_NOT_FOUND, "there is no statement yet");
 	if (r)

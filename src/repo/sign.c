@@ -290,3 +290,139 @@ bool metadata_is_signed(const struct workspace *w, enum role_id role, const json
 
 	return begin(&s, &none) == EF_REASON_OK && count(&s, &who, &wanted) >= wanted;
 }
+
+/* {"name" or "", "keyid", "type", "signed"} of each key that counts; new reference. */
+static json_t *describe_signers(const struct signing *s, const struct signers *who)
+{
+	json_t *list = json_array(), *id;
+	size_t i;
+
+	json_array_foreach (json_object_get(who->role, "keyids"), i, id) {
+		const char *text = json_string_value(id), *name = key_by_id(s->w, text), *type = "";
+		const json_t *key = json_object_get(who->keys, text);
+		json_get_string(key, "keytype", &type);
+		json_array_append_new(
+			list, json_pack("{s:s, s:s, s:s, s:b}", "name", name ? name : "", "keyid",
+				      text, "type", type, "signed", signature_of(s, text, key)));
+	}
+	return list;
+}
+
+enum ef_reason metadata_signers(const struct workspace *w, enum role_id role, json_t **ret,
+	char **bytes, size_t *size, struct error *e)
+{
+	_cleanup_(end) struct signing s = {.w = w, .role = role};
+	_cleanup_(delegators_done) struct delegators d = {0};
+	_cleanup_json_ json_t *list = json_array();
+	struct signers who[2];
+	uint64_t wanted;
+	size_t n;
+	enum ef_reason r = open_pending(&s, &d, who, &n, e);
+
+	for (size_t i = 0; i < n && !r; i++) {
+		uint64_t have = count(&s, &who[i], &wanted);
+		json_array_append_new(list,
+			json_pack("{s:I, s:I, s:o}", "signatures", (json_int_t)have, "threshold",
+				(json_int_t)wanted, "keys", describe_signers(&s, &who[i])));
+	}
+	if (r)
+		return r;
+	*ret = TAKE_PTR(list);
+	if (bytes) {
+		*bytes = TAKE_PTR(s.bytes);
+		*size = s.size;
+	}
+	return EF_REASON_OK;
+}
+
+/* Takes a signature that counts and holds. */
+static enum ef_reason take_signature(struct signing *s, const struct signers who[2], size_t n,
+	const char *id, const char *hex, struct error *e)
+{
+	const json_t *key = NULL, *known;
+	json_t *entry;
+	size_t i, k;
+
+	for (i = 0; i < n && !key; i++)
+		json_array_foreach (json_object_get(who[i].role, "keyids"), k, known)
+			if (strcmp(json_string_value(known), id) == 0)
+				key = json_object_get(who[i].keys, id);
+	if (!key)
+		return error_set(
+			e, EF_REASON_USAGE, "%.12s is no key of %s", id, role_names[s->role]);
+	if (signature_of(s, id, key))
+		return EF_REASON_OK;
+	/* What is there under this key does not hold. */
+	json_array_foreach (s->signatures, i, entry) {
+		const char *have;
+		if (json_get_string(entry, "keyid", &have) && strcmp(have, id) == 0)
+			json_array_remove(s->signatures, i--);
+	}
+	if (json_array_append_new(s->signatures, json_pack("{s:s, s:s}", "keyid", id, "sig", hex)) <
+		0)
+		return error_set(e, EF_REASON_NO_MEMORY, "%s", role_names[s->role]);
+	if (!signature_of(s, id, key))
+		return error_set(e, EF_REASON_BAD_SIGNATURE,
+			"%s %llu was not signed by %.12s with this", role_names[s->role],
+			(unsigned long long)metadata_version(s->document), id);
+	s->changed = true;
+	return EF_REASON_OK;
+}
+
+/* Moves the document over when that was the last signature it waited for. */
+static enum ef_reason settle(
+	struct signing *s, const struct signers who[2], size_t n, bool *complete, struct error *e)
+{
+	*complete = true;
+	for (size_t i = 0; i < n; i++)
+		if (!enough(s, &who[i]))
+			*complete = false;
+	return store_signed(s, *complete, e);
+}
+
+enum ef_reason metadata_attach(const struct workspace *w, enum role_id role, const char *id,
+	const char *hex, bool *complete, struct error *e)
+{
+	_cleanup_(end) struct signing s = {.w = w, .role = role};
+	_cleanup_(delegators_done) struct delegators d = {0};
+	struct signers who[2];
+	size_t n;
+	enum ef_reason r = open_pending(&s, &d, who, &n, e);
+
+	if (!r)
+		r = take_signature(&s, who, n, id, hex, e);
+	return r ? r : settle(&s, who, n, complete, e);
+}
+
+enum ef_reason metadata_merge(const struct workspace *w, enum role_id role, const json_t *other,
+	bool *changed, bool *complete, struct error *e)
+{
+	_cleanup_(end) struct signing s = {.w = w, .role = role};
+	_cleanup_(delegators_done) struct delegators d = {0};
+	struct signers who[2];
+	json_t *entry;
+	size_t n, i;
+	enum ef_reason r = open_pending(&s, &d, who, &n, e);
+
+	*changed = *complete = false;
+	if (r)
+		return r;
+	if (!json_equal(json_object_get(s.document, "signed"), json_object_get(other, "signed")))
+		return error_set(e, EF_REASON_BAD_SIGNATURE,
+			"%s %llu is another document there: it cannot be merged", role_names[role],
+			(unsigned long long)metadata_version(s.document));
+	json_array_foreach (json_get_array(other, "signatures"), i, entry) {
+		_cleanup_json_ json_t *before = json_deep_copy(s.signatures);
+		struct error why = {0};
+		const char *id, *hex;
+		if (!before || !json_get_string(entry, "keyid", &id) ||
+			!json_get_string(entry, "sig", &hex) ||
+			take_signature(&s, who, n, id, hex, &why) == EF_REASON_OK)
+			continue;
+		/* keys that do not count here, or signatures that do not hold: left out */
+		json_array_clear(s.signatures);
+		json_array_extend(s.signatures, before);
+	}
+	*changed = s.changed;
+	return settle(&s, who, n, complete, e);
+}
