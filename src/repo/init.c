@@ -189,6 +189,7 @@ enum ef_reason verb_init(struct invocation *i, struct error *e)
 	if (!r)
 		r = verb_now(i, &w.now, e);
 	w.quiet = i->common.quiet;
+	w.allow_test_keys = i->common.allow_test_keys;
 	if (!r)
 		r = workspace_create(
 			&w, i->common.workspace ? i->common.workspace : ".", i->words.items[0], e);

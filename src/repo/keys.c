@@ -2,6 +2,7 @@
 #include "repo/keys.h"
 #include "bundle/manifest.h"
 #include "repo/key-engine.h"
+#include "repo/known-keys.h"
 #include "trust/key.h"
 #include "util/atomic-file.h"
 #include "util/cleanup.h"
@@ -103,15 +104,20 @@ enum ef_reason key_open(
 	const struct workspace *w, const char *name, EVP_PKEY **ret, struct error *e)
 {
 	const char *uri = key_uri(w, name);
+	_cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
 	_cleanup_free_ char *path = NULL;
 
 	if (!uri)
 		return error_set(e, EF_REASON_NOT_FOUND, "no key '%s' in the workspace", name);
-	if (has_scheme(uri) || uri[0] == '/')
-		return key_open_uri(uri, ret, e);
-	if (asprintf(&path, "%s/%s", w->path, uri) < 0)
+	if (!has_scheme(uri) && uri[0] != '/' && asprintf(&path, "%s/%s", w->path, uri) < 0)
 		return error_set(e, EF_REASON_NO_MEMORY, "%s", name);
-	return key_open_uri(path, ret, e);
+	enum ef_reason r = key_open_uri(path ? path : uri, &key, e);
+	/* Also one that got into the workspace by hand. */
+	if (!r)
+		r = known_key_refuse(key, name, w->allow_test_keys, e);
+	if (!r)
+		*ret = TAKE_PTR(key);
+	return r;
 }
 
 enum ef_reason key_public(
@@ -265,6 +271,8 @@ enum ef_reason key_register(struct workspace *w, const char *name, const char *u
 	/* A public key is enough: its signatures come from elsewhere (S-33). */
 	if (!r)
 		r = key_open_public_uri(full ? full : uri, &key, e);
+	if (!r)
+		r = known_key_refuse(key, uri, w->allow_test_keys, e);
 	return r ? r : remember(w, name, full ? full : uri, key, e);
 }
 
