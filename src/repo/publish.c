@@ -298,7 +298,7 @@ enum ef_reason verb_publish(struct invocation *i, struct error *e)
 	const struct option options[] = {
 		{"hook", OPTION_LIST, &hook, "WORD",
 			"then run this command, a word each time: the names of new files on its "
-			"standard input, or one run a file where a word is {}"},
+			"standard input, or one run a file with its name for {}"},
 		{"hook-all", OPTION_FLAG, &all, NULL,
 			"tell the hook of every file, as if it had run for none before"},
 		{"signed-only", OPTION_FLAG, &signed_only, NULL,

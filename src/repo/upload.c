@@ -128,29 +128,62 @@ static enum ef_reason wait_for(pid_t pid, const char *command, struct error *e)
 		WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
 }
 
+/* word with name in place of each "{}" */
+static char *expand(const char *word, const char *name)
+{
+	char *out = NULL;
+	size_t size;
+	FILE *f = open_memstream(&out, &size);
+
+	for (const char *p = word; f && *p;) {
+		if (name && strncmp(p, "{}", 2) == 0) {
+			fputs(name, f);
+			p += 2;
+		} else {
+			fputc(*p++, f);
+		}
+	}
+	if (f && fclose(f) == 0)
+		return out;
+	free(out);
+	return NULL;
+}
+
+static void free_words(char *(*argv)[OPTION_LIST_MAX + 1])
+{
+	for (size_t i = 0; i <= OPTION_LIST_MAX; i++)
+		free((*argv)[i]);
+}
+
+static int prepare(posix_spawn_file_actions_t *actions, const struct run *run, int input)
+{
+	int r = posix_spawn_file_actions_addchdir_np(actions, run->folder);
+
+	if (!r && input >= 0)
+		r = posix_spawn_file_actions_adddup2(actions, input, STDIN_FILENO);
+	else if (!r)
+		r = posix_spawn_file_actions_addopen(
+			actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	/* Standard output is for the results of this program. */
+	return r ? r : posix_spawn_file_actions_adddup2(actions, STDERR_FILENO, STDOUT_FILENO);
+}
+
 /* input: standard input, or -1 for none. The publisher's own environment: hooks need its agents. */
 static enum ef_reason start(const struct run *run, const char *name, int input, struct error *e)
 {
+	_cleanup_(free_words) char *argv[OPTION_LIST_MAX + 1] = {0};
 	posix_spawn_file_actions_t actions;
-	char *argv[OPTION_LIST_MAX + 1] = {0};
 	pid_t pid;
 
 	for (size_t i = 0; i < run->words->n; i++) {
-		const char *word = run->words->items[i];
-		argv[i] = (char *)(strcmp(word, "{}") == 0 ? name : word);
+		argv[i] = expand(run->words->items[i], name);
+		if (!argv[i])
+			return error_set(e, EF_REASON_NO_MEMORY, "hook");
 	}
 	int r = posix_spawn_file_actions_init(&actions);
 	if (r)
-		return error_errno(e, -r, "%s", argv[0]);
-	r = posix_spawn_file_actions_addchdir_np(&actions, run->folder);
-	if (!r && input >= 0)
-		r = posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
-	else if (!r)
-		r = posix_spawn_file_actions_addopen(
-			&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	/* Standard output is for the results of this program. */
-	if (!r)
-		r = posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+		return error_errno(e, -r, "hook %s", argv[0]);
+	r = prepare(&actions, run, input);
 	if (!r)
 		r = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
@@ -218,7 +251,7 @@ enum ef_reason upload_run(struct upload *u, const struct workspace *w, const cha
 				   : error_set(e, EF_REASON_USAGE, "--hook: too many words");
 
 	for (size_t i = 0; i < words->n; i++)
-		run.each = run.each || strcmp(words->items[i], "{}") == 0;
+		run.each = run.each || strstr(words->items[i], "{}");
 	if (!r)
 		r = take_timestamp(&run, e);
 	for (int i = 0; i < UPLOAD_STAGES && !r; i++)

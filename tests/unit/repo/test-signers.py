@@ -270,12 +270,15 @@ def test_hook():
 
 
 def test_hook_a_file():
-    """{} in a word of its own: one run a file; no shell looks at it."""
+    """{} in a word: one run a file; no shell looks at it."""
     with Place() as p:
         p.run("init", "demo")
         p.release()
         (p.path / "to").mkdir()
         p.run("publish", "pub", *hook("cp", "--parents", "{}", p.path / "to"))
+        p.run("verify", "to")
+        (p.path / "flat").mkdir()
+        p.run("publish", "pub", *hook("cp", "./{}", f"{p.path}/flat/../to/{{}}"))
         p.run("verify", "to")
         p.write("hook.py", LOG.encode())
         words = hook("python3", p.path / "hook.py", p.path / "log", "{}", "$(touch x);`id`")
