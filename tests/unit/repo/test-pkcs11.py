@@ -6,6 +6,8 @@ MODULES = ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm
            "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so"]
 MODULE = next((m for m in MODULES if os.path.exists(m)), None)
 PIN = "4711-secret"
+# the engine keeps what it has allocated
+QUIET = ("env", "ASAN_OPTIONS=detect_leaks=0")
 
 
 class Token:
@@ -37,9 +39,7 @@ class Token:
         return f"pkcs11:token=hsm;object={name}?pin-source=file:{self.p.path}/{pin}"
 
     def run(self, *args, **how):
-        # the module keeps what it has allocated
-        return self.p.run(*args, **how, prefix=["env", "ASAN_OPTIONS=detect_leaks=0", *(
-            f"{k}={v}" for k, v in self.env.items())])
+        return self.p.run(*args, **how, prefix=[*QUIET, *(f"{k}={v}" for k, v in self.env.items())])
 
 
 def made(token, *args):
@@ -58,7 +58,7 @@ def test_roles_in_a_token():
         assert (p.path / "ws/keys/releases-1.pub.pem").exists()
         p.stage()
         p.run("release", "1.0.0")
-        p.run("sign")  # without the token
+        p.run("sign", prefix=QUIET)  # without the token
         assert p.json("ws/pending/releases.json")["signatures"] == []
         keys = {k["name"]: k for k in json.loads(t.run("key", "list", "--json").stdout)}
         assert keys["releases-1"]["at_hand"] and keys["releases-1"]["type"] == "ecdsa"
@@ -70,7 +70,7 @@ def test_roles_in_a_token():
         # an offline root replaces itself: old and new sign
         t.run("rotate", "root")
         t.run("rotate", "releases", "--key-type", "ecdsa")
-        p.run("publish", "pub")
+        p.run("publish", "pub", prefix=QUIET)
         p.run("verify", "pub", "--root", "first.json")
 
 

@@ -204,6 +204,41 @@ def test_verify_looks_into_it():
         p.run("verify", "pub")
 
 
+def test_bundles_are_without():
+    """Whoever hands over a bundle has decided; on a server it makes gateways hold, not go on."""
+    with Place() as p:
+        one_release(p)
+        p.run("bundle", "1.0.0", "x.ferry")
+        names = subprocess.run(["tar", "tf", "x.ferry"], cwd=p.path, capture_output=True, text=True,
+                               check=True).stdout
+        assert "rollouts" not in names
+        p.run("verify", "x.ferry")
+        (p.path / "web").mkdir()
+        subprocess.run(["tar", "xf", "../x.ferry"], cwd=p.path / "web", check=True)
+        p.refused("not-found", "verify", "web", expect=3)
+        p.run("inspect", "x.ferry")
+
+
+def test_inspect():
+    """What people and programs are told of a folder, every field."""
+    with Place() as p:
+        one_release(p)
+        got = json.loads(p.run("inspect", "pub", "--json").stdout)
+        assert sorted(got) == ["kind", "members", "path", "releases", "roles", "rollouts"]
+        assert got["kind"] == "folder" and got["path"] == "pub" and got["members"] == []
+        assert [(r["role"], r["version"], r["signatures"]) for r in got["roles"]] == [
+            ("root", 1, 2), ("targets", 1, 1), ("releases", 2, 1), ("rollouts", 1, 1),
+            ("snapshot", 3, 1), ("timestamp", 3, 1)]
+        assert all(len(r["expires"]) == 20 for r in got["roles"])
+        assert got["rollouts"] == [statement(p)]
+        [release] = got["releases"]
+        assert release["version"] == "1.0.0" and {c["name"] for c in release["components"]} == {
+            "rootfs", "meter"}
+        text = p.run("inspect", "pub").stdout
+        for part in ("not verified", "rollouts", "1000 of 1000", "meter", "demo 1.0.0, sequence 1, feature"):
+            assert part in text, part
+
+
 def test_workspace_from_before():
     """One that was made before there was the role gets it by rotating it."""
     with Place() as p:
