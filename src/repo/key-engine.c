@@ -49,6 +49,9 @@ static ENGINE *load_engine(void)
 		ENGINE_load_dynamic();
 		engine = ENGINE_by_id("pkcs11");
 	}
+	/* It would print URIs, PINs in them included (S-31), and what is no error here. */
+	if (engine)
+		ENGINE_ctrl_cmd_string(engine, "QUIET", NULL, 0);
 	if (engine && !ENGINE_init(engine)) {
 		ENGINE_free(engine);
 		return NULL;

@@ -27,6 +27,18 @@ static uint64_t sum_of_versions(const struct workspace *w)
 	return sum;
 }
 
+/* A later version of what there is: a first statement is not made by the way. */
+static enum ef_reason refresh_role(const struct workspace *w, const char *name, struct error *e)
+{
+	_cleanup_json_ json_t *document = NULL;
+	enum role_id role;
+
+	if (!role_from_name(name, &role))
+		return error_set(e, EF_REASON_USAGE, "'%s' is no role", name);
+	enum ef_reason r = metadata_newest(w, role, &document, e);
+	return r ? r : metadata_refresh(w, role, e);
+}
+
 enum ef_reason verb_sign(struct invocation *i, struct error *e)
 {
 	struct option_list refresh = {0};
@@ -42,12 +54,8 @@ enum ef_reason verb_sign(struct invocation *i, struct error *e)
 	if (!verb_begin(i, options, &r, e))
 		return r;
 	r = verb_workspace(i, &w, e);
-	for (size_t k = 0; k < refresh.n && !r; k++) {
-		enum role_id role;
-		r = role_from_name(refresh.items[k], &role)
-			    ? metadata_refresh(&w, role, e)
-			    : error_set(e, EF_REASON_USAGE, "'%s' is no role", refresh.items[k]);
-	}
+	for (size_t k = 0; k < refresh.n && !r; k++)
+		r = refresh_role(&w, refresh.items[k], e);
 	if (r)
 		return r;
 	uint64_t before = sum_of_versions(&w);

@@ -29,6 +29,8 @@ def test_set_and_halt():
         p.release()
         p.run("publish", "pub")
         p.run("verify", "pub")  # none yet
+        p.refused("not-found", "sign", "--refresh", "rollouts", expect=3)
+        assert not list((p.path / "ws").glob("*/*rollouts.json"))
         p.run("rollout", "set", "1.0.0", "--share", "25")
         p.run("publish", "pub")
         got = statement(p)
