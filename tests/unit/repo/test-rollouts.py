@@ -241,6 +241,30 @@ def test_inspect():
             assert part in text, part
 
 
+def test_halt_cut_off_anywhere():
+    """F-01: a halt that was cut off is whole or not there, and done again it is there."""
+    if not shutil.which("strace"):
+        raise Skip("no strace")
+    with Place() as p:
+        one_release(p)
+        (p.path / "ws").rename(p.path / "ws0")
+        for n in range(1, 100):
+            shutil.rmtree(p.path / "ws", ignore_errors=True)
+            shutil.copytree(p.path / "ws0", p.path / "ws")
+            got = p.run("rollout", "halt", "1.0.0", "--quiet", expect=None,
+                        prefix=["strace", "-qq", "-o", "/dev/null", "-e", "trace=renameat", "-e",
+                                f"inject=renameat:signal=SIGKILL:when={n}"])
+            before = json.loads(p.run("rollout", "show", "--json").stdout)
+            assert (before["counter"], before["releases"][0]["halted"]) in ((1, False), (2, True))
+            p.run("rollout", "halt", "1.0.0")
+            p.run("publish", f"pub-{n}")
+            p.run("verify", f"pub-{n}")
+            assert statement(p, f"pub-{n}")["releases"][0]["halted"] is True
+            if got.returncode == 0:
+                break
+        assert n > 3
+
+
 def test_workspace_from_before():
     """One that was made before there was the role gets it by rotating it."""
     with Place() as p:
