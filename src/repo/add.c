@@ -5,6 +5,7 @@
 #include "repo/component.h"
 #include "repo/image.h"
 #include "repo/keys.h"
+#include "repo/known-keys.h"
 #include "repo/verbs.h"
 #include "util/atomic-file.h"
 #include "util/cleanup.h"
@@ -81,9 +82,16 @@ enum ef_reason verb_add_rootfs(struct invocation *i, struct error *e)
 static enum ef_reason open_key(
 	const struct workspace *w, const char *name, EVP_PKEY **ret, struct error *e)
 {
-	return w->config && key_name_valid(name) && access(name, F_OK) < 0
-		       ? key_open(w, name, ret, e)
-		       : key_open_uri(name, ret, e);
+	_cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
+	enum ef_reason r = w->config && key_name_valid(name) && access(name, F_OK) < 0
+				   ? key_open(w, name, &key, e)
+				   : key_open_uri(name, &key, e);
+
+	if (!r)
+		r = known_key_refuse(key, name, w->allow_test_keys, e);
+	if (!r)
+		*ret = TAKE_PTR(key);
+	return r;
 }
 
 static enum ef_reason fill_spec(struct image_spec *spec, const struct component_options *c,
@@ -158,12 +166,17 @@ static enum ef_reason sign_payload(const struct workspace *w, const char *name,
 }
 
 /* Version and security version that were not given come from the image. */
-static enum ef_reason take_from_image(struct component_options *c, const uint8_t *data, size_t size,
-	const char *file, char version[EF_VERSION_TEXT_MAX], struct error *e)
+static enum ef_reason take_from_image(const struct workspace *w, struct component_options *c,
+	const uint8_t *data, size_t size, const char *file, char version[EF_VERSION_TEXT_MAX],
+	struct error *e)
 {
 	struct ef_image_info info;
 	enum ef_reason r = image_look(data, size, file, &info, e);
 
+	if (!r)
+		r = known_key_refuse_image(data, size,
+			(size_t)info.header.hdr_size + info.header.img_size, file,
+			w->allow_test_keys, e);
 	if (r)
 		return r;
 	if (!c->version) {
@@ -222,7 +235,7 @@ enum ef_reason verb_add_mcu(struct invocation *i, struct error *e)
 	if (!image_is_one(data, size))
 		r = sign_payload(&w, name, &c, key, header, &data, &size, e);
 	if (!r)
-		r = take_from_image(&c, data, size, file, version, e);
+		r = take_from_image(&w, &c, data, size, file, version, e);
 	if (!r)
 		r = put_object(&w, data, size, &image, e);
 	if (r)
@@ -259,6 +272,7 @@ enum ef_reason verb_image_sign(struct invocation *i, struct error *e)
 
 	if (!verb_begin(i, options, &r, e))
 		return r;
+	w.allow_test_keys = i->common.allow_test_keys;
 	r = fill_spec(&spec, &c, header, e);
 	if (!r && key_name_valid(key_name) && access(key_name, F_OK) < 0)
 		r = verb_workspace(i, &w, e);

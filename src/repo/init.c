@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The publisher's roles and keys: init, key …, rotate, export-root. */
+/* init: a workspace with roles, keys and first metadata. */
 #include "repo/keys.h"
 #include "repo/metadata.h"
+#include "repo/role-plan.h"
 #include "repo/verbs.h"
-#include "util/atomic-file.h"
 #include "util/cleanup.h"
 #include "util/json.h"
 #include <fcntl.h>
@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #define EDGE_KEY "edge"
-#define KEYS_MAX 16u /* a role */
 
 static const struct {
 	unsigned keys, threshold, days;
@@ -19,15 +18,17 @@ static const struct {
 	[ROLE_ROOT] = {2, 1, 3650},
 	[ROLE_TARGETS] = {1, 1, 1825},
 	[ROLE_RELEASES] = {1, 1, 730},
+	[ROLE_ROLLOUTS] = {1, 1, 30},
 	[ROLE_SNAPSHOT] = {1, 1, 90},
 	[ROLE_TIMESTAMP] = {1, 1, 30},
 };
 
-struct role_plan {
-	uint64_t keys, threshold, days;
-	const char *uris[KEYS_MAX];
-	size_t n_uris;
-};
+struct role_plan role_plan_default(enum role_id role)
+{
+	return (struct role_plan){.keys = role_defaults[role].keys,
+		.threshold = role_defaults[role].threshold,
+		.days = role_defaults[role].days};
+}
 
 /* "ROLE=REST" of an option. */
 static enum ef_reason split(const char *text, const char *option, enum role_id *role,
@@ -56,10 +57,11 @@ static enum ef_reason take_thresholds(
 		enum ef_reason r = split(list->items[i], "threshold", &role, &rest, e);
 		if (r)
 			return r;
-		if (sscanf(rest, "%u/%u%c", &k, &n, &end) != 2 || k == 0 || k > n || n > KEYS_MAX)
+		if (sscanf(rest, "%u/%u%c", &k, &n, &end) != 2 || k == 0 || k > n ||
+			n > ROLE_KEYS_MAX)
 			return error_set(e, EF_REASON_USAGE,
 				"--threshold %s: ROLE=K/N with K of N keys, N at most %u",
-				list->items[i], KEYS_MAX);
+				list->items[i], ROLE_KEYS_MAX);
 		plan[role].threshold = k;
 		plan[role].keys = n;
 	}
@@ -92,7 +94,7 @@ static enum ef_reason take_uris(
 		enum ef_reason r = split(list->items[i], "key", &role, &rest, e);
 		if (r)
 			return r;
-		if (plan[role].n_uris == KEYS_MAX)
+		if (plan[role].n_uris == ROLE_KEYS_MAX)
 			return error_set(e, EF_REASON_USAGE, "--key: too many for a role");
 		plan[role].uris[plan[role].n_uris++] = rest;
 		if (plan[role].keys < plan[role].n_uris)
@@ -114,8 +116,7 @@ static void free_name(const struct workspace *w, enum role_id role, char out[33]
 	} while (json_object_get(keys, out) || faccessat(w->fd, file, F_OK, 0) == 0);
 }
 
-/* A new key for a role, its name appended to list. */
-static enum ef_reason new_key(struct workspace *w, enum role_id role, const char *type,
+enum ef_reason role_new_key(struct workspace *w, enum role_id role, const char *type,
 	const char *uri, json_t *list, struct error *e)
 {
 	char name[33];
@@ -127,7 +128,7 @@ static enum ef_reason new_key(struct workspace *w, enum role_id role, const char
 	return r;
 }
 
-static enum ef_reason make_role(struct workspace *w, enum role_id role, const char *type,
+enum ef_reason role_make(struct workspace *w, enum role_id role, const char *type,
 	const struct role_plan *plan, struct error *e)
 {
 	json_t *list = json_array();
@@ -139,7 +140,7 @@ static enum ef_reason make_role(struct workspace *w, enum role_id role, const ch
 			       json_object_get(w->config, "roles"), role_names[role], object) < 0)
 		return error_set(e, EF_REASON_NO_MEMORY, "%s", role_names[role]);
 	for (uint64_t i = 0; i < plan->keys && !r; i++)
-		r = new_key(w, role, type, i < plan->n_uris ? plan->uris[i] : NULL, list, e);
+		r = role_new_key(w, role, type, i < plan->n_uris ? plan->uris[i] : NULL, list, e);
 	return r;
 }
 
@@ -179,9 +180,7 @@ enum ef_reason verb_init(struct invocation *i, struct error *e)
 	if (!verb_begin(i, options, &r, e))
 		return r;
 	for (int k = 0; k < ROLE_COUNT; k++)
-		plan[k] = (struct role_plan){.keys = role_defaults[k].keys,
-			.threshold = role_defaults[k].threshold,
-			.days = role_defaults[k].days};
+		plan[k] = role_plan_default((enum role_id)k);
 	r = take_thresholds(&thresholds, plan, e);
 	if (!r)
 		r = take_expiries(&expiries, plan, e);
@@ -190,11 +189,12 @@ enum ef_reason verb_init(struct invocation *i, struct error *e)
 	if (!r)
 		r = verb_now(i, &w.now, e);
 	w.quiet = i->common.quiet;
+	w.allow_test_keys = i->common.allow_test_keys;
 	if (!r)
 		r = workspace_create(
 			&w, i->common.workspace ? i->common.workspace : ".", i->words.items[0], e);
 	for (int k = 0; k < ROLE_COUNT && !r; k++)
-		r = make_role(&w, (enum role_id)k, type, &plan[k], e);
+		r = role_make(&w, (enum role_id)k, type, &plan[k], e);
 	if (!r && edge)
 		r = key_register(&w, EDGE_KEY, edge, e);
 	else if (!r && !no_edge)
@@ -204,93 +204,4 @@ enum ef_reason verb_init(struct invocation *i, struct error *e)
 	if (!r)
 		note(&w, "%s: workspace of product %s", w.path, workspace_product(&w));
 	return r;
-}
-
-/* Replaces keys in a role's list: one by name, or all. */
-static enum ef_reason replace_keys(struct workspace *w, enum role_id role, const char *old,
-	bool all, const char *type, const char *uri, struct error *e)
-{
-	json_t *object = workspace_role(w, role_names[role]);
-	json_t *list = json_object_get(object, "keys"), *fresh = json_array(), *name;
-	size_t n = json_array_size(list), i, replaced = 0;
-	enum ef_reason r = EF_REASON_OK;
-
-	if (n > 1 && !old && !all)
-		r = error_set(e, EF_REASON_USAGE,
-			"%s has %zu keys: name one with --replace, or say --all", role_names[role],
-			n);
-	json_array_foreach (list, i, name) {
-		if (r)
-			break;
-		if (old && strcmp(json_string_value(name), old) != 0) {
-			json_array_append(fresh, name);
-			continue;
-		}
-		r = new_key(w, role, type, replaced++ == 0 ? uri : NULL, fresh, e);
-	}
-	if (!r && replaced == 0)
-		r = error_set(e, EF_REASON_NOT_FOUND, "%s has no key '%s'", role_names[role], old);
-	if (r)
-		json_decref(fresh);
-	else
-		json_object_set_new(object, "keys", fresh);
-	return r;
-}
-
-enum ef_reason verb_rotate(struct invocation *i, struct error *e)
-{
-	const char *type = "ed25519", *old = NULL, *uri = NULL;
-	bool all = false, complete;
-	const struct option options[] = {
-		{"replace", OPTION_TEXT, &old, "NAME", "the key to replace"},
-		{"all", OPTION_FLAG, &all, NULL, "replace every key of the role"},
-		{"key-type", OPTION_TEXT, &type, "TYPE", "ed25519 (default), ecdsa or rsa"},
-		{"key", OPTION_TEXT, &uri, "URI", "use this key rather than a new one"},
-		{0},
-	};
-	_cleanup_(workspace_close) struct workspace w = WORKSPACE_EMPTY;
-	enum role_id role;
-	enum ef_reason r;
-
-	if (!verb_begin(i, options, &r, e))
-		return r;
-	if (!role_from_name(i->words.items[0], &role))
-		return error_set(e, EF_REASON_USAGE, "'%s' is no role", i->words.items[0]);
-	r = verb_workspace(i, &w, e);
-	if (!r)
-		r = replace_keys(&w, role, old, all, type, uri, e);
-	/* Saved before the metadata: a key that metadata names is never unknown here. */
-	if (!r)
-		r = workspace_save(&w, e);
-	if (!r)
-		r = role == ROLE_RELEASES ? metadata_edit_targets(&w, e)
-					  : metadata_edit_root(&w, e);
-	if (!r && role == ROLE_TARGETS)
-		r = metadata_edit_targets(&w, e);
-	else if (!r && role != ROLE_ROOT)
-		r = metadata_refresh(&w, role, e);
-	return r ? r : metadata_sign_all(&w, &complete, e);
-}
-
-enum ef_reason verb_export_root(struct invocation *i, struct error *e)
-{
-	const struct option options[] = {{0}};
-	_cleanup_(workspace_close) struct workspace w = WORKSPACE_EMPTY;
-	_cleanup_json_ json_t *root = NULL;
-	_cleanup_free_ char *text = NULL;
-	enum ef_reason r;
-
-	if (!verb_begin(i, options, &r, e))
-		return r;
-	r = verb_workspace(i, &w, e);
-	if (!r)
-		r = metadata_current(&w, ROLE_ROOT, &root, e);
-	if (r)
-		return r;
-	text = json_file_text(root);
-	int n = text ? atomic_file_write(i->words.items[0], text, strlen(text), 0644) : -1;
-	if (n < 0)
-		return error_errno(e, n, "%s", i->words.items[0]);
-	note(&w, "%s: root %llu", i->words.items[0], (unsigned long long)metadata_version(root));
-	return EF_REASON_OK;
 }

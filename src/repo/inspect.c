@@ -64,9 +64,23 @@ static uint64_t named(const json_t *document, const char *file)
 	return v;
 }
 
-/* From timestamp downwards, as a client goes. *releases: the role's document. */
-static enum ef_reason walk_roles(
-	const struct published *p, json_t *list, json_t **releases, struct error *e)
+/* Only a folder has it, and only once there has been a statement. */
+static enum ef_reason walk_rollouts(const struct published *p, const json_t *snapshot, json_t *list,
+	json_t **rollouts, struct error *e)
+{
+	uint64_t version = named(snapshot, "rollouts.json");
+
+	if (version == 0 || p->bundle)
+		return EF_REASON_OK;
+	enum ef_reason r = read_role(p, ROLE_ROLLOUTS, version, rollouts, e);
+	if (!r)
+		describe_role(list, ROLE_ROLLOUTS, *rollouts);
+	return r;
+}
+
+/* From timestamp downwards, as a client goes. Into *releases and *rollouts, those documents. */
+static enum ef_reason walk_roles(const struct published *p, json_t *list, json_t **releases,
+	json_t **rollouts, struct error *e)
 {
 	_cleanup_json_ json_t *timestamp = NULL, *snapshot = NULL, *targets = NULL;
 	enum ef_reason r = EF_REASON_OK;
@@ -91,12 +105,14 @@ static enum ef_reason walk_roles(
 		return r;
 	describe_role(list, ROLE_TARGETS, targets);
 	describe_role(list, ROLE_RELEASES, *releases);
+	r = walk_rollouts(p, snapshot, list, rollouts, e);
 	describe_role(list, ROLE_SNAPSHOT, snapshot);
 	describe_role(list, ROLE_TIMESTAMP, timestamp);
-	return EF_REASON_OK;
+	return r;
 }
 
-static enum ef_reason walk_releases(
+/* What a delegated role's document names: manifests, or statements. */
+static enum ef_reason walk_targets(
 	const struct published *p, const json_t *releases, json_t *list, struct error *e)
 {
 	const char *target;
@@ -164,6 +180,20 @@ static void print_release(const json_t *release)
 	}
 }
 
+static void print_rollout(const json_t *statement)
+{
+	char a[256], b[256], c[256];
+	json_t *item;
+	size_t i;
+
+	printf("\nRollout of %s, statement %s, until %s\n", text_of(statement, "product", a),
+		text_of(statement, "counter", b), text_of(statement, "expires", c));
+	json_array_foreach (json_object_get(statement, "releases"), i, item)
+		printf("  %-14s %5s of 1000%s\n", text_of(item, "version", a),
+			text_of(item, "share", b),
+			json_is_true(json_object_get(item, "halted")) ? ", halted" : "");
+}
+
 static void print_all(const json_t *all)
 {
 	char a[256], b[256], c[256], d[256];
@@ -178,6 +208,8 @@ static void print_all(const json_t *all)
 			text_of(item, "expires", d));
 	json_array_foreach (json_object_get(all, "releases"), i, item)
 		print_release(item);
+	json_array_foreach (json_object_get(all, "rollouts"), i, item)
+		print_rollout(item);
 	if (json_array_size(json_object_get(all, "members")) > 0)
 		puts("\nMembers");
 	json_array_foreach (json_object_get(all, "members"), i, item)
@@ -201,23 +233,25 @@ enum ef_reason verb_inspect(struct invocation *i, struct error *e)
 	const struct option options[] = {{0}};
 	_cleanup_(published_close) struct published p = PUBLISHED_EMPTY;
 	_cleanup_json_ json_t *roles = json_array(), *releases = json_array(),
-			      *members = json_array();
-	_cleanup_json_ json_t *document = NULL, *all = NULL;
+			      *members = json_array(), *statements = json_array();
+	_cleanup_json_ json_t *document = NULL, *rollouts = NULL, *all = NULL;
 	enum ef_reason r;
 
 	if (!verb_begin(i, options, &r, e))
 		return r;
 	r = published_open(&p, i->words.items[0], e);
 	if (!r)
-		r = walk_roles(&p, roles, &document, e);
+		r = walk_roles(&p, roles, &document, &rollouts, e);
 	if (!r)
-		r = walk_releases(&p, document, releases, e);
+		r = walk_targets(&p, document, releases, e);
+	if (!r)
+		r = walk_targets(&p, rollouts, statements, e);
 	if (r)
 		return r;
 	list_members(&p, members);
-	all = json_pack("{s:s, s:s, s:O, s:O, s:O}", "path", p.path, "kind",
-		p.bundle ? "bundle" : "folder", "roles", roles, "releases", releases, "members",
-		members);
+	all = json_pack("{s:s, s:s, s:O, s:O, s:O, s:O}", "path", p.path, "kind",
+		p.bundle ? "bundle" : "folder", "roles", roles, "releases", releases, "rollouts",
+		statements, "members", members);
 	return all ? output(all, i->common.json, print_all, e)
 		   : error_set(e, EF_REASON_NO_MEMORY, "inspect");
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "repo/keys.h"
 #include "bundle/manifest.h"
+#include "repo/key-engine.h"
+#include "repo/known-keys.h"
 #include "trust/key.h"
 #include "util/atomic-file.h"
 #include "util/cleanup.h"
@@ -62,18 +64,22 @@ static EVP_PKEY *first_key(OSSL_STORE_CTX *store, bool public)
 static enum ef_reason open_uri(const char *uri, bool public, EVP_PKEY **ret, struct error *e)
 {
 	const char *what = public ? "key" : "private key";
+	char shown[256];
 
 	if (!has_scheme(uri) && access(uri, R_OK) < 0)
 		return error_errno(e, -errno, "%s %s", what, uri);
+	key_uri_shown(uri, shown);
 	ERR_clear_error();
+	if (key_is_pkcs11(uri) && !key_store_has_pkcs11())
+		return key_open_engine(uri, ret, e);
 	OSSL_STORE_CTX *store = OSSL_STORE_open(uri, NULL, NULL, NULL, NULL);
 	if (!store)
-		return error_set(e, EF_REASON_NOT_FOUND, "%s %s: %s", what, uri, openssl_says());
+		return error_set(e, EF_REASON_NOT_FOUND, "%s %s: %s", what, shown, openssl_says());
 	*ret = first_key(store, public);
 	OSSL_STORE_close(store);
 	if (!*ret)
 		return error_set(
-			e, EF_REASON_NOT_FOUND, "no %s in %s: %s", what, uri, openssl_says());
+			e, EF_REASON_NOT_FOUND, "no %s in %s: %s", what, shown, openssl_says());
 	return EF_REASON_OK;
 }
 
@@ -98,15 +104,20 @@ enum ef_reason key_open(
 	const struct workspace *w, const char *name, EVP_PKEY **ret, struct error *e)
 {
 	const char *uri = key_uri(w, name);
+	_cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
 	_cleanup_free_ char *path = NULL;
 
 	if (!uri)
 		return error_set(e, EF_REASON_NOT_FOUND, "no key '%s' in the workspace", name);
-	if (has_scheme(uri) || uri[0] == '/')
-		return key_open_uri(uri, ret, e);
-	if (asprintf(&path, "%s/%s", w->path, uri) < 0)
+	if (!has_scheme(uri) && uri[0] != '/' && asprintf(&path, "%s/%s", w->path, uri) < 0)
 		return error_set(e, EF_REASON_NO_MEMORY, "%s", name);
-	return key_open_uri(path, ret, e);
+	enum ef_reason r = key_open_uri(path ? path : uri, &key, e);
+	/* Also one that got into the workspace by hand. */
+	if (!r)
+		r = known_key_refuse(key, name, w->allow_test_keys, e);
+	if (!r)
+		*ret = TAKE_PTR(key);
+	return r;
 }
 
 enum ef_reason key_public(
@@ -251,10 +262,17 @@ enum ef_reason key_register(struct workspace *w, const char *name, const char *u
 	_cleanup_free_ char *full = NULL;
 	enum ef_reason r = check_new(w, name, e);
 
+	/* workspace.json is no place for secrets (S-31). */
+	if (!r && key_is_pkcs11(uri) && strcasestr(uri, "pin-value"))
+		r = error_set(e, EF_REASON_USAGE,
+			"key %s: put the PIN into a file and say ?pin-source=file:PATH", name);
 	if (!r && !has_scheme(uri) && !(full = realpath(uri, NULL)))
-		r = error_errno(e, -errno, "private key %s", uri);
+		r = error_errno(e, -errno, "key %s", uri);
+	/* A public key is enough: its signatures come from elsewhere (S-33). */
 	if (!r)
-		r = key_open_uri(full ? full : uri, &key, e);
+		r = key_open_public_uri(full ? full : uri, &key, e);
+	if (!r)
+		r = known_key_refuse(key, uri, w->allow_test_keys, e);
 	return r ? r : remember(w, name, full ? full : uri, key, e);
 }
 

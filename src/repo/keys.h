@@ -18,7 +18,7 @@ enum ef_reason key_public(const struct workspace *w, const char *name, EVP_PKEY 
 
 /* type: "ed25519", "ecdsa" (P-256) or "rsa" (3072 bits). The file is there or nothing is. */
 enum ef_reason key_make(struct workspace *w, const char *name, const char *type, struct error *e);
-/* Takes a key that exists elsewhere into workspace.json under a name. */
+/* Takes a key that exists elsewhere, or its public part, into workspace.json under a name. */
 enum ef_reason key_register(struct workspace *w, const char *name, const char *uri, struct error *e);
 bool key_name_valid(const char *name);
 

@@ -5,7 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EXIT_NOTHING = 2, EXIT_NOT_FOUND = 3, EXIT_REFUSED = 5, EXIT_DENIED = 6, EXIT_USAGE = 64 };
+enum {
+	EXIT_NOTHING = 2,
+	EXIT_NOT_FOUND = 3,
+	EXIT_ATTENTION = 4,
+	EXIT_REFUSED = 5,
+	EXIT_DENIED = 6,
+	EXIT_USAGE = 64
+};
 
 static const struct verb verbs[] = {
 	{"init", "PRODUCT [options]", 1, 1, "make a workspace: keys, roles and first metadata",
@@ -39,6 +46,20 @@ static const struct verb verbs[] = {
 	{"release", "VERSION [options]", 1, 1, "make a release of what is staged",
 		"Writes the manifest and the metadata to sign; 'sign' and 'publish' follow.",
 		verb_release},
+	{"sign export", "DIR", 1, 1, "write the exact bytes that lack signatures into a folder",
+		"For keys that this machine never sees: ROLE.VERSION.bytes to sign, to-sign.json "
+		"says by\n"
+		"whom. 'sign attach' takes each signature back.",
+		verb_sign_export},
+	{"sign attach", "ROLE KEY FILE", 3, 3, "take a signature that was made elsewhere",
+		"KEY is a name in the workspace or a key id; FILE is the bare signature. When it "
+		"was "
+		"the\n"
+		"last one, 'sign' goes on.",
+		verb_sign_attach},
+	{"sign merge", "DIR", 1, 1, "take the signatures that another workspace has",
+		"A copy of this workspace in which others have signed the same metadata.",
+		verb_sign_merge},
 	{"sign", "[options]", 0, 0, "sign what is pending with the keys at hand",
 		"When nothing lacks signatures any more, snapshot and timestamp are made and "
 		"signed too.",
@@ -48,9 +69,27 @@ static const struct verb verbs[] = {
 		"key until\n"
 		"what 'sign' makes of it is published.",
 		verb_rotate},
-	{"publish", "DIR", 1, 1, "write what is signed into a folder for a web server",
+	{"key revoke", "NAME", 1, 1, "take a key away from its role",
+		"The others have to suffice; to put a new one in its place, use 'rotate "
+		"--replace'.",
+		verb_key_revoke},
+	{"status", "[options]", 0, 0, "show what expires when, what lacks signatures, keys at hand",
+		"Exit 4 when something expires within --within days.", verb_status},
+	{"rollout set", "VERSION --share PERCENT [options]", 1, 1,
+		"let a share of the fleet take a release",
+		"The share of a release never shrinks; 'rollout halt' stops it. Signed with the "
+		"key "
+		"of the\n"
+		"role rollouts; 'publish' follows.",
+		verb_rollout_set},
+	{"rollout halt", "VERSION [options]", 1, 1, "stop a release: no device goes on with it",
+		NULL, verb_rollout_halt},
+	{"rollout renew", "[options]", 0, 0, "the same statement with a later expiry",
+		"Expired means hold: have a timer renew it.", verb_rollout_renew},
+	{"rollout show", "", 0, 0, "show the newest statement", NULL, verb_rollout_show},
+	{"publish", "DIR [options]", 1, 1, "write what is signed into a folder for a web server",
 		"Only what is new is written, and last what makes it count: cut off anywhere,\n"
-		"what was published before stays valid.",
+		"what was published before stays valid. A hook carries it on, in the same order.",
 		verb_publish},
 	{"bundle", "VERSION FILE.ferry [options]", 2, 2, "write one release into one file", NULL,
 		verb_bundle},
@@ -88,7 +127,9 @@ static void print_verbs(void)
 static int exit_status(const struct invocation *i, enum ef_reason r)
 {
 	if (r == EF_REASON_OK)
-		return i->nothing_to_do ? EXIT_NOTHING : EXIT_SUCCESS;
+		return i->attention	  ? EXIT_ATTENTION
+		       : i->nothing_to_do ? EXIT_NOTHING
+					  : EXIT_SUCCESS;
 	if (r == EF_REASON_NOT_FOUND)
 		return EXIT_NOT_FOUND;
 	if (r == EF_REASON_USAGE)

@@ -15,9 +15,15 @@ const char *const role_names[ROLE_COUNT] = {
 	[ROLE_ROOT] = "root",
 	[ROLE_TARGETS] = "targets",
 	[ROLE_RELEASES] = "releases",
+	[ROLE_ROLLOUTS] = "rollouts",
 	[ROLE_SNAPSHOT] = "snapshot",
 	[ROLE_TIMESTAMP] = "timestamp",
 };
+
+bool role_is_delegated(enum role_id role)
+{
+	return role == ROLE_RELEASES || role == ROLE_ROLLOUTS;
+}
 
 bool role_from_name(const char *name, enum role_id *ret)
 {
@@ -77,10 +83,23 @@ static int highest_version(const struct workspace *w, enum role_id role, uint64_
 	return 0;
 }
 
+enum ef_reason metadata_load(const struct workspace *w, enum role_id role, uint64_t version,
+	json_t **ret, struct error *e)
+{
+	char name[64], path[80];
+
+	role_file_name(role, version, name);
+	snprintf(path, sizeof(path), "metadata/%s", name);
+	enum ef_reason r = workspace_read_json(w, path, ret, e);
+	if (!r && role != ROLE_TIMESTAMP && metadata_version(*ret) != version)
+		return error_set(e, EF_REASON_STATE_UNREADABLE, "%s/%s has another version inside",
+			w->path, path);
+	return r;
+}
+
 enum ef_reason metadata_current(
 	const struct workspace *w, enum role_id role, json_t **ret, struct error *e)
 {
-	char name[64], path[80];
 	uint64_t version = 0;
 
 	if (role != ROLE_TIMESTAMP) {
@@ -92,13 +111,7 @@ enum ef_reason metadata_current(
 				"%s has never been signed: run 'edgeferry-repo sign'",
 				role_names[role]);
 	}
-	role_file_name(role, version, name);
-	snprintf(path, sizeof(path), "metadata/%s", name);
-	enum ef_reason r = workspace_read_json(w, path, ret, e);
-	if (!r && role != ROLE_TIMESTAMP && metadata_version(*ret) != version)
-		return error_set(e, EF_REASON_STATE_UNREADABLE, "%s/%s has another version inside",
-			w->path, path);
-	return r;
+	return metadata_load(w, role, version, ret, e);
 }
 
 static void pending_path(enum role_id role, char out[80])
@@ -165,11 +178,11 @@ static enum ef_reason set_expiry(
 
 static json_t *empty_body(enum role_id role)
 {
-	const char *type = role == ROLE_RELEASES ? "targets" : role_names[role];
+	const char *type = role_is_delegated(role) ? "targets" : role_names[role];
 	json_t *body = json_pack(
 		"{s:s, s:s, s:i}", "_type", type, "spec_version", SPEC_VERSION, "version", 1);
 
-	if (body && (role == ROLE_TARGETS || role == ROLE_RELEASES))
+	if (body && strcmp(type, "targets") == 0)
 		json_object_set_new(body, "targets", json_object());
 	if (body && (role == ROLE_SNAPSHOT || role == ROLE_TIMESTAMP))
 		json_object_set_new(body, "meta", json_object());
@@ -264,20 +277,36 @@ enum ef_reason metadata_edit_root(const struct workspace *w, struct error *e)
 	return metadata_store(w, ROLE_ROOT, body, e);
 }
 
+/* Which paths a role is trusted with. Terminating: for these nobody else is asked. */
+static json_t *delegation(enum role_id id, const json_t *role)
+{
+	static const char *const paths[ROLE_COUNT] = {
+		[ROLE_RELEASES] = "releases/*/*",
+		[ROLE_ROLLOUTS] = "rollouts/*",
+	};
+
+	return json_pack("{s:s, s:O, s:O, s:b, s:[s]}", "name", role_names[id], "keyids",
+		json_object_get(role, "keyids"), "threshold", json_object_get(role, "threshold"),
+		"terminating", 1, "paths", paths[id]);
+}
+
 enum ef_reason metadata_edit_targets(const struct workspace *w, struct error *e)
 {
-	_cleanup_json_ json_t *body = NULL, *keys = json_object(), *role = NULL;
+	_cleanup_json_ json_t *body = NULL, *keys = json_object(), *roles = json_array();
 	enum ef_reason r = metadata_edit(w, ROLE_TARGETS, &body, e);
 
-	if (!r)
-		r = role_keys(w, ROLE_RELEASES, keys, &role, e);
+	for (int i = 0; i < ROLE_COUNT && !r; i++) {
+		_cleanup_json_ json_t *role = NULL;
+		enum role_id id = (enum role_id)i;
+		if (!role_is_delegated(id) || !workspace_role(w, role_names[id]))
+			continue;
+		r = role_keys(w, id, keys, &role, e);
+		if (!r && json_array_append_new(roles, delegation(id, role)) < 0)
+			r = error_set(e, EF_REASON_NO_MEMORY, "targets");
+	}
 	if (r)
 		return r;
-	/* Terminating: for these paths nobody else is asked. */
-	json_t *delegations = json_pack("{s:O, s:[{s:s, s:O, s:O, s:b, s:[s]}]}", "keys", keys,
-		"roles", "name", role_names[ROLE_RELEASES], "keyids",
-		json_object_get(role, "keyids"), "threshold", json_object_get(role, "threshold"),
-		"terminating", 1, "paths", "releases/*/*");
+	json_t *delegations = json_pack("{s:O, s:O}", "keys", keys, "roles", roles);
 	if (!delegations || json_object_set_new(body, "delegations", delegations) < 0)
 		return error_set(e, EF_REASON_NO_MEMORY, "targets");
 	return metadata_store(w, ROLE_TARGETS, body, e);

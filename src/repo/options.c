@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "repo/options.h"
+#include "repo/known-keys.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { COMMON = 5, NAME_WIDTH = 26 };
+enum { COMMON = 6, NAME_WIDTH = 26 };
 
 static void common_table(struct common_options *c, struct option out[COMMON + 1])
 {
@@ -19,10 +20,14 @@ static void common_table(struct common_options *c, struct option out[COMMON + 1]
 		{"json", OPTION_FLAG, &c->json, NULL, "print JSON"},
 		{"quiet", OPTION_FLAG, &c->quiet, NULL, "print results and errors only"},
 		{"help", OPTION_FLAG, &c->help, NULL, "print this"},
+		{"allow-test-keys", OPTION_FLAG, &c->allow_test_keys, NULL,
+			"use keys that are published, too; only in builds for development"},
 		{0},
 	};
 
 	memcpy(out, table, sizeof(table));
+	if (!known_keys_may_be_allowed())
+		out[COMMON - 1] = (struct option){0};
 }
 
 static const struct option *find(const struct option *o, const char *name, size_t size)

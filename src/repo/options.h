@@ -33,7 +33,7 @@ struct option {
 /* What every verb takes. */
 struct common_options {
 	const char *workspace, *now;
-	bool json, quiet, help;
+	bool json, quiet, help, allow_test_keys;
 };
 
 #define ARGUMENTS_MAX 32

@@ -7,10 +7,12 @@
 #include "repo/progress.h"
 #include "repo/release.h"
 #include "repo/store.h"
+#include "repo/upload.h"
 #include "repo/verbs.h"
 #include "util/atomic-file.h"
 #include "util/cleanup.h"
 #include "util/fdio.h"
+#include "util/hex.h"
 #include "util/json.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +30,8 @@ struct publication {
 	int fd, objects_from, objects_to;
 	uint64_t files, bytes; /* written */
 	struct progress progress;
+	json_t *snapshot; /* what is published is what this names */
+	struct upload upload;
 };
 
 static void count_bytes(void *ctx, uint64_t bytes)
@@ -46,6 +50,7 @@ static enum ef_reason put_file(
 	size_t size, there_size;
 	char path[PATH_MAX], dir[PATH_MAX];
 
+	upload_add(&p->upload, file);
 	int r = file_read_at(p->w->fd, file, METADATA_MAX, &data, &size);
 	if (r < 0)
 		return error_errno(e, r, "%s/%s", p->w->path, file);
@@ -72,7 +77,11 @@ static enum ef_reason put_file(
 
 static enum ef_reason put_object(struct publication *p, const struct object *o, struct error *e)
 {
+	char hex[DIGEST_HEX_MAX], name[sizeof("objects/") + DIGEST_HEX_MAX];
 	bool copied;
+
+	snprintf(name, sizeof(name), "objects/%s", digest_hex(o->sha256, hex));
+	upload_add(&p->upload, name);
 	enum ef_reason r =
 		store_copy(p->objects_from, p->objects_to, o, &copied, count_bytes, p, e);
 
@@ -99,17 +108,33 @@ static enum ef_reason put_release(
 	return r ? r : put_file(p, x.file, false, e);
 }
 
-static enum ef_reason put_releases(struct publication *p, struct error *e)
+static enum ef_reason put_statement(
+	struct publication *p, const char *target, const json_t *entry, struct error *e)
 {
-	_cleanup_json_ json_t *releases = NULL;
+	char file[RELEASE_PATH_MAX];
+	enum ef_reason r = release_file(target, entry, file, e);
+
+	return r ? r : put_file(p, file, false, e);
+}
+
+/* The targets of a delegated role, as far as the snapshot names it. */
+static enum ef_reason put_targets(struct publication *p, enum role_id role,
+	enum ef_reason (*put)(
+		struct publication *p, const char *target, const json_t *entry, struct error *e),
+	struct error *e)
+{
+	_cleanup_json_ json_t *document = NULL;
+	uint64_t version = metadata_named(p->snapshot, role);
 	const char *target;
 	json_t *entry;
-	enum ef_reason r = metadata_current(p->w, ROLE_RELEASES, &releases, e);
 
+	if (version == 0)
+		return EF_REASON_OK;
+	enum ef_reason r = metadata_load(p->w, role, version, &document, e);
 	json_object_foreach (
-		json_object_get(json_object_get(releases, "signed"), "targets"), target, entry)
+		json_object_get(json_object_get(document, "signed"), "targets"), target, entry)
 		if (!r)
-			r = put_release(p, target, entry, e);
+			r = put(p, target, entry, e);
 	return r;
 }
 
@@ -123,17 +148,15 @@ static enum ef_reason put_metadata(
 	return put_file(p, file, role == ROLE_TIMESTAMP, e);
 }
 
-static enum ef_reason put_current(struct publication *p, enum role_id role, struct error *e)
+static enum ef_reason put_roots(struct publication *p, struct error *e)
 {
-	_cleanup_json_ json_t *document = NULL;
-	enum ef_reason r = metadata_current(p->w, role, &document, e);
+	_cleanup_json_ json_t *root = NULL;
+	enum ef_reason r = metadata_current(p->w, ROLE_ROOT, &root, e);
 
-	if (r)
-		return r;
 	/* Clients walk every step from the root that they know. */
-	for (uint64_t v = 1; role == ROLE_ROOT && v < metadata_version(document) && !r; v++)
-		r = put_metadata(p, role, v, e);
-	return r ? r : put_metadata(p, role, metadata_version(document), e);
+	for (uint64_t v = 1; !r && v <= metadata_version(root); v++)
+		r = put_metadata(p, ROLE_ROOT, v, e);
+	return r;
 }
 
 /* Never back, and never beside: another workspace may have published here. */
@@ -188,11 +211,31 @@ static enum ef_reason open_folder(struct publication *p, struct error *e)
 }
 
 /*
- * Root last: until the keys of the root before are gone, everything else is signed by both
- * (sign.c), while an old timestamp is not signed by what a new root names.
+ * Timestamp after what it leads to. Root last: until the keys of the root before are gone,
+ * everything else is signed by both (sign.c), while an old timestamp is not signed by what a new
+ * root names.
  */
-static const enum role_id put_order[] = {
-	ROLE_RELEASES, ROLE_TARGETS, ROLE_SNAPSHOT, ROLE_TIMESTAMP, ROLE_ROOT};
+static enum ef_reason put_all(struct publication *p, struct error *e)
+{
+	static const enum role_id named[] = {
+		ROLE_RELEASES, ROLE_ROLLOUTS, ROLE_TARGETS, ROLE_SNAPSHOT};
+	enum ef_reason r = put_targets(p, ROLE_RELEASES, put_release, e);
+
+	if (!r)
+		r = put_targets(p, ROLE_ROLLOUTS, put_statement, e);
+	for (size_t i = 0; i < sizeof(named) / sizeof(named[0]) && !r; i++) {
+		uint64_t version = named[i] == ROLE_SNAPSHOT
+					   ? metadata_version(p->snapshot)
+					   : metadata_named(p->snapshot, named[i]);
+		if (version > 0)
+			r = put_metadata(p, named[i], version, e);
+	}
+	upload_next(&p->upload);
+	if (!r)
+		r = put_metadata(p, ROLE_TIMESTAMP, 0, e);
+	upload_next(&p->upload);
+	return r ? r : put_roots(p, e);
+}
 
 /* From now on clients hold this root. */
 static enum ef_reason remember_root(struct workspace *w, struct error *e)
@@ -209,10 +252,24 @@ static enum ef_reason remember_root(struct workspace *w, struct error *e)
 	return workspace_save(w, e);
 }
 
-static enum ef_reason publish(struct publication *p, struct error *e)
+static enum ef_reason load_snapshot(struct publication *p, struct error *e)
 {
-	enum ef_reason r = metadata_check_complete(p->w, e);
+	_cleanup_json_ json_t *timestamp = NULL;
+	enum ef_reason r = metadata_current(p->w, ROLE_TIMESTAMP, &timestamp, e);
 
+	return r ? r
+		 : metadata_load(p->w, ROLE_SNAPSHOT, metadata_named(timestamp, ROLE_SNAPSHOT),
+			   &p->snapshot, e);
+}
+
+static enum ef_reason publish(struct publication *p, bool signed_only, struct error *e)
+{
+	enum ef_reason r = signed_only ? EF_REASON_OK : metadata_check_complete(p->w, e);
+
+	if (!r)
+		r = metadata_check_signed(p->w, e);
+	if (!r)
+		r = load_snapshot(p, e);
 	if (!r)
 		r = open_folder(p, e);
 	if (!r)
@@ -220,18 +277,37 @@ static enum ef_reason publish(struct publication *p, struct error *e)
 	if (r)
 		return r;
 	progress_begin(&p->progress, p->w, "published", 0);
-	r = put_releases(p, e);
-	for (size_t i = 0; i < sizeof(put_order) / sizeof(put_order[0]) && !r; i++)
-		r = put_current(p, put_order[i], e);
+	r = put_all(p, e);
 	progress_end(&p->progress);
 	return r;
 }
 
+static void done(struct publication *p)
+{
+	ef_close(p->objects_from);
+	ef_close(p->objects_to);
+	ef_close(p->fd);
+	json_decref(p->snapshot);
+	upload_done(&p->upload);
+}
+
 enum ef_reason verb_publish(struct invocation *i, struct error *e)
 {
-	const struct option options[] = {{0}};
+	struct option_list hook = {0};
+	bool signed_only = false, all = false;
+	const struct option options[] = {
+		{"hook", OPTION_LIST, &hook, "WORD",
+			"then run this command, a word each time: the names of new files on its "
+			"standard input, or one run a file with its name for {}"},
+		{"hook-all", OPTION_FLAG, &all, NULL,
+			"tell the hook of every file, as if it had run for none before"},
+		{"signed-only", OPTION_FLAG, &signed_only, NULL,
+			"publish what is signed although something else lacks signatures"},
+		{0},
+	};
 	_cleanup_(workspace_close) struct workspace w = WORKSPACE_EMPTY;
-	struct publication p = {.w = &w, .fd = -1, .objects_from = -1, .objects_to = -1};
+	_cleanup_(done) struct publication p = {
+		.w = &w, .fd = -1, .objects_from = -1, .objects_to = -1};
 	enum ef_reason r;
 
 	if (!verb_begin(i, options, &r, e))
@@ -239,15 +315,16 @@ enum ef_reason verb_publish(struct invocation *i, struct error *e)
 	p.path = i->words.items[0];
 	r = verb_workspace(i, &w, e);
 	if (!r)
-		r = publish(&p, e);
+		r = upload_begin(&p.upload, e);
+	if (!r)
+		r = publish(&p, signed_only, e);
 	if (!r)
 		r = remember_root(&w, e);
-	ef_close(p.objects_from);
-	ef_close(p.objects_to);
-	ef_close(p.fd);
+	if (!r && hook.n > 0)
+		r = upload_run(&p.upload, &w, p.path, &hook, all, e);
 	if (r)
 		return r;
-	i->nothing_to_do = p.files == 0;
+	i->nothing_to_do = p.files == 0 && p.upload.n_sent == 0;
 	note(&w, "%s: %llu files written, %llu bytes", p.path, (unsigned long long)p.files,
 		(unsigned long long)p.bytes);
 	return r;

@@ -23,6 +23,11 @@ struct signing {
 	bool changed;
 };
 
+/* The documents that say whose signatures those are. */
+struct delegators {
+	json_t *newest, *current;
+};
+
 /* Whose signatures count: one {"keyids", "threshold"} and the keys that it speaks of. */
 struct signers {
 	const json_t *role, *keys;
@@ -49,7 +54,8 @@ static bool signature_of(const struct signing *s, const char *id, const json_t *
 	return valid;
 }
 
-static bool enough(const struct signing *s, const struct signers *who)
+/* Valid signatures by keys of who, each key once; *wanted: how many there have to be. */
+static uint64_t count(const struct signing *s, const struct signers *who, uint64_t *wanted)
 {
 	uint64_t threshold = UINT64_MAX, have = 0;
 	json_t *id;
@@ -61,6 +67,14 @@ static bool enough(const struct signing *s, const struct signers *who)
 		if (signature_of(s, text, json_object_get(who->keys, text)))
 			have++;
 	}
+	*wanted = threshold;
+	return have;
+}
+
+static bool enough(const struct signing *s, const struct signers *who)
+{
+	uint64_t threshold, have = count(s, who, &threshold);
+
 	if (have < threshold)
 		note(s->w, "%s %llu: %llu of %llu signatures", role_names[s->role],
 			(unsigned long long)metadata_version(s->document), (unsigned long long)have,
@@ -117,12 +131,23 @@ static struct signers signers_in_root(const json_t *root, enum role_id role)
 		json_object_get(body, "keys")};
 }
 
-static struct signers signers_in_targets(const json_t *targets)
+static struct signers signers_in_targets(const json_t *targets, enum role_id role)
 {
 	const json_t *d = json_object_get(json_object_get(targets, "signed"), "delegations");
+	const char *name;
+	json_t *entry;
+	size_t i;
 
-	return (struct signers){
-		json_array_get(json_object_get(d, "roles"), 0), json_object_get(d, "keys")};
+	json_array_foreach (json_object_get(d, "roles"), i, entry)
+		if (json_get_string(entry, "name", &name) && strcmp(name, role_names[role]) == 0)
+			return (struct signers){entry, json_object_get(d, "keys")};
+	return (struct signers){NULL, NULL};
+}
+
+static struct signers signers_in(const json_t *delegator, enum role_id role)
+{
+	return role_is_delegated(role) ? signers_in_targets(delegator, role)
+				       : signers_in_root(delegator, role);
 }
 
 static enum ef_reason store_signed(struct signing *s, bool complete, struct error *e)
@@ -156,7 +181,7 @@ static enum ef_reason sign_for_published(struct signing *s, struct error *e)
 	uint64_t version;
 	char path[80], name[64];
 
-	if (s->role == ROLE_ROOT || s->role == ROLE_RELEASES ||
+	if (s->role == ROLE_ROOT || role_is_delegated(s->role) ||
 		!json_get_uint(s->w->config, "published_root", &version))
 		return EF_REASON_OK;
 	role_file_name(ROLE_ROOT, version, name);
@@ -181,171 +206,223 @@ static enum ef_reason sign_by(
 	return r ? r : store_signed(s, *complete, e);
 }
 
-/* Who has to sign role: itself, old and new, for root; else whoever delegates to it. */
-static enum ef_reason find_signers(const struct signing *s, json_t **delegator, json_t **old,
-	struct signers who[2], size_t *n, struct error *e)
+/*
+ * Who has to sign role: whoever the newest document that delegates to it names; and while that one
+ * waits for signatures, whoever the current one names as well. So what is signed can always be
+ * verified from what is signed. For root, that is the rule of its rotation.
+ */
+static enum ef_reason find_signers(const struct workspace *w, enum role_id role,
+	struct delegators *d, struct signers who[2], size_t *n, struct error *e)
 {
+	const enum role_id from = role_is_delegated(role) ? ROLE_TARGETS : ROLE_ROOT;
 	struct error none = {0};
-	enum ef_reason r;
+	enum ef_reason r = metadata_newest(w, from, &d->newest, e);
 
 	*n = 1;
-	if (s->role == ROLE_RELEASES) {
-		r = metadata_newest(s->w, ROLE_TARGETS, delegator, e);
-		who[0] = signers_in_targets(*delegator);
-		return r;
-	}
-	r = metadata_newest(s->w, ROLE_ROOT, delegator, e);
 	if (r)
 		return r;
-	who[0] = signers_in_root(*delegator, s->role);
-	if (s->role != ROLE_ROOT)
-		return EF_REASON_OK;
-	r = metadata_current(s->w, ROLE_ROOT, old, &none);
+	who[0] = signers_in(d->newest, role);
+	r = metadata_current(w, from, &d->current, &none);
 	if (r == EF_REASON_NOT_FOUND)
 		return EF_REASON_OK;
 	if (r)
 		return error_set(e, r, "%s", none.detail);
-	who[1] = signers_in_root(*old, ROLE_ROOT);
-	*n = 2;
+	who[1] = signers_in(d->current, role);
+	/* A role that the current one does not know yet waits for the newest. */
+	if (metadata_version(d->current) != metadata_version(d->newest))
+		*n = 2;
 	return EF_REASON_OK;
+}
+
+static void delegators_done(struct delegators *d)
+{
+	json_decref(d->newest);
+	json_decref(d->current);
+}
+
+static enum ef_reason begin(struct signing *s, struct error *e)
+{
+	s->signatures = json_get_array(s->document, "signatures");
+	int c = canonical_json(json_object_get(s->document, "signed"), &s->bytes, &s->size);
+	return c < 0 || !s->signatures
+		       ? error_set(e, EF_REASON_STATE_UNREADABLE, "%s/%s: no document of metadata",
+				 s->w->path, role_names[s->role])
+		       : EF_REASON_OK;
+}
+
+static void end(struct signing *s)
+{
+	json_decref(s->document);
+	free(s->bytes);
+}
+
+/* The pending document, and who has to sign it. */
+static enum ef_reason open_pending(
+	struct signing *s, struct delegators *d, struct signers who[2], size_t *n, struct error *e)
+{
+	enum ef_reason r = metadata_pending(s->w, s->role, &s->document, e);
+
+	if (!r)
+		r = begin(s, e);
+	return r ? r : find_signers(s->w, s->role, d, who, n, e);
 }
 
 enum ef_reason metadata_sign(
 	const struct workspace *w, enum role_id role, bool *complete, struct error *e)
 {
-	_cleanup_json_ json_t *document = NULL, *delegator = NULL, *old = NULL;
-	_cleanup_free_ char *bytes = NULL;
-	struct signing s = {.w = w, .role = role};
+	_cleanup_(end) struct signing s = {.w = w, .role = role};
+	_cleanup_(delegators_done) struct delegators d = {0};
 	struct signers who[2];
 	size_t n;
-	enum ef_reason r = metadata_pending(w, role, &document, e);
+	enum ef_reason r = open_pending(&s, &d, who, &n, e);
 
-	if (r)
-		return r;
-	s.document = document;
-	s.signatures = json_get_array(document, "signatures");
-	int c = canonical_json(json_object_get(document, "signed"), &bytes, &s.size);
-	if (c < 0 || !s.signatures)
-		return error_set(e, EF_REASON_STATE_UNREADABLE, "%s/pending/%s.json", w->path,
-			role_names[role]);
-	s.bytes = bytes;
-	r = find_signers(&s, &delegator, &old, who, &n, e);
 	return r ? r : sign_by(&s, who, n, complete, e);
 }
 
-/* Sets meta of snapshot or timestamp; *changed when it was otherwise before. */
-static enum ef_reason update_meta(
-	const struct workspace *w, enum role_id role, json_t *meta, bool *changed, struct error *e)
+bool metadata_is_signed(const struct workspace *w, enum role_id role, const json_t *document,
+	const json_t *delegator)
 {
-	_cleanup_json_ json_t *newest = NULL, *body = NULL, *owned = meta;
+	_cleanup_(end) struct signing s = {
+		.w = w, .role = role, .document = json_incref((json_t *)document)};
+	const struct signers who = signers_in(delegator, role);
 	struct error none = {0};
+	uint64_t wanted;
 
-	if (!meta)
-		return error_set(e, EF_REASON_NO_MEMORY, "%s", role_names[role]);
-	enum ef_reason r = metadata_newest(w, role, &newest, &none);
-	if (r && r != EF_REASON_NOT_FOUND)
-		return error_set(e, r, "%s", none.detail);
-	*changed = !newest ||
-		   !json_equal(json_object_get(json_object_get(newest, "signed"), "meta"), meta);
-	if (!*changed)
-		return EF_REASON_OK;
-	r = metadata_edit(w, role, &body, e);
-	if (!r && json_object_set(body, "meta", meta) < 0)
-		r = error_set(e, EF_REASON_NO_MEMORY, "%s", role_names[role]);
-	return r ? r : metadata_store(w, role, body, e);
+	return begin(&s, &none) == EF_REASON_OK && count(&s, &who, &wanted) >= wanted;
 }
 
-static enum ef_reason update_snapshot(const struct workspace *w, bool *changed, struct error *e)
+/* {"name" or "", "keyid", "type", "signed"} of each key that counts; new reference. */
+static json_t *describe_signers(const struct signing *s, const struct signers *who)
 {
-	_cleanup_json_ json_t *targets = NULL, *releases = NULL;
-	enum ef_reason r = metadata_current(w, ROLE_TARGETS, &targets, e);
+	json_t *list = json_array(), *id;
+	size_t i;
 
-	if (!r)
-		r = metadata_current(w, ROLE_RELEASES, &releases, e);
-	if (r)
-		return r;
-	/* Versions only: a role may then be signed again by other keys without a new snapshot. */
-	return update_meta(w, ROLE_SNAPSHOT,
-		json_pack("{s:{s:I}, s:{s:I}}", "targets.json", "version",
-			(json_int_t)metadata_version(targets), "releases.json", "version",
-			(json_int_t)metadata_version(releases)),
-		changed, e);
-}
-
-static enum ef_reason update_timestamp(const struct workspace *w, bool *changed, struct error *e)
-{
-	_cleanup_json_ json_t *snapshot = NULL;
-	enum ef_reason r = metadata_current(w, ROLE_SNAPSHOT, &snapshot, e);
-
-	if (r)
-		return r;
-	return update_meta(w, ROLE_TIMESTAMP,
-		json_pack("{s:{s:I}}", "snapshot.json", "version",
-			(json_int_t)metadata_version(snapshot)),
-		changed, e);
-}
-
-static enum ef_reason sign_if_pending(
-	const struct workspace *w, enum role_id role, bool *complete, struct error *e)
-{
-	*complete = true;
-	return metadata_is_pending(w, role) ? metadata_sign(w, role, complete, e) : EF_REASON_OK;
-}
-
-enum ef_reason metadata_sign_all(const struct workspace *w, bool *complete, struct error *e)
-{
-	static const enum role_id offline[] = {ROLE_ROOT, ROLE_TARGETS, ROLE_RELEASES};
-	bool changed, done;
-	enum ef_reason r = EF_REASON_OK;
-
-	*complete = true;
-	for (size_t i = 0; i < sizeof(offline) / sizeof(offline[0]) && !r; i++) {
-		r = sign_if_pending(w, offline[i], &done, e);
-		*complete = *complete && done;
+	json_array_foreach (json_object_get(who->role, "keyids"), i, id) {
+		const char *text = json_string_value(id), *name = key_by_id(s->w, text), *type = "";
+		const json_t *key = json_object_get(who->keys, text);
+		json_get_string(key, "keytype", &type);
+		json_array_append_new(
+			list, json_pack("{s:s, s:s, s:s, s:b}", "name", name ? name : "", "keyid",
+				      text, "type", type, "signed", signature_of(s, text, key)));
 	}
-	/* A snapshot of what lacks signatures would offer what nobody can verify. */
-	if (r || !*complete)
-		return r;
-	r = update_snapshot(w, &changed, e);
-	if (!r)
-		r = sign_if_pending(w, ROLE_SNAPSHOT, complete, e);
-	if (r || !*complete)
-		return r;
-	r = update_timestamp(w, &changed, e);
-	return r ? r : sign_if_pending(w, ROLE_TIMESTAMP, complete, e);
+	return list;
 }
 
-static bool names_current(
-	const struct workspace *w, const json_t *meta, const char *file, enum role_id role)
+enum ef_reason metadata_signers(const struct workspace *w, enum role_id role, json_t **ret,
+	char **bytes, size_t *size, struct error *e)
 {
-	_cleanup_json_ json_t *document = NULL;
-	struct error none = {0};
-	uint64_t named;
+	_cleanup_(end) struct signing s = {.w = w, .role = role};
+	_cleanup_(delegators_done) struct delegators d = {0};
+	_cleanup_json_ json_t *list = json_array();
+	struct signers who[2];
+	uint64_t wanted;
+	size_t n;
+	enum ef_reason r = open_pending(&s, &d, who, &n, e);
 
-	return metadata_current(w, role, &document, &none) == EF_REASON_OK &&
-	       json_get_uint(json_object_get(meta, file), "version", &named) &&
-	       named == metadata_version(document);
-}
-
-enum ef_reason metadata_check_complete(const struct workspace *w, struct error *e)
-{
-	_cleanup_json_ json_t *snapshot = NULL, *timestamp = NULL;
-
-	for (int i = 0; i < ROLE_COUNT; i++)
-		if (metadata_is_pending(w, (enum role_id)i))
-			return error_set(e, EF_REASON_BAD_SIGNATURE,
-				"%s lacks signatures: run 'edgeferry-repo sign'", role_names[i]);
-	enum ef_reason r = metadata_current(w, ROLE_SNAPSHOT, &snapshot, e);
-	if (!r)
-		r = metadata_current(w, ROLE_TIMESTAMP, &timestamp, e);
+	for (size_t i = 0; i < n && !r; i++) {
+		uint64_t have = count(&s, &who[i], &wanted);
+		json_array_append_new(list,
+			json_pack("{s:I, s:I, s:o}", "signatures", (json_int_t)have, "threshold",
+				(json_int_t)wanted, "keys", describe_signers(&s, &who[i])));
+	}
 	if (r)
 		return r;
-	const json_t *meta = json_object_get(json_object_get(snapshot, "signed"), "meta");
-	const json_t *newest = json_object_get(json_object_get(timestamp, "signed"), "meta");
-	if (!names_current(w, meta, "targets.json", ROLE_TARGETS) ||
-		!names_current(w, meta, "releases.json", ROLE_RELEASES) ||
-		!names_current(w, newest, "snapshot.json", ROLE_SNAPSHOT))
-		return error_set(e, EF_REASON_BAD_SIGNATURE,
-			"snapshot and timestamp are behind: run 'edgeferry-repo sign'");
+	*ret = TAKE_PTR(list);
+	if (bytes) {
+		*bytes = TAKE_PTR(s.bytes);
+		*size = s.size;
+	}
 	return EF_REASON_OK;
+}
+
+/* Takes a signature that counts and holds. */
+static enum ef_reason take_signature(struct signing *s, const struct signers who[2], size_t n,
+	const char *id, const char *hex, struct error *e)
+{
+	const json_t *key = NULL, *known;
+	json_t *entry;
+	size_t i, k;
+
+	for (i = 0; i < n && !key; i++)
+		json_array_foreach (json_object_get(who[i].role, "keyids"), k, known)
+			if (strcmp(json_string_value(known), id) == 0)
+				key = json_object_get(who[i].keys, id);
+	if (!key)
+		return error_set(
+			e, EF_REASON_USAGE, "%.12s is no key of %s", id, role_names[s->role]);
+	if (signature_of(s, id, key))
+		return EF_REASON_OK;
+	/* What is there under this key does not hold. */
+	json_array_foreach (s->signatures, i, entry) {
+		const char *have;
+		if (json_get_string(entry, "keyid", &have) && strcmp(have, id) == 0)
+			json_array_remove(s->signatures, i--);
+	}
+	if (json_array_append_new(s->signatures, json_pack("{s:s, s:s}", "keyid", id, "sig", hex)) <
+		0)
+		return error_set(e, EF_REASON_NO_MEMORY, "%s", role_names[s->role]);
+	if (!signature_of(s, id, key))
+		return error_set(e, EF_REASON_BAD_SIGNATURE,
+			"%s %llu was not signed by %.12s with this", role_names[s->role],
+			(unsigned long long)metadata_version(s->document), id);
+	s->changed = true;
+	return EF_REASON_OK;
+}
+
+/* Moves the document over when that was the last signature it waited for. */
+static enum ef_reason settle(
+	struct signing *s, const struct signers who[2], size_t n, bool *complete, struct error *e)
+{
+	*complete = true;
+	for (size_t i = 0; i < n; i++)
+		if (!enough(s, &who[i]))
+			*complete = false;
+	return store_signed(s, *complete, e);
+}
+
+enum ef_reason metadata_attach(const struct workspace *w, enum role_id role, const char *id,
+	const char *hex, bool *complete, struct error *e)
+{
+	_cleanup_(end) struct signing s = {.w = w, .role = role};
+	_cleanup_(delegators_done) struct delegators d = {0};
+	struct signers who[2];
+	size_t n;
+	enum ef_reason r = open_pending(&s, &d, who, &n, e);
+
+	if (!r)
+		r = take_signature(&s, who, n, id, hex, e);
+	return r ? r : settle(&s, who, n, complete, e);
+}
+
+enum ef_reason metadata_merge(const struct workspace *w, enum role_id role, const json_t *other,
+	bool *changed, bool *complete, struct error *e)
+{
+	_cleanup_(end) struct signing s = {.w = w, .role = role};
+	_cleanup_(delegators_done) struct delegators d = {0};
+	struct signers who[2];
+	json_t *entry;
+	size_t n, i;
+	enum ef_reason r = open_pending(&s, &d, who, &n, e);
+
+	*changed = *complete = false;
+	if (r)
+		return r;
+	if (!json_equal(json_object_get(s.document, "signed"), json_object_get(other, "signed")))
+		return error_set(e, EF_REASON_BAD_SIGNATURE,
+			"%s %llu is another document there: it cannot be merged", role_names[role],
+			(unsigned long long)metadata_version(s.document));
+	json_array_foreach (json_get_array(other, "signatures"), i, entry) {
+		_cleanup_json_ json_t *before = json_deep_copy(s.signatures);
+		struct error why = {0};
+		const char *id, *hex;
+		if (!before || !json_get_string(entry, "keyid", &id) ||
+			!json_get_string(entry, "sig", &hex) ||
+			take_signature(&s, who, n, id, hex, &why) == EF_REASON_OK)
+			continue;
+		/* keys that do not count here, or signatures that do not hold: left out */
+		json_array_clear(s.signatures);
+		json_array_extend(s.signatures, before);
+	}
+	*changed = s.changed;
+	return settle(&s, who, n, complete, e);
 }

@@ -44,6 +44,7 @@ enum ef_reason verb_workspace(const struct invocation *i, struct workspace *w, s
 {
 	w->quiet = i->common.quiet;
 	w->json = i->common.json;
+	w->allow_test_keys = i->common.allow_test_keys;
 	enum ef_reason r = verb_now(i, &w->now, e);
 	return r ? r : workspace_open(w, i->common.workspace ? i->common.workspace : ".", e);
 }

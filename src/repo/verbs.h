@@ -13,6 +13,7 @@ struct invocation {
 	struct common_options common;
 	struct arguments words;	/* what is no option */
 	bool nothing_to_do;	/* exit 2 */
+	bool attention;		/* exit 4 */
 };
 
 struct verb {
@@ -43,8 +44,17 @@ enum ef_reason verb_drop(struct invocation *i, struct error *e);
 enum ef_reason verb_image_sign(struct invocation *i, struct error *e);
 enum ef_reason verb_image_inspect(struct invocation *i, struct error *e);
 enum ef_reason verb_release(struct invocation *i, struct error *e);
+enum ef_reason verb_sign_export(struct invocation *i, struct error *e);
+enum ef_reason verb_sign_attach(struct invocation *i, struct error *e);
+enum ef_reason verb_sign_merge(struct invocation *i, struct error *e);
+enum ef_reason verb_status(struct invocation *i, struct error *e);
+enum ef_reason verb_key_revoke(struct invocation *i, struct error *e);
 enum ef_reason verb_sign(struct invocation *i, struct error *e);
 enum ef_reason verb_rotate(struct invocation *i, struct error *e);
+enum ef_reason verb_rollout_set(struct invocation *i, struct error *e);
+enum ef_reason verb_rollout_halt(struct invocation *i, struct error *e);
+enum ef_reason verb_rollout_renew(struct invocation *i, struct error *e);
+enum ef_reason verb_rollout_show(struct invocation *i, struct error *e);
 enum ef_reason verb_publish(struct invocation *i, struct error *e);
 enum ef_reason verb_bundle(struct invocation *i, struct error *e);
 enum ef_reason verb_inspect(struct invocation *i, struct error *e);

@@ -3,8 +3,10 @@
  */
 #include "repo/check-objects.h"
 #include "repo/keys.h"
+#include "repo/metadata.h"
 #include "repo/source.h"
 #include "repo/verbs.h"
+#include "trust/rollout.h"
 #include "trust/tuf.h"
 #include "util/cleanup.h"
 #include "util/fdio.h"
@@ -257,6 +259,96 @@ static enum ef_reason verify_target(struct verification *v, const char *path, st
 	return r ? r : check_manifest(v, &t, file, data, size, e);
 }
 
+/* The snapshot that was verified names rollouts.json once there has been a statement. */
+static enum ef_reason has_statement(struct verification *v, bool *ret, struct error *e)
+{
+	_cleanup_free_ uint8_t *data = NULL;
+	_cleanup_json_ json_t *snapshot = NULL;
+	size_t size;
+	int n = memory_load(&v->files, "snapshot.json", &data, &size);
+
+	*ret = false;
+	if (n == -ENOENT)
+		return EF_REASON_OK; /* a bundle: whoever hands it over has decided */
+	if (n < 0)
+		return error_errno(e, n, "snapshot");
+	snapshot = json_read(data, size, "snapshot.json", e);
+	if (!snapshot)
+		return e->reason;
+	*ret = metadata_named(snapshot, ROLE_ROLLOUTS) > 0;
+	return EF_REASON_OK;
+}
+
+/* Whatever it lets go on has to be a release that is signed for. */
+static enum ef_reason check_statement(
+	struct verification *v, const char *product, const struct rollout *s, struct error *e)
+{
+	json_t *release;
+	size_t i;
+
+	for (size_t k = 0; k < s->n_releases; k++) {
+		const struct rollout_release *x = &s->releases[k];
+		bool known = false;
+		json_array_foreach (v->releases, i, release) {
+			const char *p, *version;
+			uint64_t sequence;
+			known = known || (json_get_string(release, "product", &p) &&
+						 json_get_string(release, "version", &version) &&
+						 json_get_uint(release, "sequence", &sequence) &&
+						 strcmp(p, product) == 0 &&
+						 strcmp(version, x->version) == 0 &&
+						 sequence == x->sequence);
+		}
+		if (!known)
+			return error_set(e, EF_REASON_NOT_SIGNED_FOR,
+				"rollout statement: no release %s, sequence %llu", x->version,
+				(unsigned long long)x->sequence);
+	}
+	return EF_REASON_OK;
+}
+
+static enum ef_reason verify_statement(struct verification *v, const char *product, struct error *e)
+{
+	_cleanup_free_ struct rollout *s = malloc(sizeof(*s));
+	_cleanup_free_ uint8_t *data = NULL;
+	char path[ROLLOUT_TARGET_MAX], file[TUF_TARGET_FILE_MAX + 16] = "targets/";
+	struct tuf_target t;
+	size_t size;
+	enum ef_reason r = s ? EF_REASON_OK : error_set(e, EF_REASON_NO_MEMORY, "statement");
+
+	rollout_target(product, path);
+	if (!r)
+		r = tuf_find(v->tuf, path, e);
+	if (!r)
+		r = pump(v, e);
+	if (!r)
+		r = tuf_found(v->tuf, &t, e);
+	if (r)
+		return r;
+	tuf_target_file(&t, file + strlen(file), sizeof(file) - strlen(file));
+	r = published_read(&v->from, file, ROLLOUT_SIZE_MAX, &data, &size, e);
+	if (!r)
+		r = tuf_target_check(&t, data, size, e);
+	if (!r)
+		r = rollout_parse(data, size, product, s, e);
+	return r ? r : check_statement(v, product, s, e);
+}
+
+/* Of every product that there are releases of. */
+static enum ef_reason verify_statements(struct verification *v, struct error *e)
+{
+	json_t *release;
+	size_t i;
+	bool have;
+	enum ef_reason r = has_statement(v, &have, e);
+
+	json_array_foreach (v->releases, i, release)
+		if (!r && have)
+			r = verify_statement(
+				v, json_string_value(json_object_get(release, "product")), e);
+	return r;
+}
+
 static enum ef_reason verify_all(struct verification *v, const char *root, struct error *e)
 {
 	enum ef_reason r = verify_metadata(v, root, e);
@@ -266,6 +358,8 @@ static enum ef_reason verify_all(struct verification *v, const char *root, struc
 	json_array_foreach (v->targets, i, path)
 		if (!r)
 			r = verify_target(v, json_string_value(path), e);
+	if (!r)
+		r = verify_statements(v, e);
 	if (!r)
 		r = verify_rest(v, e);
 	if (!r && v->from.bundle && json_array_size(v->releases) == 0)

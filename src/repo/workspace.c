@@ -121,7 +121,8 @@ static enum ef_reason check_role(
 
 static enum ef_reason check_config(const json_t *config, struct error *e)
 {
-	static const char *const roles[] = {"root", "targets", "releases", "snapshot", "timestamp"};
+	static const char *const roles[] = {
+		"root", "targets", "releases", "snapshot", "timestamp", "rollouts"};
 	const char *product;
 	uint64_t schema;
 
@@ -130,6 +131,10 @@ static enum ef_reason check_config(const json_t *config, struct error *e)
 	if (!json_get_string(config, "product", &product) || !manifest_name_valid(product))
 		return error_set(e, EF_REASON_CONFIG, CONFIG ": product");
 	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
+		/* Workspaces made before there were rollouts are without them. */
+		if (strcmp(roles[i], "rollouts") == 0 &&
+			!json_object_get(json_object_get(config, "roles"), roles[i]))
+			continue;
 		enum ef_reason r = check_role(roles[i],
 			json_get_object(json_get_object(config, "roles"), roles[i]),
 			json_get_object(config, "keys"), e);

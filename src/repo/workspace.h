@@ -24,6 +24,7 @@ struct workspace {
 	json_t *config;	/* workspace.json */
 	int64_t now;	/* one time for the whole run */
 	bool quiet, json;
+	bool allow_test_keys;	/* published ones (S-32) */
 };
 
 #define WORKSPACE_EMPTY {.fd = -1}

@@ -5,6 +5,7 @@ import uuid
 from tool import *
 
 KEY = VECTORS / "p256.pem"
+Place.extra = ["--allow-test-keys"]
 SHA, KEYHASH, SIG = 0x10, 0x01, 0x22
 
 

@@ -143,7 +143,7 @@ def test_large_sparse_image():
 
 def same_keys(p, ws, source):
     args = []
-    for key in ("root-1", "root-2", "targets-1", "releases-1", "snapshot-1", "timestamp-1"):
+    for key in ("root-1", "root-2", "targets-1", "releases-1", "rollouts-1", "snapshot-1", "timestamp-1"):
         args += ["--key", f"{key[:-2]}={source}/keys/{key}.pem"]
     p.run("init", "demo", *args, "--edge-key", f"{source}/keys/edge.pem", ws=ws)
 
@@ -291,7 +291,7 @@ def test_rotations():
         p.run("export-root", "first.json")
         p.release()
         p.run("publish", "pub")
-        for role in ("root", "targets", "releases", "snapshot", "timestamp", "root"):
+        for role in ("root", "targets", "releases", "rollouts", "snapshot", "timestamp", "root"):
             p.run("rotate", role, "--all")
             p.run("publish", "pub")
             check_chain(p, "pub")

@@ -14,6 +14,7 @@ import tempfile
 import traceback
 
 TOOL = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else "edgeferry-repo"
+RELEASE = os.path.abspath(sys.argv[2]) if len(sys.argv) > 2 else None
 VECTORS = pathlib.Path(__file__).resolve().parents[2] / "vectors" / "mcuboot"
 NOW = "2026-11-21T08:00:00Z"
 GATEWAY = "edgeferry.github.io,sim-gateway"
@@ -30,6 +31,7 @@ def sha256(data):
 
 class Place:
     """A temporary folder with workspaces in it."""
+    extra = ()  # options for every run
 
     def __init__(self):
         self.path = pathlib.Path(tempfile.mkdtemp(prefix="test-repo-"))
@@ -40,14 +42,14 @@ class Place:
     def __exit__(self, *_):
         shutil.rmtree(self.path)
 
-    def run(self, *args, expect=0, now=NOW, ws="ws", prefix=()):
+    def run(self, *args, expect=0, now=NOW, ws="ws", prefix=(), tool=TOOL):
         env = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
             if name in os.environ:
                 env[name] = os.environ[name]
         if "strace" in prefix:  # the leak checker cannot work in a traced process
             env["ASAN_OPTIONS"] = "detect_leaks=0"
-        command = [*prefix, TOOL, *map(str, args), "--workspace", ws]
+        command = [*prefix, tool, *map(str, args), *self.extra, "--workspace", ws]
         if now:
             command += ["--now", now]
         got = subprocess.run(command, cwd=self.path, env=env, capture_output=True, text=True)
