@@ -128,7 +128,11 @@ enum ef_reason bus_new(struct bus **ret, sd_event *event, const char *address,
 	b->event = sd_event_ref(event);
 	b->config = config;
 	b->update = update;
-	try_connect(b);
+	if (try_connect(b) == -EEXIST) { /* F-21: with a state of its own, on the same machine */
+		bus_free(b);
+		return error_set(
+			e, EF_REASON_BUSY, "another edgeferryd is on the bus as " BUS_NAME);
+	}
 	*ret = b;
 	return EF_REASON_OK;
 }

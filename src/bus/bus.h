@@ -17,6 +17,7 @@ struct bus;
 /*
  * Connects (address NULL: the system bus), exports the objects and asks for the name. A bus that
  * cannot be reached yet is no error: it is tried again every 5 s, updates go on without it (F-04).
+ * BUSY when the name has an owner already: a second daemon on one machine (F-21).
  */
 enum ef_reason bus_new(struct bus **ret, sd_event *event, const char *address,
 	const struct config *config, struct update *update, struct error *e);

@@ -171,17 +171,26 @@ json_t *document_deployment(const struct deployment *d)
 		"components", components);
 }
 
+struct listing {
+	json_t *list;
+	const struct deployment *current;
+};
+
+/* What is under way is shown as it is, with its progress, which is stored nowhere. */
 static int append_deployment(void *ctx, const struct deployment *d)
 {
-	return json_array_append_new(ctx, document_deployment(d));
+	const struct listing *l = ctx;
+	bool live = l->current && l->current->id == d->id;
+
+	return json_array_append_new(l->list, document_deployment(live ? l->current : d));
 }
 
 json_t *document_deployments(const struct document_source *s, unsigned max)
 {
-	json_t *a = json_array();
+	struct listing l = {json_array(), update_current(s->update)};
 
-	update_deployments(s->update, max, append_deployment, a);
-	return a;
+	update_deployments(s->update, max, append_deployment, &l);
+	return l.list;
 }
 
 static const char *release_state(const struct known_release *r)

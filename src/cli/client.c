@@ -86,7 +86,7 @@ static bool one_of(const char *name, const char *const *names)
 
 static int no_daemon(const char *why)
 {
-	complain("look at 'systemctl status edgeferryd' and its journal",
+	complain("look at 'systemctl status edgeferry' and its journal",
 		"the daemon edgeferryd does not answer%s%s", *why ? ": " : "", why);
 	return EXIT_NO_DAEMON;
 }

@@ -144,6 +144,11 @@ int verb_install(struct cli *cli, char **args)
 {
 	if (!args[0])
 		return install_version(cli, "");
+	if (!*args[0]) {
+		complain("name a release as 'edgeferry list' shows it, or a bundle file",
+			"the name of the release or bundle is empty");
+		return EXIT_USAGE;
+	}
 	return is_version(args[0]) ? install_version(cli, args[0]) : install_bundle(cli, args[0]);
 }
 

@@ -165,9 +165,10 @@ void view_update(struct view *v, const json_t *deployment, uint64_t now_us)
 	const json_t *components = json_object_get(deployment, "components"), *c;
 	size_t i;
 
+	const char *release = text_of(deployment, "release");
 	free(v->title);
-	if (asprintf(&v->title, "deployment %lld: release %s",
-		    (long long)number_of(deployment, "id"), text_of(deployment, "release")) < 0)
+	if (asprintf(&v->title, "deployment %lld: %s%s", (long long)number_of(deployment, "id"),
+		    *release ? "release " : "the newest release", release) < 0)
 		v->title = NULL;
 	if (v->title)
 		text_clean(v->title);

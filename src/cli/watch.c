@@ -353,7 +353,7 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata)
 	uint64_t now = now_monotonic_us();
 
 	if (w->gone_us > 0 && now - w->gone_us > GONE_US && w->mode != WATCH_ALL) {
-		complain("look at 'systemctl status edgeferryd' and its journal",
+		complain("look at 'systemctl status edgeferry' and its journal",
 			"the daemon did not come back");
 		finish(w, EXIT_NO_DAEMON);
 		return 0;

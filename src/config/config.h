@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Configuration: edgeferry.conf, conf.d drop-ins and nodes.d of a directory, over vendor defaults
- * (edgeferry.conf(5), edgeferry-nodes.conf(5)). Read whole, then used: a file with an error leaves
- * the configuration in use untouched (F-27).
+ * Configuration: edgeferry.conf, conf.d drop-ins and nodes.d of a directory, over built-in defaults
+ * (edgeferry.conf(5), edgeferry-nodes.conf(5)). Read whole, then used: a file with an error changes
+ * nothing (F-27).
  */
 #include "util/reason.h"
 #include <stdbool.h>

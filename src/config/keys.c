@@ -112,6 +112,8 @@ static enum ef_reason set(const struct key *keys, size_t n, void *object,
 		if (strcmp(k->section, item->section) != 0)
 			continue;
 		section_known = true;
+		if (!item->key[0])
+			return EF_REASON_OK;
 		if (strcmp(k->name, item->key) != 0)
 			continue;
 		/* As in systemd, an empty value takes back what files before have set. */

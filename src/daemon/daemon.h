@@ -16,6 +16,7 @@ struct daemon {
 	struct update *update;
 	struct bus *bus;
 	sd_event_source *poll, *outbox, *retry_outbox;
+	bool newer;		  /* a release is offered that is newer than the one under way */
 	bool looking, look_again; /* a look is under way; another was asked for meanwhile */
 	uint64_t reporting;	  /* id of the report under way; 0: none */
 	bool rebooting;
@@ -24,6 +25,7 @@ struct daemon {
 /* poll.c: when to look at the source, and what is installed without being asked. */
 int poll_start(struct daemon *d);
 void poll_now(struct daemon *d, const char *why);
+void poll_over(struct daemon *d); /* a deployment is over */
 /* A wait drawn from [0.8, 1.2] times poll_us, so that a fleet does not knock at once (F-37). */
 uint64_t poll_wait(uint64_t poll_us, uint32_t random);
 

@@ -34,6 +34,8 @@ static void on_changed(void *ctx, const struct deployment *dep)
 		bus_deployment_changed(d->bus, dep);
 	if (d->update)
 		status_line(d, dep);
+	if (deployment_over(dep->state))
+		poll_over(d);
 }
 
 static void on_progress(void *ctx, const struct deployment *dep, const struct part *p)

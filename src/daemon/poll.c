@@ -7,6 +7,8 @@
 
 /* What the gateway needs to settle: network, clock, nodes. */
 #define FIRST_LOOK_US 200000u
+/* After a deployment that a newer release was waiting for. */
+#define NEXT_LOOK_US 1000000u
 
 uint64_t poll_wait(uint64_t poll_us, uint32_t random)
 {
@@ -38,11 +40,14 @@ static void install_newest(struct daemon *d, const char *version)
 	}
 	if (!n || !policy_automatic(d->config->automatic, known))
 		return;
-	if (update_install(d->update, version, &id, &e))
-		log_warning("release %s is not installed now: %s", version, e.detail);
-	else
+	if (update_install(d->update, version, &id, &e) == EF_REASON_OK) {
 		log_info("release %s: deployment %llu began by itself", version,
 			(unsigned long long)id);
+		return;
+	}
+	log_warning("release %s is not installed now: %s", version, e.detail);
+	const struct deployment *now = update_current(d->update);
+	d->newer = now && strcmp(now->release, version) != 0;
 }
 
 static void on_looked(void *ctx, const char *version, const struct error *e)
@@ -89,6 +94,15 @@ static int on_poll(sd_event_source *s, uint64_t usec, void *userdata)
 	poll_now(d, "time to");
 	sd_event_source_set_time_relative(s, poll_wait(d->config->poll_us, draw()));
 	return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+}
+
+void poll_over(struct daemon *d)
+{
+	if (!d->newer || !d->poll)
+		return;
+	d->newer = false;
+	sd_event_source_set_time_relative(d->poll, NEXT_LOOK_US);
+	sd_event_source_set_enabled(d->poll, SD_EVENT_ONESHOT);
 }
 
 int poll_start(struct daemon *d)

@@ -71,6 +71,18 @@ static bool take_release(struct update *u, struct known_release *k)
 	return true;
 }
 
+/* Closed world (S-05): nothing stands in a bundle that nobody signed for. */
+static enum ef_reason check_bundle(struct update *u, const struct look_release *r, struct error *e)
+{
+	char file[600], name[640];
+
+	if (u->current->origin != ORIGIN_BUNDLE || !u->bundle || !r->known.manifest)
+		return EF_REASON_OK;
+	tuf_target_file(&r->target, file, sizeof(file));
+	snprintf(name, sizeof(name), "targets/%s", file);
+	return bundle_check_members(u->bundle, r->known.manifest, name, e);
+}
+
 static void on_look(struct update *u, const struct error *e)
 {
 	struct deployment *d = u->current;
@@ -88,6 +100,12 @@ static void on_look(struct update *u, const struct error *e)
 	for (size_t i = 0; i < l->n; i++)
 		if (d->wanted[0] == 0 || strcmp(d->wanted, l->list[i].known.version) == 0) {
 			d->server_before = u->server_reachable;
+			if (check_bundle(u, &l->list[i], &why)) {
+				/* the file is at fault, not the release: its digest is not kept */
+				strcpy(d->release, l->list[i].known.version);
+				acquire_failed(u, &why);
+				return;
+			}
 			if (take_release(u, &l->list[i].known)) {
 				u->run.phase = ACQUIRE_ADMIT;
 				update_kick(u);

@@ -177,7 +177,8 @@ struct update {
 /* trust-state.c */
 int64_t update_now(struct update *u);	/* never before what was known (S-19) */
 struct tuf_store trust_store_of(struct update *u);
-enum ef_reason trust_check(struct update *u, struct error *e);	/* after store_open */
+enum ef_reason state_lost(struct update *u, struct error *e);	/* before store_open */
+enum ef_reason trust_open(struct update *u, struct error *e);	/* after store_open; again after NO_TRUST */
 void trust_note(struct update *u);	/* a look at the source ended well */
 
 /* update.c */

@@ -279,7 +279,8 @@ void look_start(
 
 	look_clear(u);
 	u->look = (struct look){.phase = LOOK_REFRESH, .online = online, .done = done};
-	if (tuf_refresh(u->tuf, online ? TUF_ONLINE : TUF_OFFLINE, update_now(u), &e))
+	if (trust_open(u, &e) ||
+		tuf_refresh(u->tuf, online ? TUF_ONLINE : TUF_OFFLINE, update_now(u), &e))
 		look_end(u, &e);
 	else
 		pump(u);

@@ -71,18 +71,29 @@ static void told(struct update *u, const struct event *ev, bool report)
 		o->reported(o->ctx);
 }
 
-void record_event(struct update *u, struct event *ev, bool report)
+static enum ef_reason store_event(struct update *u, struct event *ev, bool report, struct error *e)
 {
 	struct report_of r = {.u = u, .ev = ev};
+
+	if (store_begin(u->store, e) || store_event_add(u->store, ev, e) ||
+		(report && store_report_add(u->store, make_report, &r, e)) ||
+		store_commit(u->store, e))
+		store_abort(u->store);
+	return e->reason;
+}
+
+void record_event(struct update *u, struct event *ev, bool report)
+{
 	struct error e = {0};
 
 	ev->time = update_now(u);
-	if (store_begin(u->store, &e) == EF_REASON_OK &&
-		store_event_add(u->store, ev, &e) == EF_REASON_OK &&
-		(!report || store_report_add(u->store, make_report, &r, &e) == EF_REASON_OK))
-		store_commit(u->store, &e);
+	/* what is reported is worth the reserve: a refusal for want of room is on record too */
+	if (store_event(u, ev, report, &e) == EF_REASON_NO_SPACE && report &&
+		store_use_reserve(u->store)) {
+		error_clear(&e);
+		store_event(u, ev, report, &e);
+	}
 	if (e.reason) {
-		store_abort(u->store);
 		log_error("event %s: %s", ev->word, e.detail);
 		return;
 	}
@@ -123,8 +134,12 @@ static bool worth_remembering(const struct deployment *d)
 		return true;
 	if (d->state != DEPLOYMENT_REFUSED && d->state != DEPLOYMENT_FAILED)
 		return false;
+	/* what is put right here, not by another release, is worth another try */
 	return !reason_passes(d->error.reason) && d->error.reason != EF_REASON_ALREADY_INSTALLED &&
-	       d->error.reason != EF_REASON_NO_SPACE;
+	       d->error.reason != EF_REASON_NO_SPACE &&
+	       d->error.reason != EF_REASON_NODE_MISMATCH &&
+	       d->error.reason != EF_REASON_NODE_BATTERY &&
+	       d->error.reason != EF_REASON_STATE_UNREADABLE;
 }
 
 static void remember(struct update *u)
@@ -297,6 +312,7 @@ enum ef_reason deployment_begin(struct update *u, struct deployment *d, struct e
 		store_abort(u->store);
 		return e->reason;
 	}
+	store_keep_reserve(u->store); /* for the outcome */
 	u->current = d;
 	run_reset(u);
 	told(u, &ev, true);

@@ -58,6 +58,7 @@ static void poll_done(void *ctx, const struct error *e)
 	ns->last = *e;
 	if (ns->present) {
 		ns->identity = ns->incoming;
+		plan_admit_identity(ns->config, &ns->identity, &ns->last);
 		ns->last_seen = update_now(u);
 		ns->misses = 0;
 	} else {
@@ -206,6 +207,12 @@ static enum ef_reason open_one(struct update *u, struct node_state *ns, struct e
 
 	if (!nc.link)
 		return error_set(e, EF_REASON_CONFIG, "node %s: no link \"%s\"", c->name, c->link);
+	/* There is no session yet: in the clear only where the administrator says so. */
+	if (c->security != SECURITY_NONE)
+		return error_set(e, EF_REASON_CONFIG,
+			"nodes.d/%s.conf: Security=session is not available in this version; "
+			"Security=none allows to speak to the node in the clear",
+			c->name);
 	return node_new(&ns->node, u->env.event, &nc, e);
 }
 

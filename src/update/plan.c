@@ -143,20 +143,20 @@ enum ef_reason plan_admit_image(
 	return EF_REASON_OK;
 }
 
-/* What the node says of itself against its file: a swapped cable ends here (F-22). */
-static enum ef_reason admit_identity(const struct plan_node *node, struct error *e)
+enum ef_reason plan_admit_identity(
+	const struct config_node *config, const struct node_identity *identity, struct error *e)
 {
 	uint8_t vendor[16], class_id[16];
 
-	if (node->identity.plain)
+	if (identity->plain)
 		return EF_REASON_OK;
-	if (!compatible_uuids(node->config->compatible, vendor, class_id) ||
-		memcmp(vendor, node->identity.vendor, 16) != 0 ||
-		memcmp(class_id, node->identity.class_id, 16) != 0)
+	if (!compatible_uuids(config->compatible, vendor, class_id) ||
+		memcmp(vendor, identity->vendor, 16) != 0 ||
+		memcmp(class_id, identity->class_id, 16) != 0)
 		return error_set(e, EF_REASON_NODE_MISMATCH,
-			"node %s is configured as %s and says it is %s", node->config->name,
-			node->config->compatible,
-			node->identity.board[0] ? node->identity.board : "something else");
+			"node %s is configured as %s and says it is %s", config->name,
+			config->compatible,
+			identity->board[0] ? identity->board : "something else");
 	return EF_REASON_OK;
 }
 
@@ -165,7 +165,7 @@ enum ef_reason plan_admit_node(
 {
 	const struct node_identity *id = &node->identity;
 
-	if (admit_identity(node, e) || id->plain)
+	if (plan_admit_identity(node->config, id, e) || id->plain)
 		return e->reason;
 	if (id->hardware < c->hardware_min || id->hardware > c->hardware_max)
 		return error_set(e, EF_REASON_HARDWARE_RANGE,

@@ -48,6 +48,10 @@ enum ef_reason plan_admit(const struct manifest *m, const struct admit_input *in
 /* The image of an mcu component against what the manifest says of it, before any node hears of it. */
 enum ef_reason plan_admit_image(const struct component *c, const struct plan_image *image, struct error *e);
 
+/* Whether a node is what its file says; a swapped cable ends here (F-22). Only for one that is present. */
+enum ef_reason plan_admit_identity(const struct config_node *config, const struct node_identity *identity,
+	struct error *e);
+
 /* One node against its configuration and the component meant for it. Only for nodes that are present. */
 enum ef_reason plan_admit_node(const struct component *c, const struct plan_node *node, struct error *e);
 

@@ -111,6 +111,11 @@ bool store_use_reserve(struct store *s)
 	return unlinkat(s->dir_fd, RESERVE, 0) == 0;
 }
 
+void store_keep_reserve(struct store *s)
+{
+	make_reserve(s->dir_fd);
+}
+
 static enum ef_reason open_db(struct store *s, const char *dir, struct error *e)
 {
 	_cleanup_free_ char *path = NULL;
@@ -121,6 +126,12 @@ static enum ef_reason open_db(struct store *s, const char *dir, struct error *e)
 			e, EF_REASON_STATE_UNREADABLE, "%s/state.db is gone or empty", dir);
 	if (asprintf(&path, "%s/state.db", dir) < 0)
 		return error_set(e, EF_REASON_NO_MEMORY, "state.db");
+	/* Made here, because SQLite would let everybody read it (S-29). */
+	_cleanup_close_ int fd =
+		openat(s->dir_fd, "state.db", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_errno(e, -errno, "%s", path);
+	fd = ef_close(fd);
 	int rc = sqlite3_open_v2(path, &s->db,
 		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW, NULL);
 	if (rc != SQLITE_OK)
@@ -137,6 +148,10 @@ static enum ef_reason open_db(struct store *s, const char *dir, struct error *e)
 	 */
 	if (e->reason == EF_REASON_IO)
 		e->reason = EF_REASON_STATE_UNREADABLE;
+	if (e->reason == EF_REASON_BUSY) {
+		error_clear(e);
+		return error_set(e, EF_REASON_BUSY, "another edgeferryd has %s", path);
+	}
 	if (e->reason || check(s, marked, e))
 		return e->reason;
 	if (!marked) {

@@ -25,6 +25,7 @@ void store_abort(struct store *s);
 
 /* Gives up the space kept for outcomes on a full file system; false when it is gone already (F-03). */
 bool store_use_reserve(struct store *s);
+void store_keep_reserve(struct store *s);	/* makes it anew when it was used and there is room */
 
 /* Small facts by name; *ret "" when never set. */
 enum ef_reason store_get(struct store *s, const char *key, char *ret, size_t size, struct error *e);

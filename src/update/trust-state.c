@@ -84,6 +84,20 @@ static bool names(int dir_fd, char *out, size_t size)
 	return true;
 }
 
+/* state.db is made before anything is trusted: trust without it is what a loss has left, and with
+ * it sequence and floors are gone. */
+enum ef_reason state_lost(struct update *u, struct error *e)
+{
+	char present[NAMES_MAX];
+
+	if (!names(u->trust_dir.dir_fd, present, sizeof(present)))
+		return error_errno(e, -errno, "trust");
+	if (present[0] == 0 || faccessat(u->trust_dir.dir_fd, "../state.db", F_OK, 0) == 0)
+		return EF_REASON_OK;
+	return error_set(e, EF_REASON_STATE_UNREADABLE, "%s/state.db is gone, trust/ is not",
+		u->env.config->state_dir);
+}
+
 /* A root of trust is taken from outside once: never again beside what was trusted before. */
 static enum ef_reason bootstrap(struct update *u, const char *present, struct error *e)
 {
@@ -116,7 +130,7 @@ static enum ef_reason all_there(struct update *u, const char *noted, struct erro
 	return EF_REASON_OK;
 }
 
-enum ef_reason trust_check(struct update *u, struct error *e)
+static enum ef_reason trust_check(struct update *u, struct error *e)
 {
 	char present[NAMES_MAX], *noted = u->trust_noted;
 
@@ -130,6 +144,13 @@ enum ef_reason trust_check(struct update *u, struct error *e)
 		return bootstrap(u, present, e);
 	}
 	return all_there(u, noted, e);
+}
+
+enum ef_reason trust_open(struct update *u, struct error *e)
+{
+	if (u->tuf || trust_check(u, e))
+		return e->reason;
+	return tuf_open(&u->trust_store, &u->tuf, e);
 }
 
 void trust_note(struct update *u)

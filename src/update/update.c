@@ -61,6 +61,19 @@ enum slot_id slot_from_word(const char *word)
 	return SLOT_NONE;
 }
 
+/* What the list says of each release was so before the deployment that has ended. */
+static void judge_again(struct update *u)
+{
+	for (size_t i = 0; i < u->n_known; i++) {
+		struct known_release *k = &u->known[i];
+		struct error e = {0};
+
+		if (k->manifest)
+			error_clear(&k->error);
+		look_judge(u, k, true, &e);
+	}
+}
+
 /* --- the engine's one step --- */
 
 static void (*const advance[DEPLOYMENT_STATES])(struct update *u) = {
@@ -86,6 +99,7 @@ static int on_kick(sd_event_source *s, void *userdata)
 		advance[u->current->state](u);
 		return 0;
 	}
+	judge_again(u);
 	u->current = deployment_free(u->current);
 	bundle_close(TAKE_PTR(u->bundle));
 	return 0;
@@ -159,9 +173,17 @@ static enum ef_reason open_all(struct update *u, struct error *e)
 	if (e->reason)
 		return e->reason;
 	u->trust_store = trust_store_of(u);
-	if (store_open(state, &u->store, e) ||
+	if (state_lost(u, e) || store_open(state, &u->store, e) ||
 		store_get(u->store, "release", u->release, sizeof(u->release), e) ||
-		trust_check(u, e) || tuf_open(&u->trust_store, &u->tuf, e) || open_boot(u, e))
+		open_boot(u, e))
+		return e->reason;
+	if (trust_open(u, e) == EF_REASON_NO_TRUST) {
+		/* it can show what there is, and takes root.json at the next look */
+		log_warning(
+			"every release is refused until there is a root of trust: %s", e->detail);
+		error_clear(e);
+	}
+	if (e->reason)
 		return e->reason;
 	return nodes_open(u, e);
 }
@@ -357,6 +379,7 @@ static struct deployment *deployment_new(
 static enum ef_reason begin(struct update *u, struct deployment *d, uint64_t *id, struct error *e)
 {
 	if (deployment_begin(u, d, e)) {
+		note_refusal(u, d->wanted, e);
 		deployment_free(d);
 		return e->reason;
 	}
@@ -387,8 +410,12 @@ enum ef_reason update_install_bundle(
 	struct bundle *bundle = NULL;
 	char link[64];
 
-	if (may_begin(u, e) || bundle_open(TAKE_FD(file), name, &bundle, e))
+	if (may_begin(u, e))
 		return e->reason;
+	if (bundle_open(TAKE_FD(file), name, &bundle, e)) {
+		note_refusal(u, "", e);
+		return e->reason;
+	}
 	struct deployment *d = deployment_new(u, ORIGIN_BUNDLE, e);
 	if (!d) {
 		bundle_close(bundle);
@@ -429,6 +456,11 @@ static enum ef_reason by_hand(struct update *u, enum deployment_event ev, enum e
 
 	if (!u->current || deployment_over(u->current->state))
 		return error_set(e, EF_REASON_NOT_FOUND, "no deployment is under way");
+	if (ev == EVENT_CANCEL && machine_next(u->current->state, EVENT_REJECT, &t))
+		return error_set(e, EF_REASON_TRIAL_RUNNING,
+			"deployment %llu of release %s is %s and can only be rejected",
+			(unsigned long long)u->current->id, u->current->release,
+			deployment_state_word(u->current->state));
 	if (u->rebooting || !machine_next(u->current->state, ev, &t))
 		return error_set(e, EF_REASON_BUSY, "deployment %llu is %s and cannot be %s now",
 			(unsigned long long)u->current->id,

@@ -99,7 +99,8 @@ static enum ef_reason parse_section(struct parser *p, char *s, unsigned line)
 	if (!is_name(s + 1))
 		return wrong(p, line, "not a section's name");
 	p->section = s + 1;
-	return EF_REASON_OK;
+	const struct ini_item item = {p->file, line, p->section, "", ""};
+	return p->cb(&item, p->ctx, p->e);
 }
 
 static enum ef_reason parse_line(struct parser *p, char *s, unsigned line)

@@ -10,7 +10,8 @@
 struct ini_item {
 	const char *file;	/* as given to ini_parse */
 	unsigned line;		/* from 1 */
-	const char *section, *key, *value;	/* value: trimmed, may be "" */
+	/* value: trimmed, may be ""; key "": the line that begins the section */
+	const char *section, *key, *value;
 };
 
 /* A callback that returns other than OK ends the parse with that reason; it sets e itself. */

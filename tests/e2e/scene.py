@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import sys
 import threading
@@ -14,9 +15,13 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lab"))
+from pki import Authority  # noqa: E402,F401
 from servers import Servers  # noqa: E402,F401
 from stage import NODES, PRODUCT, Stage  # noqa: E402
 from tap import Tap, equal, holds  # noqa: E402
+
+# A time-out of the test runner takes the whole stage down too.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 OVER = ("confirmed", "reverted", "refused", "failed", "cancelled")
 # Which states follow which (docs/DESIGN.md, state table), for the order of events.
@@ -216,14 +221,11 @@ def play(name, scenes, prepare=None):
         for title, function in scenes:
             if not tap.case(title, function, scene):
                 scene.on_failure(tap)
-
-        def quiet(s):
-            equal(s.sanitizer_reports(), [], "what sanitizers said")
-        tap.case("no sanitizer has anything to say", quiet, scene)
     finally:
         scene.stop()
-        if not tap.failed:
-            shutil.rmtree(scene.dir, ignore_errors=True)
+    tap.case("no sanitizer has anything to say", lambda: equal(scene.sanitizer_reports(), [], "what sanitizers said"))
+    if not tap.failed:
+        shutil.rmtree(scene.dir, ignore_errors=True)
     return tap.end()
 
 

@@ -166,29 +166,21 @@ def wrong_board(s):
 
 
 def never_confirms(s):
-    """E-05: the self-test may last longer than the node itself allows, so the node goes back, not the gateway."""
+    """The self-test may last longer than the node itself allows, so the node goes back, not the gateway. The other
+    one, which was well, goes back with it."""
     boots = len(s.gateway.boots)
     s.add_firmware("meter", "2.2.0")
-    d = s.install("2.2.0", nodes=["lamp"], behaviour="never-ready", self_test=40, confirm=8)
+    s.add_firmware("lamp", "2.2.0", behaviour="never-ready", self_test=40, confirm=8)
+    s.make_release("2.2.0", NODES)
+    s.publish()
+    s.wake()
+    d = s.outcome("2.2.0")
     equal((d["state"], d["reason"]), ("reverted", "node-reverted"), "deployment")
     holds("lamp" in d["detail"] and "not confirmed" in d["detail"], f"the detail says who and why: {d['detail']}")
+    equal({c["name"]: c["state"] for c in d["components"]}, dict.fromkeys(NODES, "reverted"), "components")
     lamp = next(n for n in s.status()["nodes"] if n["name"] == "lamp")
     equal(lamp["reverted"], "not-confirmed", "what the lamp itself says")
     equal(len(s.gateway.boots), boots, "restarts of the gateway")
-    s.everything_at("2.0.0")
-    s.invariants()
-
-
-def never_confirms_both(s):
-    """S-22: the other node, which was well, goes back with it."""
-    for node, more in (("meter", {}), ("lamp", {"behaviour": "never-ready", "self_test": 40, "confirm": 8})):
-        s.add_firmware(node, "2.2.1", **more)
-    s.make_release("2.2.1", NODES)
-    s.publish()
-    s.wake()
-    d = s.outcome("2.2.1")
-    equal((d["state"], d["reason"]), ("reverted", "node-reverted"), "deployment")
-    equal({c["name"]: c["state"] for c in d["components"]}, dict.fromkeys(NODES, "reverted"), "components")
     s.everything_at("2.0.0")
     s.invariants()
 
@@ -226,16 +218,33 @@ def polled(s):
     s.invariants()
 
 
+def overtaken(s):
+    """A release that comes while another one is under way has its turn afterwards, without being asked for again."""
+    s.settings[("Source", "PollSec")] = "1h"
+    s.configure()
+    s.restart_daemon()
+    s.wait_broker()
+    s.give("2.5.0", nodes=["lamp"])
+    s.wake()
+    s.wait(lambda: (s.deployment("2.5.0") or {"state": ""})["state"] == "fetching", 20, "2.5.0 under way")
+    s.give("2.6.0", nodes=["meter"])
+    s.wake()
+    equal(s.outcome("2.5.0")["state"], "confirmed", "state of 2.5.0")
+    equal(s.outcome("2.6.0", 30)["state"], "confirmed", "state of 2.6.0")
+    s.everything_at({"lamp": "2.5.0", "meter": "2.6.0", "gateway": "2.4.0"})
+    s.invariants()
+
+
 SCENES = [
     ("release 1 from a bundle file, no release published", factory),
     ("S-34 I-8 release 2: broker, web server, two nodes, slot; process boundaries", second),
     ("S-02 S-37 a bundle signed by the wrong key", wrong_key),
     ("S-02 a web server with another publisher's repository", foreign_server),
     ("S-23 F-22 an image for the wrong board", wrong_board),
-    ("E-05 firmware that never confirms itself", never_confirms),
-    ("E-05 S-22 the node beside it goes back too", never_confirms_both),
+    ("E-05 S-22 firmware that never confirms itself; the node beside it goes back too", never_confirms),
     ("S-13 a root filesystem whose check fails", failing_check),
     ("F-14 the next good release, polled without a broker; reports arrive later", polled),
+    ("a release that comes during a deployment has its turn", overtaken),
 ]
 
 if __name__ == "__main__":

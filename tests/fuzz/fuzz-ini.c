@@ -13,7 +13,7 @@ static enum ef_reason item(const struct ini_item *i, void *ctx, struct error *e)
 	unsigned *last = ctx;
 	size_t n = strlen(i->value);
 
-	if (i->line <= *last || !i->section[0] || !i->key[0] || strchr(i->value, '\n'))
+	if (i->line <= *last || !i->section[0] || (!i->key[0] && n > 0) || strchr(i->value, '\n'))
 		abort();
 	if (n > 0 && (strchr(" \t\r", i->value[0]) || strchr(" \t\r", i->value[n - 1])))
 		abort();

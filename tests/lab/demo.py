@@ -189,14 +189,15 @@ Journal of the gateway: {stage.dir}/machine/journal
     with open(PID, "w") as f:
         f.write(f"{os.getpid()}\n")
     os.write(report, b"\0")
-    signal.sigwait({signal.SIGTERM, signal.SIGINT})
-    os.unlink(PID)
+    try:
+        while True:
+            time.sleep(3600)
+    except (SystemExit, KeyboardInterrupt):
+        pass
 
 
 def play(options, report):
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM} if options.keep else set())
-    if not options.keep:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     os.makedirs(f"{BUILD}/lab", exist_ok=True)
     say("setting the stage: two root filesystem images, keys, web server, broker, bus, two boards in QEMU")
     try:
@@ -208,6 +209,9 @@ def play(options, report):
     except (Wrong, Failed, TimeoutError) as e:
         say(f"\nDEMO FAILED: {e}\nThe gateway's journal is {BUILD}/demo/machine/journal")
         return 1
+    finally:
+        if options.keep and os.path.exists(PID):
+            os.unlink(PID)
 
 
 def stop():

@@ -236,10 +236,12 @@ START_TEST(unknown_keys_F27)
 	put("edgeferry.conf", BASE "Produkt=x\n");
 	load_bad("edgeferry.conf:5: unknown key Produkt= in [Gateway]");
 	put("edgeferry.conf", BASE "[Gatway]\nProduct=x\n");
-	load_bad("edgeferry.conf:6: unknown section [Gatway]");
+	load_bad("edgeferry.conf:5: unknown section [Gatway]");
+	put("edgeferry.conf", BASE "[Nope]\n");
+	load_bad("edgeferry.conf:5: unknown section [Nope]");
 	put("edgeferry.conf", BASE);
 	put("conf.d/x.conf", "\n[Node]\nDevice=/dev/x\n");
-	load_bad("conf.d/x.conf:3: unknown section [Node]");
+	load_bad("conf.d/x.conf:2: unknown section [Node]");
 }
 END_TEST
 

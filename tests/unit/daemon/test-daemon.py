@@ -310,7 +310,20 @@ def a_second_daemon_on_the_same_state_is_refused(b):
     first = b.up()
     second = b.start()
     assert second.wait(15) == 1
-    assert "busy" in b.log(), b.log()
+    assert "another edgeferryd has" in b.log(), b.log()
+    assert first.poll() is None and b.call("GetStatus")[0] == 0
+
+
+@test
+def a_second_daemon_with_a_state_of_its_own_is_refused(b):
+    """F-21: it is still the same gateway: the name on the bus is taken."""
+    first = b.up()
+    with open(f"{b.dir}/etc/edgeferry.conf") as f:
+        text = f.read()
+    os.mkdir(f"{b.dir}/other")
+    b.write("etc/edgeferry.conf", text.replace(f"{b.dir}/state", f"{b.dir}/other"))
+    assert b.start().wait(15) == 1
+    assert "another edgeferryd is on the bus" in b.log(), b.log()
     assert first.poll() is None and b.call("GetStatus")[0] == 0
 
 

@@ -146,12 +146,16 @@ def all_at_once():
                     os.close(read)
                     ident, path, reason = waiting.pop(read)
                     o = Fetched(c.wait(FETCHED, ident))
-                    assert o.reason == reason, (path, o)
+                    # surplus bytes on a kept connection spoil this server's own next answer: which
+                    # failure it is may differ then (each reason alone: above), that it is one may not
+                    assert o.reason == reason or "ok" not in (o.reason, reason), (path, o)
         still_well(c)
         assert c.descriptors() <= base + 16, c.descriptors()
         with open("/proc/%d/status" % c.p.pid) as f:
             rss = next(int(line.split()[1]) for line in f if line.startswith("VmHWM"))
-        assert "asan" in PROGRAM or rss < 64 << 10, rss
+        with open("/proc/%d/maps" % c.p.pid) as f:
+            sanitized = "libasan" in f.read()   # its shadow memory is not ours
+        assert sanitized or rss < 64 << 10, rss
         return "%d cases, at most %d KiB resident" % (len(cases), rss)
 
 

@@ -187,7 +187,7 @@ def test_life_of_a_machine():
             g.reboot()
             wait(lambda: len(starts()) == 6, "the start after the empty slot")
             assert g.boots[-2:] == [("B", True), ("A", False)]
-        assert all(gone(pid) for pid in lines(folder + "/children")), "something was left running"
+        wait(lambda: all(gone(pid) for pid in lines(folder + "/children")), "the end of everything started")
 
 
 def main():

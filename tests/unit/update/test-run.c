@@ -478,6 +478,22 @@ START_TEST(a_release_signed_by_the_wrong_key)
 END_TEST
 
 /* S-14: what was trusted before and is gone is not "never seen". */
+/* In the clear only where the administrator says so in so many words. */
+START_TEST(a_node_without_a_session_must_be_allowed)
+{
+	struct update_env env = w->update->env;
+	struct update *u = NULL;
+	struct error e = {0};
+
+	world_kill(w);
+	w->config_nodes[0].security = SECURITY_SESSION;
+	ck_assert_int_eq(update_new(&u, &env, &e), EF_REASON_CONFIG);
+	ck_assert_ptr_nonnull(strstr(e.detail, "Security=none"));
+	w->config_nodes[0].security = SECURITY_NONE;
+	world_start(w);
+}
+END_TEST
+
 START_TEST(a_trust_file_that_is_gone_stops_it)
 {
 	static const char *const files[] = {"timestamp.json", "snapshot.json"};
@@ -500,6 +516,55 @@ START_TEST(a_trust_file_that_is_gone_stops_it)
 		ck_assert_int_eq(rename(kept, path), 0);
 		world_start(w);
 	}
+}
+END_TEST
+
+/* S-14: sequence and floors are gone with it, so it is no first start, even without the mark. */
+START_TEST(trust_without_a_state_stops_it)
+{
+	static const char *const files[] = {"state.db", "state.mark"};
+	struct update_env env = w->update->env;
+	struct update *u = NULL;
+	struct error e = {0};
+	char path[256], kept[256];
+
+	world_kill(w);
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/state/%s", w->dir, files[i]);
+		snprintf(kept, sizeof(kept), "%s/kept-%zu", w->dir, i);
+		ck_assert_int_eq(rename(path, kept), 0);
+	}
+	ck_assert_int_eq(update_new(&u, &env, &e), EF_REASON_STATE_UNREADABLE);
+	ck_assert_ptr_nonnull(strstr(e.detail, "state.db is gone"));
+	snprintf(path, sizeof(path), "%s/state/state.db", w->dir);
+	ck_assert_int_ne(access(path, F_OK), 0); /* and it does not look like one the next time */
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/state/%s", w->dir, files[i]);
+		snprintf(kept, sizeof(kept), "%s/kept-%zu", w->dir, i);
+		ck_assert_int_eq(rename(kept, path), 0);
+	}
+	world_start(w);
+}
+END_TEST
+
+/* F-22: seen when a node answers, not only when something is to be installed; tried again later. */
+START_TEST(a_swapped_cable_is_shown_F22)
+{
+	struct error last;
+	int64_t seen;
+	bool present;
+
+	memset(w->nodes[0].id.vendor, 0x55, sizeof(w->nodes[0].id.vendor));
+	world_kill(w);
+	world_start(w);
+	check_now();
+	install("2.0.0");
+	world_run(w, 0, false);
+	ends(DEPLOYMENT_REFUSED);
+	update_node(w->update, 0, &present, &seen, &last);
+	ck_assert(present);
+	ck_assert_int_eq(last.reason, EF_REASON_NODE_MISMATCH);
+	ck_assert_str_eq(check_now().version, "2.0.0"); /* wiring is put right here */
 }
 END_TEST
 
@@ -672,7 +737,7 @@ START_TEST(rejected_or_confirmed_in_the_trial)
 	world_script(w, "10-wait", "exec sleep 20");
 	install("2.0.0");
 	run_until(DEPLOYMENT_TRIAL);
-	ck_assert_int_eq(update_cancel(w->update, &e), EF_REASON_BUSY);
+	ck_assert_int_eq(update_cancel(w->update, &e), EF_REASON_TRIAL_RUNNING);
 	error_clear(&e);
 	ck_assert_int_eq(update_rollback(w->update, &id, &e), EF_REASON_TRIAL_RUNNING);
 	error_clear(&e);
@@ -756,7 +821,10 @@ static Suite *suite(void)
 	tcase_add_test(t, swapped_cables);
 	tcase_add_test(t, a_key_that_the_node_does_not_know);
 	tcase_add_test(t, a_release_signed_by_the_wrong_key);
+	tcase_add_test(t, a_node_without_a_session_must_be_allowed);
 	tcase_add_test(t, a_trust_file_that_is_gone_stops_it);
+	tcase_add_test(t, trust_without_a_state_stops_it);
+	tcase_add_test(t, a_swapped_cable_is_shown_F22);
 	tcase_add_test(t, what_went_back_is_not_offered_again);
 	tcase_add_test(t, floors_rise_on_confirmation_only);
 	tcase_add_test(t, an_absent_node_is_waited_for_then_named);

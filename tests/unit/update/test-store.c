@@ -162,6 +162,19 @@ START_TEST(a_deployment_comes_back_whole)
 }
 END_TEST
 
+START_TEST(nobody_else_reads_it) /* S-29 */
+{
+	struct stat st;
+	char path[128];
+
+	umask(0);
+	store_close(opened());
+	snprintf(path, sizeof(path), "%s/state.db", dir);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 0777, 0600);
+}
+END_TEST
+
 START_TEST(gone_is_not_empty) /* S-14 */
 {
 	char path[128];
@@ -429,6 +442,7 @@ static Suite *suite(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, a_deployment_comes_back_whole);
+	tcase_add_test(t, nobody_else_reads_it);
 	tcase_add_test(t, gone_is_not_empty);
 	tcase_add_test(t, damaged_is_not_empty);
 	tcase_add_test(t, a_damaged_table_is_noticed);

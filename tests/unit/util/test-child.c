@@ -138,7 +138,10 @@ START_TEST(default_signals)
 	int r = probe("exec grep -E 'Sig(Blk|Ign)' /proc/self/status", NULL, 0, out, sizeof(out));
 	ck_assert_int_eq(r, 0);
 	ck_assert_ptr_nonnull(strstr(out, "SigBlk:\t0000000000000000\n"));
-	ck_assert_ptr_nonnull(strstr(out, "SigIgn:\t0000000000000000\n"));
+	/* but 32 and 33, the C library's own, which dpkg-buildpackage hands down ignored */
+	const char *ignored = strstr(out, "SigIgn:\t");
+	ck_assert_ptr_nonnull(ignored);
+	ck_assert_uint_eq(strtoull(ignored + 8, NULL, 16) & ~0x180000000ull, 0);
 }
 END_TEST
 

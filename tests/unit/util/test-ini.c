@@ -14,6 +14,10 @@ static enum ef_reason note(const struct ini_item *i, void *ctx, struct error *e)
 	struct seen *s = ctx;
 	size_t n = strlen(s->text);
 
+	if (!i->key[0]) {
+		snprintf(s->text + n, sizeof(s->text) - n, "%u [%s]\n", i->line, i->section);
+		return EF_REASON_OK;
+	}
 	if (++s->count == s->refuse_at)
 		return error_set(e, EF_REASON_CONFIG, "%s:%u: no", i->file, i->line);
 	snprintf(s->text + n, sizeof(s->text) - n, "%u %s.%s=<%s>\n", i->line, i->section, i->key,
@@ -49,9 +53,9 @@ START_TEST(dialect)
 	struct error e;
 
 	ck_assert_int_eq(parse(text, sizeof(text) - 1, &s, &e), EF_REASON_OK);
-	ck_assert_str_eq(s.text, "5 One.a=<1>\n6 One.b=<two words>\n7 One.c=<>\n"
+	ck_assert_str_eq(s.text, "4 [One]\n5 One.a=<1>\n6 One.b=<two words>\n7 One.c=<>\n"
 				 "8 One.d=<x=y # not a comment>\n10 One.e=<one    two three>\n"
-				 "15 Two.f=<\xc3\xa4>\n16 Two.g=<last>\n");
+				 "14 [Two]\n15 Two.f=<\xc3\xa4>\n16 Two.g=<last>\n");
 }
 END_TEST
 
