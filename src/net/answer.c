@@ -85,6 +85,7 @@ static enum ef_reason take_length(struct answer *a, const char *value, struct er
 static enum ef_reason take_type(struct answer *a, const char *value, struct error *e)
 {
 	a->multipart = strncasecmp(value, "multipart/", 10) == 0;
+	a->has_parts = a->multipart && parts_open(&a->parts, value);
 	return EF_REASON_OK;
 }
 

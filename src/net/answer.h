@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* What an HTTP server says about its answer, as far as we act on it. Hostile input, bounded. */
+#include "net/parts.h"
 #include "util/reason.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,7 +24,9 @@ struct answer {
 	bool has_range;
 	uint64_t first, last; /* of Content-Range, inclusive */
 	uint64_t total;	      /* of the file: Content-Range's, or Content-Length of a 200 */
-	bool multipart;	      /* several ranges in one body, which nobody asked for */
+	bool multipart;	      /* several ranges in one body */
+	struct parts parts;   /* multipart: its boundary, if it has one that may be */
+	bool has_parts;
 };
 
 /* One header line as it came, CRLF included or not. A status line starts a new response. */

@@ -43,21 +43,46 @@ static void accept_whole(struct fetch *f)
 {
 	if (!same_file(f))
 		return;
+	f->whole = f->spans.n > 0;
 	f->pos = 0;
 	f->stream_end = f->answer.total;
+}
+
+/* Whoever cannot answer several ranges may well answer one. */
+static void ask_for_one(struct fetch *f)
+{
+	f->one_range = true;
+	f->ask_again = f->satisfied = true;
+}
+
+/* Of the first range that was asked for, or all of them in one with what is between. */
+static bool range_may_be(const struct fetch *f)
+{
+	const struct answer *a = &f->answer;
+	uint64_t last = f->asked_last;
+
+	if (a->first != f->asked_first)
+		return false;
+	if (f->asked_parts > 1 && a->last != last)
+		last = f->spans.ranges[f->spans.at].offset + f->spans.ranges[f->spans.at].size - 1;
+	return a->last <= last;
 }
 
 static void accept_part(struct fetch *f)
 {
 	const struct answer *a = &f->answer;
 
-	if (!f->asked_range || a->multipart || !a->has_range)
+	if (!f->asked_range || (!a->has_range && !a->multipart) || (a->has_range && a->multipart))
 		refuse(f, EF_REASON_NET_HTTP, "a partial answer that was not asked for");
-	else if (a->first != f->asked_first || a->last > f->asked_last)
+	else if (a->multipart && (f->asked_parts < 2 || !a->has_parts))
+		refuse(f, EF_REASON_NET_HTTP, "an answer in parts that was not asked for");
+	else if (!a->multipart && !range_may_be(f))
 		refuse(f, EF_REASON_NET_HTTP, "another range than the one asked for");
 	else if (same_file(f)) {
-		f->pos = a->first;
-		f->stream_end = a->last + 1;
+		/* the first of several, or all of them in one */
+		f->one_range |= f->asked_parts > 1 && !a->multipart && a->last < f->asked_last;
+		f->pos = a->multipart ? f->asked_first : a->first;
+		f->stream_end = a->multipart ? f->pos : a->last + 1;
 	}
 }
 
@@ -66,7 +91,9 @@ void fetch_accept(struct fetch *f)
 	long status = f->answer.status;
 
 	f->accepted = true;
-	if (status == 200)
+	if (f->asked_parts > 1 && (status == 200 || status == 400 || status == 416))
+		ask_for_one(f);
+	else if (status == 200)
 		accept_whole(f);
 	else if (status == 206)
 		accept_part(f);
@@ -163,6 +190,59 @@ static size_t feed(struct fetch *f, const uint8_t *data, size_t size)
 	return used;
 }
 
+/* The headers of a part were read: is it the next one that is wanted? */
+static bool accept_one_of(struct fetch *f)
+{
+	const struct parts *p = &f->answer.parts;
+
+	if (spans_done(&f->spans) || p->first != spans_next(&f->spans) || p->last > f->asked_last) {
+		refuse(f, EF_REASON_NET_HTTP, "another part than the one asked for");
+		return false;
+	}
+	if (p->total != ANSWER_UNKNOWN && f->total != ANSWER_UNKNOWN && p->total != f->total) {
+		refuse(f, EF_REASON_NET_HTTP, "changed on the server while it was fetched");
+		return false;
+	}
+	if (p->total != ANSWER_UNKNOWN)
+		f->total = p->total;
+	f->pos = p->first;
+	f->part_left = p->last - p->first + 1;
+	f->stream_end = f->pos + f->part_left;
+	return true;
+}
+
+/* feed for an answer in parts. */
+static size_t feed_parts(struct fetch *f, const uint8_t *data, size_t size)
+{
+	size_t used = 0, n;
+
+	while (used < size) {
+		if (f->part_left > 0) {
+			size_t rest = size - used < f->part_left ? size - used : f->part_left;
+			n = feed(f, data + used, rest);
+			used += n;
+			f->part_left -= n;
+			if (n < rest)
+				return used;
+			continue;
+		}
+		enum parts_found found = parts_take(&f->answer.parts, data + used, size - used, &n);
+		used += n;
+		if (found == PARTS_BAD) {
+			refuse(f, EF_REASON_NET_HTTP, "parts of an answer that make no sense");
+			return used;
+		}
+		if (found == PARTS_PART && !accept_one_of(f))
+			return used;
+	}
+	return used;
+}
+
+static size_t feed_any(struct fetch *f, const uint8_t *data, size_t size)
+{
+	return f->answer.multipart ? feed_parts(f, data, size) : feed(f, data, size);
+}
+
 static bool hold(struct fetch *f, const uint8_t *data, size_t size)
 {
 	f->held = malloc(size);
@@ -195,7 +275,9 @@ size_t fetch_body(struct fetch *f, const char *data, size_t size)
 		f->satisfied = f->discarded > DISCARD_MAX;
 		return f->satisfied ? 0 : size;
 	}
-	size_t used = feed(f, bytes, size);
+	if (f->ask_again)
+		return 0;
+	size_t used = feed_any(f, bytes, size);
 	if (f->error.reason || f->satisfied)
 		return 0;
 	if (used < size && !hold(f, bytes + used, size - used))
@@ -205,7 +287,7 @@ size_t fetch_body(struct fetch *f, const char *data, size_t size)
 
 void fetch_flush(struct fetch *f)
 {
-	size_t used = feed(f, f->held, f->held_size);
+	size_t used = feed_any(f, f->held, f->held_size);
 
 	if (used < f->held_size && !f->error.reason && !f->satisfied) {
 		memmove(f->held, f->held + used, f->held_size - used);

@@ -121,6 +121,8 @@ static void op_end(struct op *op, uint64_t bytes, enum ef_reason reason, const c
 	op->bytes = bytes;
 	if (reason)
 		error_set(&op->error, reason, "%s", detail);
+	else /* a note */
+		snprintf(op->error.detail, sizeof op->error.detail, "%s", detail);
 	op_maybe_deliver(op);
 }
 

@@ -28,6 +28,8 @@ struct fetch {
 	unsigned failures; /* in a row */
 	uint64_t before;   /* bytes delivered when this one began */
 	bool fresh;	   /* the next one takes a new connection */
+	bool one_range;	   /* the server does not answer several ranges at once */
+	bool whole;	   /* it does not answer ranges at all */
 
 	/* this attempt */
 	CURL *easy;
@@ -38,6 +40,9 @@ struct fetch {
 	CURLcode code;
 	bool asked_range;
 	uint64_t asked_first, asked_last;
+	size_t asked_parts; /* ranges in the request */
+	bool ask_again;	    /* the answer shows that it must be asked in another way */
+	uint64_t part_left; /* multipart: bytes of the part at hand that are still to come */
 	struct answer answer;
 	bool accepted;	/* the answer was looked at */
 	bool discard;	/* it was "not now"; its body is thrown away */

@@ -54,6 +54,9 @@ static void end(struct fetch *f)
 {
 	struct fetches *fs = f->owner;
 	struct error e = f->error;
+
+	if (!e.reason && f->whole)
+		snprintf(e.detail, sizeof(e.detail), "%s", FETCH_WHOLE_NOTE);
 	uint64_t bytes = f->spans.delivered;
 	long status = f->answer.status;
 	uint32_t id = f->id;
@@ -67,25 +70,37 @@ static void end(struct fetch *f)
 
 /* ---- one attempt ---- */
 
+/* One range when that brings all or the server knows no better, else as many as may be. */
+static void write_range(struct fetch *f, char *text, size_t size)
+{
+	const struct spans *s = &f->spans;
+
+	f->asked_parts = 1;
+	spans_request(s, &f->asked_first, &f->asked_last);
+	if (f->asked_last == UINT64_MAX) {
+		snprintf(text, size, "%llu-", (unsigned long long)f->asked_first);
+		return;
+	}
+	const struct ipc_range *last = &s->ranges[s->n - 1];
+	if (!f->one_range && f->asked_last + 1 < last->offset + last->size) {
+		f->asked_parts = spans_request_many(s, text, size, &f->asked_first, &f->asked_last);
+		return;
+	}
+	snprintf(text, size, "%llu-%llu", (unsigned long long)f->asked_first,
+		(unsigned long long)f->asked_last);
+}
+
 static int set_headers(struct fetch *f)
 {
-	char text[256];
+	char text[SPANS_TEXT_MAX];
 	struct curl_slist *list;
-	uint64_t first, last;
 
 	curl_slist_free_all(f->headers);
 	f->headers = NULL;
 	f->asked_range = f->spans.n > 0 || f->spans.delivered > 0;
 	if (!f->asked_range)
 		return curl_easy_setopt(f->easy, CURLOPT_RANGE, NULL) ? -ENOMEM : 0;
-	spans_request(&f->spans, &first, &last);
-	f->asked_first = first;
-	f->asked_last = last;
-	if (last == UINT64_MAX)
-		snprintf(text, sizeof(text), "%llu-", (unsigned long long)first);
-	else
-		snprintf(text, sizeof(text), "%llu-%llu", (unsigned long long)first,
-			(unsigned long long)last);
+	write_range(f, text, sizeof(text));
 	if (curl_easy_setopt(f->easy, CURLOPT_RANGE, text))
 		return -ENOMEM;
 	if (!entity_known(&f->entity))
@@ -122,7 +137,8 @@ static int begin(struct fetch *f)
 	}
 	f->answer = (struct answer){.total = ANSWER_UNKNOWN};
 	f->accepted = f->discard = f->satisfied = f->paused = f->finished = f->waited = false;
-	f->discarded = f->window_bytes = 0;
+	f->ask_again = false;
+	f->discarded = f->window_bytes = f->part_left = 0;
 	f->before = f->spans.delivered;
 	f->window_start = now_monotonic_us();
 	f->curl_text[0] = '\0';
@@ -210,6 +226,8 @@ static void conclude(struct fetch *f)
 		fetch_accept(f); /* there was no body */
 	if (f->error.reason) {
 		end(f);
+	} else if (f->ask_again) {
+		again(f, 0);
 	} else if (!good) {
 		failed(f);
 	} else if (f->discard) {

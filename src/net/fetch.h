@@ -12,6 +12,9 @@
 #define FETCH_RUNNING_MAX 4u
 #define FETCH_QUEUE_MAX 256u
 
+/* Detail of a fetch of ranges that went well and cost more than it had to. */
+#define FETCH_WHOLE_NOTE "the server has no byte ranges: the whole file was fetched"
+
 struct fetches;
 
 /* The fetch's descriptor is closed already. */

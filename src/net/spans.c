@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/spans.h"
+#include <stdio.h>
 
 bool spans_done(const struct spans *s)
 {
@@ -25,6 +26,30 @@ void spans_request(const struct spans *s, uint64_t *first, uint64_t *last)
 		end = r->offset + r->size;
 	}
 	*last = end - 1;
+}
+
+size_t spans_request_many(
+	const struct spans *s, char *text, size_t size, uint64_t *first, uint64_t *last)
+{
+	size_t n = 0, at = 0;
+
+	*first = *last = spans_next(s);
+	for (size_t i = s->at; i < s->n && n < SPANS_PARTS_MAX; i++) {
+		const struct ipc_range *r = &s->ranges[i];
+		uint64_t from = r->offset + (n ? 0 : s->within), to = r->offset + r->size - 1;
+		if (n && from <= *last)
+			break; /* not ascending: for the next request */
+		int k = snprintf(text + at, size - at, "%s%llu-%llu", n ? "," : "",
+			(unsigned long long)from, (unsigned long long)to);
+		if (k < 0 || (size_t)k >= size - at) {
+			text[at] = '\0';
+			break;
+		}
+		at += (size_t)k;
+		*last = to;
+		n++;
+	}
+	return n;
 }
 
 bool spans_take(

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <zstd.h>
 
-#define INDEX_MAX (96 + (size_t)40 * 4194304)
+#define INDEX_MAX (CHUNK_INDEX_HEAD + (size_t)47 * CHUNK_GROUPS_MAX)
 
 DEFINE_CLEANUP(ZSTD_DCtx *, ZSTD_freeDCtx)
 DEFINE_CLEANUP(EVP_MD_CTX *, EVP_MD_CTX_free)
@@ -23,7 +23,8 @@ struct walk {
 	ZSTD_DCtx *zstd;
 	EVP_MD_CTX *image, *pack;
 	struct progress progress;
-	uint8_t in[CHUNK_MAX], out[CHUNK_MAX];
+	struct chunk chunks[CHUNK_LEAF_CHUNKS_MAX]; /* of the group at hand */
+	uint8_t in[CHUNK_MAX], out[CHUNK_MAX], leaf[CHUNK_LEAF_MAX];
 };
 
 static void object_name(const struct object *o, char out[80])
@@ -58,7 +59,7 @@ static bool half_matches(const void *data, size_t size, const uint8_t want[CHUNK
 	       memcmp(digest, want, CHUNK_DIGEST_SIZE) == 0;
 }
 
-/* The chunk's bytes into w->out. */
+/* The chunk's bytes into w->out; pack bytes are hashed on the way. */
 static enum ef_reason unpack_chunk(struct walk *w, const struct chunk *c, struct error *e)
 {
 	if (c->pack_size == 0) {
@@ -77,24 +78,93 @@ static enum ef_reason unpack_chunk(struct walk *w, const struct chunk *c, struct
 	if (ZSTD_decompressDCtx(w->zstd, w->out, c->size, w->in, c->pack_size) != c->size)
 		return error_set(e, EF_REASON_BAD_DIGEST, "%s: chunk at %llu does not decompress",
 			w->component->name, (unsigned long long)c->offset);
+	if (!half_matches(w->out, c->size, c->digest))
+		return error_set(e, EF_REASON_BAD_DIGEST, "%s: chunk at %llu", w->component->name,
+			(unsigned long long)c->offset);
 	return EF_REASON_OK;
 }
 
-static enum ef_reason walk_chunks(struct walk *w, struct error *e)
+static enum ef_reason read_leaf(
+	struct walk *w, const struct chunk_group *g, size_t *n, struct error *e)
 {
-	for (size_t i = 0; i < w->index->n_chunks; i++) {
-		const struct chunk *c = &w->index->chunks[i];
-		enum ef_reason r = unpack_chunk(w, c, e);
-		if (r)
-			return r;
-		if (!half_matches(w->out, c->size, c->digest))
-			return error_set(e, EF_REASON_BAD_DIGEST, "%s: chunk at %llu",
-				w->component->name, (unsigned long long)c->offset);
-		if (EVP_DigestUpdate(w->image, w->out, c->size) != 1)
+	int r = fd_pread_full(w->fd, w->leaf, g->leaf_size, w->offset + g->leaf_offset);
+
+	if (r < 0)
+		return error_errno(e, r, "%s: pack", w->component->name);
+	if (!half_matches(w->leaf, g->leaf_size, g->body.pack_digest))
+		return error_set(e, EF_REASON_BAD_DIGEST, "%s: leaf of the group at %llu",
+			w->component->name, (unsigned long long)g->body.offset);
+	return chunk_leaf_parse(g, w->leaf, w->chunks, n, e);
+}
+
+static enum ef_reason take_bytes(
+	struct walk *w, const struct chunk *c, EVP_MD_CTX *group, struct error *e)
+{
+	if (EVP_DigestUpdate(w->image, w->out, c->size) != 1 ||
+		EVP_DigestUpdate(group, w->out, c->size) != 1)
+		return error_set(e, EF_REASON_INTERNAL, "SHA-256 failed");
+	progress_add(&w->progress, c->size);
+	return EF_REASON_OK;
+}
+
+static enum ef_reason walk_zeros(struct walk *w, const struct chunk_group *g, struct error *e)
+{
+	memset(w->out, 0, sizeof(w->out));
+	for (uint32_t left = g->body.size, n; left > 0; left -= n) {
+		n = left < sizeof(w->out) ? left : (uint32_t)sizeof(w->out);
+		if (EVP_DigestUpdate(w->image, w->out, n) != 1)
 			return error_set(e, EF_REASON_INTERNAL, "SHA-256 failed");
-		progress_add(&w->progress, c->size);
+		progress_add(&w->progress, n);
 	}
 	return EF_REASON_OK;
+}
+
+static enum ef_reason walk_group(
+	struct walk *w, const struct chunk_group *g, EVP_MD_CTX *md, struct error *e)
+{
+	uint8_t digest[EVP_MAX_MD_SIZE];
+	size_t n;
+
+	if (g->body.pack_size == 0)
+		return walk_zeros(w, g, e);
+	if (read_leaf(w, g, &n, e))
+		return e->reason;
+	if (EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1)
+		return error_set(e, EF_REASON_INTERNAL, "SHA-256 failed");
+	for (size_t i = 0; i < n; i++)
+		if (unpack_chunk(w, &w->chunks[i], e) || take_bytes(w, &w->chunks[i], md, e))
+			return e->reason;
+	if (EVP_DigestFinal_ex(md, digest, NULL) != 1 ||
+		memcmp(digest, g->body.digest, CHUNK_DIGEST_SIZE) != 0)
+		return error_set(e, EF_REASON_BAD_DIGEST, "%s: group at %llu", w->component->name,
+			(unsigned long long)g->body.offset);
+	return EF_REASON_OK;
+}
+
+/* The leaves once more, in their order: they are the end of the pack. */
+static enum ef_reason walk_leaves(struct walk *w, struct error *e)
+{
+	for (size_t i = 0; i < w->index->n_groups; i++) {
+		const struct chunk_group *g = &w->index->groups[i];
+		int r = fd_pread_full(w->fd, w->leaf, g->leaf_size, w->offset + g->leaf_offset);
+		if (r < 0)
+			return error_errno(e, r, "%s: pack", w->component->name);
+		if (EVP_DigestUpdate(w->pack, w->leaf, g->leaf_size) != 1)
+			return error_set(e, EF_REASON_INTERNAL, "SHA-256 failed");
+	}
+	return EF_REASON_OK;
+}
+
+static enum ef_reason walk_groups(struct walk *w, struct error *e)
+{
+	_cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *md = EVP_MD_CTX_new();
+
+	if (!md)
+		return error_set(e, EF_REASON_NO_MEMORY, "%s", w->component->name);
+	for (size_t i = 0; i < w->index->n_groups; i++)
+		if (walk_group(w, &w->index->groups[i], md, e))
+			return e->reason;
+	return walk_leaves(w, e);
 }
 
 static enum ef_reason compare(
@@ -138,7 +208,7 @@ static enum ef_reason check_pack(const struct published *from, const struct comp
 	if (r)
 		return r;
 	progress_begin(&w->progress, ws, c->name, c->image.size);
-	r = size == c->pack.size ? walk_chunks(w, e) : error_set(e, EF_REASON_BAD_SIZE, "%s", name);
+	r = size == c->pack.size ? walk_groups(w, e) : error_set(e, EF_REASON_BAD_SIZE, "%s", name);
 	progress_end(&w->progress);
 	if (own)
 		ef_close(w->fd);

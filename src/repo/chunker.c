@@ -8,7 +8,7 @@
 #include <string.h>
 #include <zstd.h>
 
-#define CHUNKS_MAX 4194304u /* of the format */
+#define WINDOW ((size_t)4 * CUT_WINDOW) /* of the image, that cutting looks at */
 
 DEFINE_CLEANUP(ZSTD_CCtx *, ZSTD_freeCCtx)
 DEFINE_CLEANUP(EVP_MD_CTX *, EVP_MD_CTX_free)
@@ -20,18 +20,19 @@ struct chunker {
 	struct store_file *pack;
 	struct chunk_index index;
 	size_t room;
-	uint8_t in[CHUNKER_SIZE];
-	uint8_t out[CHUNKER_SIZE + CHUNKER_SIZE / 128 + 512]; /* ZSTD_compressBound is below it */
+	uint8_t *leaves; /* of all groups, for the end of the pack */
+	size_t leaves_size, leaves_room;
+	struct cut_group group;
+	struct chunk chunks[CUT_CHUNKS_MAX]; /* of it */
+	uint8_t window[WINDOW];
+	size_t from, to;				/* what of the window is not cut yet */
+	bool end;					/* nothing comes behind it */
+	uint8_t out[CHUNK_MAX + CHUNK_MAX / 128 + 512]; /* ZSTD_compressBound is below it */
 };
 
 bool chunker_level_valid(uint64_t level)
 {
 	return level >= 1 && level <= (uint64_t)ZSTD_maxCLevel();
-}
-
-static bool all_zero(const uint8_t *p, size_t size)
-{
-	return p[0] == 0 && memcmp(p, p + 1, size - 1) == 0;
 }
 
 static bool half_digest(const void *data, size_t size, uint8_t out[CHUNK_DIGEST_SIZE])
@@ -44,69 +45,143 @@ static bool half_digest(const void *data, size_t size, uint8_t out[CHUNK_DIGEST_
 	return true;
 }
 
-static struct chunk *next_chunk(struct chunker *c)
+/* A new group behind the last one, or the last one when both are zeros. */
+static struct chunk_group *next_group(struct chunker *c, uint32_t size, bool zero)
 {
 	struct chunk_index *x = &c->index;
+	struct chunk_group *last = x->n_groups ? &x->groups[x->n_groups - 1] : NULL;
 
-	if (x->n_chunks == c->room) {
+	if (zero && last && last->body.pack_size == 0 &&
+		last->body.size <= CHUNK_ZEROS_MAX - size) {
+		last->body.size += size;
+		return last;
+	}
+	if (x->n_groups == c->room) {
 		size_t room = c->room ? c->room * 2 : 1024;
-		struct chunk *larger = realloc(x->chunks, room * sizeof(*larger));
+		struct chunk_group *larger = realloc(x->groups, room * sizeof(*larger));
 		if (!larger)
 			return NULL;
-		x->chunks = larger;
+		x->groups = larger;
 		c->room = room;
 	}
-	struct chunk *chunk = &x->chunks[x->n_chunks++];
-	*chunk = (struct chunk){0};
-	return chunk;
+	last = &x->groups[x->n_groups++];
+	*last = (struct chunk_group){.body.size = size};
+	return last;
 }
 
-static enum ef_reason take_chunk(struct chunker *c, size_t size, struct error *e)
+static enum ef_reason pack_chunk(
+	struct chunker *c, const uint8_t *data, struct chunk *chunk, struct error *e)
 {
-	if (c->index.n_chunks == CHUNKS_MAX)
-		return error_set(e, EF_REASON_TOO_LARGE, "%s: above 256 GiB", c->name);
-	struct chunk *chunk = next_chunk(c);
-	if (!chunk)
-		return error_set(e, EF_REASON_NO_MEMORY, "%s", c->name);
-	chunk->size = (uint32_t)size;
-	c->index.image_size += size;
-	if (!half_digest(c->in, size, chunk->digest) ||
-		EVP_DigestUpdate(c->image, c->in, size) != 1)
-		return error_set(e, EF_REASON_INTERNAL, "%s: SHA-256 failed", c->name);
-	if (all_zero(c->in, size))
-		return EF_REASON_OK; /* a hole: not in the pack */
-	size_t n = ZSTD_compress2(c->zstd, c->out, sizeof(c->out), c->in, size);
+	size_t n = ZSTD_compress2(c->zstd, c->out, sizeof(c->out), data, chunk->size);
+
 	if (ZSTD_isError(n))
 		return error_set(
 			e, EF_REASON_INTERNAL, "%s: zstd: %s", c->name, ZSTD_getErrorName(n));
 	chunk->pack_size = (uint32_t)n;
-	if (!half_digest(c->out, n, chunk->pack_digest))
+	if (!half_digest(data, chunk->size, chunk->digest) ||
+		!half_digest(c->out, n, chunk->pack_digest))
 		return error_set(e, EF_REASON_INTERNAL, "%s: SHA-256 failed", c->name);
 	int r = store_write(c->pack, c->out, n);
 	return r < 0 ? error_errno(e, r, "pack of %s", c->name) : EF_REASON_OK;
 }
 
-static enum ef_reason read_all(
-	struct chunker *c, int fd, struct progress *progress, size_t *n_zero, struct error *e)
+static enum ef_reason add_leaf(struct chunker *c, struct chunk_group *g, size_t n, struct error *e)
 {
-	*n_zero = 0;
-	for (;;) {
-		ssize_t n = fd_read_some(fd, c->in, sizeof(c->in));
+	if (c->leaves_room - c->leaves_size < CHUNK_LEAF_MAX) {
+		size_t room = c->leaves_room * 2 + (1 << 20);
+		uint8_t *larger = realloc(c->leaves, room);
+		if (!larger)
+			return error_set(e, EF_REASON_NO_MEMORY, "%s", c->name);
+		c->leaves = larger;
+		c->leaves_room = room;
+	}
+	uint8_t *leaf = c->leaves + c->leaves_size;
+	g->leaf_size = (uint32_t)chunk_leaf_format(c->chunks, n, leaf);
+	c->leaves_size += g->leaf_size;
+	if (g->leaf_size == 0 || !half_digest(leaf, g->leaf_size, g->body.pack_digest))
+		return error_set(e, EF_REASON_INTERNAL, "%s: leaf of a group", c->name);
+	return EF_REASON_OK;
+}
+
+static bool all_zero(const struct cut_group *cut)
+{
+	for (size_t i = 0; i < cut->n; i++)
+		if (!cut->pieces[i].zero)
+			return false;
+	return true;
+}
+
+static enum ef_reason take_group(struct chunker *c, const uint8_t *data, struct error *e)
+{
+	const struct cut_group *cut = &c->group;
+	bool zero = all_zero(cut);
+	struct chunk_group *g = next_group(c, cut->size, zero);
+
+	if (!g)
+		return error_set(e, EF_REASON_NO_MEMORY, "%s", c->name);
+	if (c->index.n_groups > CHUNK_GROUPS_MAX)
+		return error_set(e, EF_REASON_TOO_LARGE, "%s: too large to cut", c->name);
+	c->index.image_size += cut->size;
+	if (EVP_DigestUpdate(c->image, data, cut->size) != 1 ||
+		!half_digest(data, cut->size, g->body.digest))
+		return error_set(e, EF_REASON_INTERNAL, "%s: SHA-256 failed", c->name);
+	if (zero) /* a hole: not in the pack */
+		return EF_REASON_OK;
+	for (size_t i = 0; i < cut->n; i++) {
+		struct chunk *chunk = &c->chunks[i];
+		*chunk = (struct chunk){.size = cut->pieces[i].size};
+		if (!cut->pieces[i].zero && pack_chunk(c, data, chunk, e))
+			return e->reason;
+		g->body.pack_size += chunk->pack_size;
+		data += chunk->size;
+	}
+	return add_leaf(c, g, cut->n, e);
+}
+
+/* At least as much of the image as a group can be, if there is as much. */
+static enum ef_reason fill_window(struct chunker *c, int fd, struct error *e)
+{
+	if (c->end || c->to - c->from >= CUT_WINDOW)
+		return EF_REASON_OK;
+	memmove(c->window, c->window + c->from, c->to - c->from);
+	c->to -= c->from;
+	c->from = 0;
+	while (c->to < WINDOW) {
+		ssize_t n = fd_read_some(fd, c->window + c->to, WINDOW - c->to);
 		if (n < 0)
 			return error_errno(e, (int)n, "%s", c->name);
-		if (n == 0)
-			break;
-		enum ef_reason r = take_chunk(c, (size_t)n, e);
-		if (r)
-			return r;
-		*n_zero += c->index.chunks[c->index.n_chunks - 1].pack_size == 0;
-		progress_add(progress, (uint64_t)n);
-		if ((size_t)n < sizeof(c->in))
+		c->to += (size_t)n;
+		c->end = n == 0;
+		if (c->end)
 			break;
 	}
-	if (c->index.n_chunks == 0)
-		return error_set(e, EF_REASON_BAD_SIZE, "%s is empty", c->name);
 	return EF_REASON_OK;
+}
+
+static enum ef_reason read_all(struct chunker *c, int fd, struct progress *progress,
+	struct chunker_result *ret, struct error *e)
+{
+	for (;;) {
+		enum ef_reason r = fill_window(c, fd, e);
+		if (r)
+			return r;
+		if (c->from == c->to)
+			break;
+		cut_group(&c->index.cut, c->window + c->from, c->to - c->from, c->index.image_size,
+			&c->group);
+		r = take_group(c, c->window + c->from, e);
+		if (r)
+			return r;
+		c->from += c->group.size;
+		for (size_t i = 0; i < c->group.n; i++)
+			ret->n_zero += c->group.pieces[i].zero;
+		ret->n_chunks += c->group.n;
+		progress_add(progress, c->group.size);
+	}
+	if (c->index.n_groups == 0)
+		return error_set(e, EF_REASON_BAD_SIZE, "%s is empty", c->name);
+	int n = store_write(c->pack, c->leaves, c->leaves_size);
+	return n < 0 ? error_errno(e, n, "pack of %s", c->name) : EF_REASON_OK;
 }
 
 static enum ef_reason write_index(
@@ -144,7 +219,6 @@ static enum ef_reason finish(
 	memcpy(ret->image.sha256, x->image_sha256, 32);
 	x->pack_size = ret->pack.size;
 	memcpy(x->pack_sha256, ret->pack.sha256, 32);
-	ret->n_chunks = x->n_chunks;
 	return write_index(c, objects_fd, &ret->index, e);
 }
 
@@ -166,9 +240,12 @@ enum ef_reason chunker_run(int fd, const char *name, int level, int objects_fd,
 	c->zstd = zstd;
 	c->image = md;
 	c->pack = &pack;
-	enum ef_reason r = read_all(c, fd, progress, &ret->n_zero, e);
+	c->index.cut = cut_default;
+	*ret = (struct chunker_result){0};
+	enum ef_reason r = read_all(c, fd, progress, ret, e);
 	if (!r)
 		r = finish(c, objects_fd, ret, e);
-	free(c->index.chunks);
+	free(c->index.groups);
+	free(c->leaves);
 	return r;
 }

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Cuts a root filesystem image into chunks of 64 KiB and writes index and pack into the objects
- * folder. Streams: what it holds is one chunk and the index. Same image, level and libzstd, same bytes.
+ * Cuts a root filesystem image into chunks where its content says (bundle/cut.h) and writes index
+ * and pack into the objects folder. Streams: what it holds is a window, the index and the leaves. Same image, level and libzstd, same bytes.
  */
 #include "bundle/manifest.h"
 #include "repo/progress.h"
-
-#define CHUNKER_SIZE 65536u
 
 struct chunker_result {
 	struct object image, index, pack;

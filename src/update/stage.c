@@ -80,7 +80,7 @@ static size_t part_of_worker(struct update *u, const struct part_run *r)
 static void settle(struct update *u, struct part_run *r)
 {
 	size_t part = part_of_worker(u, r);
-	struct error e = r->worker_error;
+	struct error e = r->worker_error, note = r->fetch_error;
 
 	if (!r->worker_over || r->fetch)
 		return;
@@ -94,7 +94,8 @@ static void settle(struct update *u, struct part_run *r)
 	if (e.reason != EF_REASON_OK)
 		part_failed(u, part, &e);
 	else
-		part_move(u, part, COMPONENT_STAGED, NULL);
+		part_move(u, part, COMPONENT_STAGED,
+			note.reason == EF_REASON_OK && note.detail[0] ? &note : NULL);
 	update_kick(u);
 }
 
@@ -111,7 +112,8 @@ static void on_pack(void *ctx, uint64_t bytes, const struct error *e)
 	fetch_free(f);
 	if (!r)
 		return;
-	if (e->reason != EF_REASON_OK)
+	/* also a note of one that went well */
+	if (e->reason != EF_REASON_OK || (e->detail[0] && r->fetch_error.reason == EF_REASON_OK))
 		r->fetch_error = *e;
 	settle(u, r);
 }

@@ -4,7 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* By what is in the chunk only. */
+const struct chunk *plan_piece(const struct plan *p, size_t n)
+{
+	return (const struct chunk *)(const void *)(p->first + n * p->stride);
+}
+
+/* By what is in the piece only. */
 static int compare_content(const struct chunk *x, const struct chunk *y)
 {
 	if (x->size != y->size)
@@ -14,25 +19,26 @@ static int compare_content(const struct chunk *x, const struct chunk *y)
 
 static int compare(const void *a, const void *b, void *ctx)
 {
-	const struct chunk *chunks = ctx;
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-	int r = compare_content(&chunks[x], &chunks[y]);
+	int r = compare_content(plan_piece(ctx, x), plan_piece(ctx, y));
 
 	return r ? r : (x > y) - (x < y);
 }
 
-int plan_open(struct plan *p, const struct chunk_index *x)
+int plan_open(struct plan *p, const struct chunk *first, size_t stride, size_t n)
 {
 	*p = (struct plan){
-		.index = x,
-		.have = calloc(x->n_chunks, sizeof(*p->have)),
-		.by_digest = calloc(x->n_chunks, sizeof(*p->by_digest)),
+		.first = (const char *)first,
+		.stride = stride,
+		.n = n,
+		.have = calloc(n, sizeof(*p->have)),
+		.by_digest = calloc(n, sizeof(*p->by_digest)),
 	};
 	if (!p->have || !p->by_digest)
 		return -ENOMEM;
-	for (size_t i = 0; i < x->n_chunks; i++)
+	for (size_t i = 0; i < n; i++)
 		p->by_digest[i] = (uint32_t)i;
-	qsort_r(p->by_digest, x->n_chunks, sizeof(*p->by_digest), compare, x->chunks);
+	qsort_r(p->by_digest, n, sizeof(*p->by_digest), compare, p);
 	return 0;
 }
 
@@ -45,64 +51,99 @@ void plan_close(struct plan *p)
 
 void plan_there(struct plan *p, size_t n)
 {
-	if (p->have[n] == CHUNK_THERE)
+	if (p->have[n] == PLAN_THERE)
 		return;
-	p->have[n] = CHUNK_THERE;
-	p->done += p->index->chunks[n].size;
+	p->have[n] = PLAN_THERE;
+	p->done += plan_piece(p, n)->size;
 }
 
-const uint32_t *plan_equal(const struct plan *p, size_t n, size_t *count)
+const uint32_t *plan_find(const struct plan *p, const struct chunk *like, size_t *count)
 {
-	const struct chunk *chunks = p->index->chunks;
-	size_t low = 0, high = p->index->n_chunks;
+	size_t low = 0, high = p->n;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		if (compare_content(&chunks[p->by_digest[middle]], &chunks[n]) < 0)
+		if (compare_content(plan_piece(p, p->by_digest[middle]), like) < 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	for (high = low; high < p->index->n_chunks; high++)
-		if (compare_content(&chunks[p->by_digest[high]], &chunks[n]) != 0)
+	for (high = low; high < p->n; high++)
+		if (compare_content(plan_piece(p, p->by_digest[high]), like) != 0)
 			break;
 	*count = high - low;
 	return p->by_digest + low;
 }
 
+const uint32_t *plan_equal(const struct plan *p, size_t n, size_t *count)
+{
+	return plan_find(p, plan_piece(p, n), count);
+}
+
 void plan_mark_twins(struct plan *p)
 {
-	const struct chunk *chunks = p->index->chunks;
 	const uint32_t *order = p->by_digest;
 
-	for (size_t i = 1, first = 0; i < p->index->n_chunks; i++) {
-		if (compare_content(&chunks[order[i]], &chunks[order[first]]) != 0 ||
-			p->have[order[first]] == CHUNK_THERE)
+	for (size_t i = 1, first = 0; i < p->n; i++) {
+		if (compare_content(plan_piece(p, order[i]), plan_piece(p, order[first])) != 0 ||
+			p->have[order[first]] == PLAN_THERE)
 			first = i;
-		else if (p->have[order[i]] == CHUNK_LACKING)
-			p->have[order[i]] = CHUNK_TWIN;
+		else if (p->have[order[i]] == PLAN_LACKING)
+			p->have[order[i]] = PLAN_TWIN;
 	}
 }
 
-size_t plan_ranges(
-	const struct plan *p, size_t first, struct ipc_range *ranges, size_t max, size_t *end)
+bool plan_add_range(struct ipc_range *ranges, size_t *n, size_t max, uint64_t gap, uint64_t offset,
+	uint64_t size)
+{
+	struct ipc_range *last = *n ? &ranges[*n - 1] : NULL;
+
+	if (last && offset - (last->offset + last->size) <= gap) {
+		last->size = offset + size - last->offset;
+		return true;
+	}
+	if (*n == max)
+		return false;
+	ranges[(*n)++] = (struct ipc_range){offset, size};
+	return true;
+}
+
+size_t plan_ranges(const struct plan *p, size_t first, uint64_t gap, struct ipc_range *ranges,
+	size_t max, size_t *end)
 {
 	size_t n = 0, i;
 
-	for (i = first; i < p->index->n_chunks; i++) {
-		const struct chunk *c = &p->index->chunks[i];
-		struct ipc_range *last = n ? &ranges[n - 1] : NULL;
+	for (i = first; i < p->n; i++) {
+		const struct chunk *c = plan_piece(p, i);
 
-		if (p->have[i] != CHUNK_LACKING)
-			continue;
-		if (last && c->pack_offset - (last->offset + last->size) <= PLAN_GAP_MAX) {
-			last->size = c->pack_offset + c->pack_size - last->offset;
-			continue;
-		}
-		if (n == max)
+		if (p->have[i] == PLAN_LACKING &&
+			!plan_add_range(ranges, &n, max, gap, c->pack_offset, c->pack_size))
 			break;
-		ranges[n++] = (struct ipc_range){c->pack_offset, c->pack_size};
 	}
 	*end = i;
 	return n;
+}
+
+static size_t count_ranges(const struct plan *p, uint64_t gap)
+{
+	uint64_t end = 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n; i++) {
+		const struct chunk *c = plan_piece(p, i);
+		if (p->have[i] != PLAN_LACKING)
+			continue;
+		n += n == 0 || c->pack_offset - end > gap;
+		end = c->pack_offset + c->pack_size;
+	}
+	return n;
+}
+
+uint64_t plan_gap(const struct plan *p)
+{
+	uint64_t gap = PLAN_GAP_MIN;
+
+	while (gap < PLAN_GAP_MAX && count_ranges(p, gap) > PLAN_RANGES_WANTED)
+		gap *= 2;
+	return gap;
 }

@@ -19,3 +19,6 @@ tests/bench/stage/stage.py --worker build/src/worker/edgeferry-worker --repo bui
 echo
 echo "== Memory"
 tests/bench/memory/memory.py build
+echo
+echo "== Root filesystems: what an update fetches"
+tests/bench/rootfs-delta/rootfs-delta.py --build build --cache build/lab

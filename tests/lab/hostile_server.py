@@ -35,8 +35,10 @@ class Request:
         self.case, self.arg = parts[0], int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 0
         self.headers = dict((k.strip().lower(), v.strip()) for k, _, v in
                             (line.partition(":") for line in text.split("\r\n")[1:] if line))
-        m = re.match(r"bytes=(\d+)-(\d*)$", self.headers.get("range", ""))
-        self.range = (int(m[1]), int(m[2]) if m[2] else len(BODY) - 1) if m else None
+        m = re.match(r"bytes=(\d+-\d*(?:,\d+-\d*)*)$", self.headers.get("range", ""))
+        self.ranges = [(int(a), int(b) if b else len(BODY) - 1)
+                       for a, b in (r.split("-") for r in m[1].split(","))] if m else []
+        self.range = self.ranges[0] if m else None  # of several, most cases answer the first
         self.count = server.count(self.path)  # of requests for this path, from 1
 
     def raw(self, data):
@@ -63,6 +65,20 @@ class Request:
             lines.append("Content-Range: bytes %d-%d/%d" % (first, last, len(body)))
         self.head(status, *lines)
         data = body[first:last + 1]
+        self.raw(data if limit is None else data[:limit])
+        return limit is None or limit >= len(data)
+
+
+    def parts(self, edit=lambda parts: parts, limit=None, boundary="00000000000000000018", named=None):
+        """Several ranges in one answer, as nginx writes it. edit: of [(headers, bytes)]."""
+        if len(self.ranges) < 2:
+            return self.good()
+        made = [(b"Content-Type: application/octet-stream\r\nContent-Range: bytes %d-%d/%d\r\n"
+                 % (first, min(last, len(BODY) - 1), len(BODY)), BODY[first:last + 1]) for first, last in self.ranges]
+        line = b"\r\n--" + boundary.encode()
+        data = b"".join(line + b"\r\n" + h + b"\r\n" + b for h, b in edit(made)) + line + b"--\r\n"
+        self.head("206 Partial Content", "ETag: " + ETAG, "Content-Length: %d" % len(data),
+                  "Content-Type: multipart/byteranges; boundary=" + (named or boundary))
         self.raw(data if limit is None else data[:limit])
         return limit is None or limit >= len(data)
 
@@ -170,6 +186,119 @@ def multipart(r):
     r.head("206 Partial Content", "Content-Type: multipart/byteranges; boundary=x",
            "Content-Range: bytes 0-1/2", "Content-Length: 100")
     r.raw(bytes(100))
+
+
+@case
+def parts(r):
+    return r.parts()
+
+
+@case
+def parts_cut(r):
+    """Breaks off after so many bytes, each time."""
+    r.parts(limit=r.arg)
+
+
+@case
+def parts_quoted(r):
+    return r.parts(boundary="a b'c", named='"a b\'c"')
+
+
+@case
+def parts_joined(r):
+    """One answer for all, with what is between: allowed."""
+    if r.ranges:
+        r.range = (r.ranges[0][0], r.ranges[-1][1])
+    return r.good()
+
+
+@case
+def parts_refused(r):
+    """No use for several ranges; one is answered."""
+    if len(r.ranges) > 1:
+        r.head("416 Range Not Satisfiable", "Content-Length: 0")
+        return True
+    return r.good()
+
+
+@case
+def parts_whole(r):
+    """As some stores do: the whole file instead of several ranges."""
+    if len(r.ranges) > 1:
+        r.range = None
+    return r.good()
+
+
+@case
+def parts_backwards(r):
+    return r.parts(lambda p: p[::-1])
+
+
+@case
+def parts_twice(r):
+    return r.parts(lambda p: [p[0], *p])
+
+
+@case
+def parts_other_total(r):
+    return r.parts(lambda p: [p[0]] + [(h.replace(b"/300000", b"/300001"), b) for h, b in p[1:]])
+
+
+@case
+def parts_without_range(r):
+    return r.parts(lambda p: [(b"X: y\r\n", b) for _, b in p])
+
+
+@case
+def parts_range_twice(r):
+    return r.parts(lambda p: [(h + h, b) for h, b in p])
+
+
+@case
+def parts_long_headers(r):
+    return r.parts(lambda p: [(b"X: y\r\n" * 500 + h, b) for h, b in p])
+
+
+@case
+def parts_long_line(r):
+    return r.parts(lambda p: [(b"X: " + b"y" * 500 + b"\r\n" + h, b) for h, b in p])
+
+
+@case
+def parts_short(r):
+    """A part with fewer bytes than it says: the boundary is among them."""
+    return r.parts(lambda p: [(h, b[:-100]) for h, b in p])
+
+
+@case
+def parts_long(r):
+    return r.parts(lambda p: [(h, b + b"more") for h, b in p])
+
+
+@case
+def parts_beyond(r):
+    return r.parts(lambda p: p[:-1] + [(p[-1][0].replace(b"-299999/", b"-300000/"), p[-1][1] + b"x")])
+
+
+@case
+def parts_other_boundary(r):
+    return r.parts(named="another")
+
+
+@case
+def parts_long_boundary(r):
+    return r.parts(boundary="x" * 71)
+
+
+@case
+def parts_lacking(r):
+    """Legal: fewer of them; the rest is asked for again."""
+    return r.parts(lambda p: p[:2])
+
+
+@case
+def parts_none(r):
+    return r.parts(lambda p: [])
 
 
 @case

@@ -40,6 +40,39 @@ START_TEST(documented)
 }
 END_TEST
 
+static void chunk_is(const struct chunk *c)
+{
+	memset(want, 0, sizeof(want));
+	if (c->pack_size) {
+		is_digest(image + c->offset, c->size, c->digest, CHUNK_DIGEST_SIZE);
+		is_digest(pack + c->pack_offset, c->pack_size, c->pack_digest, CHUNK_DIGEST_SIZE);
+		ck_assert_uint_eq(
+			ZSTD_decompress(want, sizeof(want), pack + c->pack_offset, c->pack_size),
+			c->size);
+	}
+	ck_assert_mem_eq(want, image + c->offset, c->size);
+}
+
+static void group_is(const struct chunk_group *g)
+{
+	static struct chunk chunks[CHUNK_LEAF_CHUNKS_MAX];
+	struct error e = {0};
+	uint8_t leaf[CHUNK_LEAF_MAX];
+	size_t n;
+
+	if (g->body.pack_size == 0) {
+		chunk_is(&g->body);
+		return;
+	}
+	is_digest(image + g->body.offset, g->body.size, g->body.digest, CHUNK_DIGEST_SIZE);
+	is_digest(pack + g->leaf_offset, g->leaf_size, g->body.pack_digest, CHUNK_DIGEST_SIZE);
+	ck_assert_int_eq(chunk_leaf_parse(g, pack + g->leaf_offset, chunks, &n, &e), EF_REASON_OK);
+	for (size_t i = 0; i < n; i++)
+		chunk_is(&chunks[i]);
+	ck_assert_uint_eq(chunk_leaf_format(chunks, n, leaf), g->leaf_size);
+	ck_assert_mem_eq(leaf, pack + g->leaf_offset, g->leaf_size);
+}
+
 START_TEST(chunk_index) /* S-07 */
 {
 	size_t image_size = vector(FILE_NAME, "chunk-image", image, sizeof(image));
@@ -50,26 +83,13 @@ START_TEST(chunk_index) /* S-07 */
 	uint8_t *bytes;
 
 	ck_assert_int_eq(chunk_index_parse(input, n, &x, &e), EF_REASON_OK);
-	ck_assert_uint_eq(x->n_chunks, 3);
+	ck_assert_uint_eq(x->n_groups, 3);
 	ck_assert_uint_eq(x->image_size, image_size);
 	ck_assert_uint_eq(x->pack_size, pack_size);
 	is_digest(image, image_size, x->image_sha256, 32);
 	is_digest(pack, pack_size, x->pack_sha256, 32);
-	for (size_t i = 0; i < x->n_chunks; i++) {
-		const struct chunk *c = &x->chunks[i];
-
-		is_digest(image + c->offset, c->size, c->digest, CHUNK_DIGEST_SIZE);
-		if (c->pack_size) {
-			is_digest(pack + c->pack_offset, c->pack_size, c->pack_digest,
-				CHUNK_DIGEST_SIZE);
-			ck_assert_uint_eq(ZSTD_decompress(want, sizeof(want), pack + c->pack_offset,
-						  c->pack_size),
-				c->size);
-		} else {
-			memset(want, 0, c->size);
-		}
-		ck_assert_mem_eq(want, image + c->offset, c->size);
-	}
+	for (size_t i = 0; i < x->n_groups; i++)
+		group_is(&x->groups[i]);
 	ck_assert_int_eq(chunk_index_format(x, &bytes, &size), 0);
 	ck_assert_uint_eq(size, n);
 	ck_assert_mem_eq(bytes, input, n);

@@ -59,28 +59,71 @@ def check_objects(p, folder, targets):
         yield manifest
 
 
+def number(data, at):
+    """LEB128: (value, where it ends)."""
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value, shift, at = value | (byte & 127) << shift, shift + 7, at + 1
+        if byte < 128:
+            return value, at
+
+
+def digest16(data):
+    return hashlib.sha256(data).digest()[:16]
+
+
+def groups_of(index):
+    """[(size, size in the pack, size of the leaf, digest, digest of the leaf)]"""
+    n, at, groups = struct.unpack_from("<I", index, 88)[0], 96, []
+    for _ in range(n):
+        size, at = number(index, at)
+        packed, at = number(index, at)
+        leaf, digest, leaf_digest = 0, None, None
+        if packed:
+            leaf, at = number(index, at)
+            digest, leaf_digest, at = index[at:at + 16], index[at + 16:at + 32], at + 32
+        groups.append((size, packed, leaf, digest, leaf_digest))
+    assert at == len(index)
+    return groups
+
+
+def unpack_group(leaf, pieces):
+    at, done, out = 0, 0, []
+    while at < len(leaf):
+        length, at = number(leaf, at)
+        packed, at = number(leaf, at)
+        data = bytes(length)
+        if packed:
+            digest, packed_digest, at = leaf[at:at + 16], leaf[at + 16:at + 32], at + 32
+            piece = pieces[done:done + packed]
+            assert digest16(piece) == packed_digest
+            data = subprocess.run(["zstd", "-d", "-q", "-c"], input=piece, capture_output=True, check=True).stdout
+            assert digest16(data) == digest
+        assert len(data) == length
+        done += packed
+        out.append(data)
+    assert done == len(pieces)
+    return b"".join(out)
+
+
 def unpack(index, pack):
     """The image, by the specification of the chunk index and the zstd program."""
-    size, image, pack_size, pack_sha, n, zero = (
-        *struct.unpack_from("<Q32s", index, 8), *struct.unpack_from("<Q32s", index, 48),
-        *struct.unpack_from("<II", index, 88))
-    assert index[:8] == b"EFCHUNK1" and zero == 0 and len(index) == 96 + 40 * n
+    size, image, pack_size, pack_sha = *struct.unpack_from("<Q32s", index, 8), *struct.unpack_from("<Q32s", index, 48)
+    assert index[:8] == b"EFCHUNK1" and index[92:96] == bytes([10, 12, 15, 5])
     assert pack_size == len(pack) and hashlib.sha256(pack).digest() == pack_sha
-    out, at = [], 0
-    for i in range(n):
-        length, packed, digest, packed_digest = struct.unpack_from("<II16s16s", index, 96 + 40 * i)
-        if packed == 0:
-            assert packed_digest == bytes(16)
-            data = bytes(length)
-        else:
-            piece = pack[at:at + packed]
-            assert hashlib.sha256(piece).digest()[:16] == packed_digest
-            data = subprocess.run(["zstd", "-d", "-q", "-c"], input=piece, capture_output=True,
-                                  check=True).stdout
-        assert len(data) == length and hashlib.sha256(data).digest()[:16] == digest
+    groups = groups_of(index)
+    at, leaf_at, out = 0, sum(g[1] for g in groups), []
+    for length, packed, leaf_size, digest, leaf_digest in groups:
+        data = bytes(length)
+        if packed:
+            leaf = pack[leaf_at:leaf_at + leaf_size]
+            assert digest16(leaf) == leaf_digest
+            data = unpack_group(leaf, pack[at:at + packed])
+            assert len(data) == length and digest16(data) == digest
         out.append(data)
-        at += packed
-    assert at == len(pack)
+        at, leaf_at = at + packed, leaf_at + leaf_size
+    assert leaf_at == len(pack)
     whole = b"".join(out)
     assert len(whole) == size and hashlib.sha256(whole).digest() == image
     return whole

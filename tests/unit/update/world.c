@@ -137,16 +137,16 @@ static void add_mcu(struct world *w, json_t *list, size_t node, const struct wor
 
 static void add_rootfs(struct world *w, json_t *list, const struct world_release *r)
 {
-	struct chunk chunk = {.size = 4096, .pack_size = 100};
+	struct chunk_group group = {.body = {.size = 4096, .pack_size = 90}, .leaf_size = 10};
 	struct chunk_index x = {
-		.image_size = 4096, .pack_size = 100, .chunks = &chunk, .n_chunks = 1};
+		.image_size = 4096, .pack_size = 100, .groups = &group, .n_groups = 1};
 	char image[65], index[65], pack[65];
 	uint8_t *data, bytes[100];
 	size_t size;
 
 	memset(bytes, (int)major_of(r->version), sizeof(bytes));
-	memset(chunk.digest, 1, sizeof(chunk.digest));
-	memset(chunk.pack_digest, 2, sizeof(chunk.pack_digest));
+	memset(group.body.digest, 1, sizeof(group.body.digest));
+	memset(group.body.pack_digest, 2, sizeof(group.body.pack_digest));
 	world_rootfs(r->version, x.image_sha256);
 	sha256(bytes, sizeof(bytes), x.pack_sha256);
 	ck_assert_int_eq(chunk_index_format(&x, &data, &size), 0);

@@ -61,43 +61,108 @@ void rig_file(const char *path, const void *data, size_t size, uint64_t file_siz
 	ck_assert_int_eq(ftruncate(fd, (off_t)file_size), 0);
 }
 
+/* Chunks first to end as a group, its leaf behind all that is in the pack. */
+static void add_group(struct rig *r, size_t first, size_t end)
+{
+	struct chunk_group *g = &r->x.groups[r->x.n_groups++];
+	uint8_t leaf[CHUNK_LEAF_MAX];
+
+	*g = (struct chunk_group){.body.offset = r->chunks[first].offset};
+	for (size_t i = first; i < end; i++) {
+		g->body.size += r->chunks[i].size;
+		g->body.pack_size += r->chunks[i].pack_size;
+	}
+	if (g->body.pack_size == 0)
+		return;
+	sha256(r->image + r->chunks[first].offset, g->body.size, g->body.digest, CHUNK_DIGEST_SIZE);
+	g->leaf_size = (uint32_t)chunk_leaf_format(r->chunks + first, end - first, leaf);
+	ck_assert_uint_gt(g->leaf_size, 0);
+	sha256(leaf, g->leaf_size, g->body.pack_digest, CHUNK_DIGEST_SIZE);
+	memcpy(r->pack + r->x.pack_size, leaf, g->leaf_size);
+	r->x.pack_size += g->leaf_size;
+}
+
 void rig_reindex(struct rig *r)
 {
+	free(r->x.groups);
+	r->x.groups = calloc(r->n_chunks, sizeof(struct chunk_group));
+	r->x.n_groups = 0;
+	r->x.pack_size = r->chunks_size;
+	for (size_t i = 0, first = 0; i < r->n_chunks; i++)
+		if (i + 1 == r->n_chunks || r->ends[i]) {
+			add_group(r, first, i + 1);
+			first = i + 1;
+		}
 	sha256(r->image, r->x.image_size, r->x.image_sha256, 32);
 	sha256(r->pack, r->x.pack_size, r->x.pack_sha256, 32);
+	rig_seal(r);
+	rig_file(r->image_path, r->image, r->x.image_size, r->x.image_size);
+}
+
+void rig_seal(struct rig *r)
+{
 	free(r->index);
 	ck_assert_int_eq(chunk_index_format(&r->x, &r->index, &r->index_size), 0);
 	r->job.index_size = r->index_size;
 	r->job.image_size = r->x.image_size;
 	sha256(r->index, r->index_size, r->job.index_sha256, 32);
 	memcpy(r->job.image_sha256, r->x.image_sha256, 32);
-	rig_file(r->image_path, r->image, r->x.image_size, r->x.image_size);
+}
+
+static void add_chunk(struct rig *r, size_t offset, size_t size, bool end)
+{
+	r->ends[r->n_chunks] = end;
+	r->chunks[r->n_chunks++] = (struct chunk){.offset = offset, .size = (uint32_t)size};
+}
+
+/* Four to a group; size 0: as the publisher does. */
+static void place_chunks(struct rig *r, size_t size)
+{
+	struct cut_group *g = malloc(sizeof(*g));
+	size_t image = r->x.image_size, in_group = size && CHUNK_MAX / size < 4 ? 1 : 4;
+
+	r->n_chunks = 0;
+	for (size_t at = 0; size && at < image; at += size)
+		add_chunk(r, at, image - at < size ? image - at : size,
+			r->n_chunks % in_group == in_group - 1);
+	for (size_t at = 0; !size && at < image;) {
+		cut_group(&cut_default, r->image + at, image - at, at, g);
+		for (size_t i = 0; i < g->n; i++) {
+			add_chunk(r, at, g->pieces[i].size, i + 1 == g->n);
+			at += g->pieces[i].size;
+		}
+	}
+	free(g);
 }
 
 void rig_cut(struct rig *r, size_t size)
 {
-	size_t n = (r->x.image_size + size - 1) / size;
+	size_t most = r->x.image_size / (size ? size : 512) + 1;
 
 	free(r->pack);
-	free(r->x.chunks);
-	r->pack = malloc(n * ZSTD_compressBound(size));
-	r->x.chunks = calloc(n, sizeof(struct chunk));
-	r->x.n_chunks = n;
-	r->x.pack_size = 0;
-	for (size_t i = 0; i < n; i++) {
-		struct chunk *c = &r->x.chunks[i];
-		c->offset = i * size;
-		c->size = (uint32_t)(i + 1 < n ? size : r->x.image_size - c->offset);
-		c->pack_offset = r->x.pack_size;
+	free(r->chunks);
+	free(r->ends);
+	r->chunks = calloc(most, sizeof(struct chunk));
+	r->ends = calloc(most, sizeof(bool));
+	r->x.cut = size ? (struct cut){0} : cut_default;
+	place_chunks(r, size);
+	r->pack = malloc(r->n_chunks * (ZSTD_compressBound(0) + 600) + 2 * r->x.image_size + 4096);
+	r->chunks_size = 0;
+	for (size_t i = 0; i < r->n_chunks; i++) {
+		struct chunk *c = &r->chunks[i];
+		size_t room = ZSTD_compressBound(c->size);
+		c->pack_offset = r->chunks_size;
 		const uint8_t *p = r->image + c->offset;
-		sha256(p, c->size, c->digest, CHUNK_DIGEST_SIZE);
 		if (p[0] == 0 && (c->size == 1 || memcmp(p, p + 1, c->size - 1) == 0))
 			continue;
-		c->pack_size = (uint32_t)ZSTD_compress(
-			r->pack + c->pack_offset, ZSTD_compressBound(size), p, c->size, 3);
+		sha256(p, c->size, c->digest, CHUNK_DIGEST_SIZE);
+		c->pack_size =
+			(uint32_t)ZSTD_compress(r->pack + c->pack_offset, room, p, c->size, 3);
 		sha256(r->pack + c->pack_offset, c->pack_size, c->pack_digest, CHUNK_DIGEST_SIZE);
-		r->x.pack_size += c->pack_size;
+		r->chunks_size += c->pack_size;
 	}
+	/* a child's peak begins with its parent's memory */
+	r->pack = realloc(r->pack, r->chunks_size + 64 * r->n_chunks + 65536);
 	rig_reindex(r);
 }
 
@@ -131,7 +196,9 @@ void rig_close(struct rig *r)
 	free(r->image);
 	free(r->pack);
 	free(r->index);
-	free(r->x.chunks);
+	free(r->x.groups);
+	free(r->chunks);
+	free(r->ends);
 }
 
 bool rig_ext4(const char *path, uint64_t size, const char *release)
@@ -180,7 +247,7 @@ static void *feeder(void *arg)
 	return NULL;
 }
 
-static int send_data(struct rig *r, const struct job_message *m)
+static int send_data(struct rig *r, const struct job_message *m, bool leaves)
 {
 	struct job_data d = {.whole_pack = r->whole, .offset = r->whole_base};
 	pthread_t thread;
@@ -195,7 +262,7 @@ static int send_data(struct rig *r, const struct job_message *m)
 	*f = (struct feed){.r = r, .n = m->size / sizeof(struct ipc_range), .fd = p[1]};
 	f->ranges = malloc(m->size);
 	memcpy(f->ranges, m->payload, m->size);
-	if (r->needs == 1)
+	if (!leaves && r->needs == 1)
 		f->limit = r->cut_after;
 	ck_assert_int_eq(pthread_create(&thread, NULL, feeder, f), 0);
 	pthread_detach(thread);
@@ -208,6 +275,7 @@ static void on_need(struct rig *r, const struct job_message *m)
 {
 	const struct ipc_range *ranges = (const struct ipc_range *)m->payload;
 	size_t n = m->size / sizeof(*ranges);
+	bool leaves = ranges[0].offset >= r->chunks_size;
 	uint64_t end = 0;
 
 	ck_assert_uint_gt(n, 0);
@@ -216,15 +284,25 @@ static void on_need(struct rig *r, const struct job_message *m)
 		ck_assert_uint_ge(ranges[i].offset, end);
 		ck_assert_uint_gt(ranges[i].size, 0);
 		end = ranges[i].offset + ranges[i].size;
-		r->asked += ranges[i].size;
+		if (leaves)
+			r->asked_leaves += ranges[i].size;
+		else
+			r->asked += ranges[i].size;
 	}
-	ck_assert_uint_le(end, r->x.pack_size);
+	ck_assert_uint_le(end, leaves ? r->x.pack_size : r->chunks_size);
+	if (leaves) {
+		r->leaf_needs++;
+		if (r->on_leaves)
+			r->on_leaves(r);
+		send_data(r, m, true);
+		return;
+	}
 	r->needs++;
 	r->ranges += n;
 	if (r->on_need)
 		r->on_need(r);
 	if (!r->no_answer)
-		send_data(r, m);
+		send_data(r, m, false);
 }
 
 bool rig_serve(struct rig *r)
@@ -290,8 +368,8 @@ void rig_start(struct rig *r)
 	ck_assert_int_gt(r->pid, 0);
 	close(pair[1]);
 	r->socket = pair[0];
-	r->needs = r->ranges = r->progresses = 0;
-	r->asked = 0;
+	r->needs = r->leaf_needs = r->ranges = r->progresses = 0;
+	r->asked = r->asked_leaves = 0;
 	r->reason = EF_REASON_INTERNAL;
 	r->job.target_size = (uint32_t)strlen(r->named_target);
 	r->job.running_size = (uint32_t)strlen(r->named_running);

@@ -6,7 +6,7 @@
 #define N 12u
 
 static struct chunk chunks[N];
-static struct chunk_index x;
+static size_t n_chunks;
 static struct plan p;
 static struct ipc_range ranges[IPC_RANGES_MAX];
 static size_t end;
@@ -16,21 +16,21 @@ static void make(const char *content)
 {
 	uint64_t pack = 0;
 
-	x = (struct chunk_index){.chunks = chunks, .n_chunks = strlen(content)};
-	ck_assert_uint_le(x.n_chunks, N);
-	for (size_t i = 0; i < x.n_chunks; i++) {
+	n_chunks = strlen(content);
+	ck_assert_uint_le(n_chunks, N);
+	for (size_t i = 0; i < n_chunks; i++) {
 		chunks[i] = (struct chunk){.offset = i * 10000, .size = 10000, .pack_offset = pack};
 		chunks[i].pack_size = 5000;
 		memset(chunks[i].digest, content[i], sizeof(chunks[i].digest));
 		pack += chunks[i].pack_size;
 	}
-	ck_assert_int_eq(plan_open(&p, &x), 0);
+	ck_assert_int_eq(plan_open(&p, chunks, sizeof(chunks[0]), n_chunks), 0);
 }
 
 START_TEST(test_everything_is_one_range)
 {
 	make("abcdefgh");
-	ck_assert_uint_eq(plan_ranges(&p, 0, ranges, 10, &end), 1);
+	ck_assert_uint_eq(plan_ranges(&p, 0, PLAN_GAP_MIN, ranges, 10, &end), 1);
 	ck_assert_uint_eq(ranges[0].offset, 0);
 	ck_assert_uint_eq(ranges[0].size, 40000);
 	ck_assert_uint_eq(end, 8);
@@ -46,14 +46,14 @@ START_TEST(test_there_is_left_out)
 	plan_there(&p, 3);
 	plan_there(&p, 7);
 	ck_assert_uint_eq(p.done, 30000);
-	ck_assert_uint_eq(plan_ranges(&p, 0, ranges, 10, &end), 2);
+	ck_assert_uint_eq(plan_ranges(&p, 0, PLAN_GAP_MIN, ranges, 10, &end), 2);
 	ck_assert_uint_eq(ranges[0].offset, 5000);
 	ck_assert_uint_eq(ranges[0].size, 10000);
 	ck_assert_uint_eq(ranges[1].offset, 20000);
 	ck_assert_uint_eq(ranges[1].size, 15000);
 	for (size_t i = 0; i < 8; i++)
 		plan_there(&p, i);
-	ck_assert_uint_eq(plan_ranges(&p, 0, ranges, 10, &end), 0);
+	ck_assert_uint_eq(plan_ranges(&p, 0, PLAN_GAP_MIN, ranges, 10, &end), 0);
 	ck_assert_uint_eq(p.done, 80000);
 	plan_close(&p);
 }
@@ -62,13 +62,13 @@ END_TEST
 START_TEST(test_small_gap_is_fetched_along)
 {
 	make("abc");
-	chunks[1].pack_size = PLAN_GAP_MAX;
-	chunks[2].pack_offset = 5000 + PLAN_GAP_MAX;
+	chunks[1].pack_size = PLAN_GAP_MIN;
+	chunks[2].pack_offset = 5000 + PLAN_GAP_MIN;
 	plan_there(&p, 1);
-	ck_assert_uint_eq(plan_ranges(&p, 0, ranges, 10, &end), 1);
-	ck_assert_uint_eq(ranges[0].size, 10000 + PLAN_GAP_MAX);
+	ck_assert_uint_eq(plan_ranges(&p, 0, PLAN_GAP_MIN, ranges, 10, &end), 1);
+	ck_assert_uint_eq(ranges[0].size, 10000 + PLAN_GAP_MIN);
 	chunks[2].pack_offset++;
-	ck_assert_uint_eq(plan_ranges(&p, 0, ranges, 10, &end), 2);
+	ck_assert_uint_eq(plan_ranges(&p, 0, PLAN_GAP_MIN, ranges, 10, &end), 2);
 	plan_close(&p);
 }
 END_TEST
@@ -78,9 +78,9 @@ START_TEST(test_more_ranges_than_fit)
 	make("abcdefghijkl");
 	for (size_t i = 1; i < 12; i += 2)
 		plan_there(&p, i);
-	ck_assert_uint_eq(plan_ranges(&p, 0, ranges, 4, &end), 4);
+	ck_assert_uint_eq(plan_ranges(&p, 0, PLAN_GAP_MIN, ranges, 4, &end), 4);
 	ck_assert_uint_eq(end, 8);
-	ck_assert_uint_eq(plan_ranges(&p, end, ranges, 4, &end), 2);
+	ck_assert_uint_eq(plan_ranges(&p, end, PLAN_GAP_MIN, ranges, 4, &end), 2);
 	ck_assert_uint_eq(ranges[0].offset, 40000);
 	ck_assert_uint_eq(end, 12);
 	plan_close(&p);
@@ -97,13 +97,13 @@ START_TEST(test_equal_chunks_are_fetched_once)
 	ck_assert(equal[0] == 0 && equal[1] == 2 && equal[2] == 4 && equal[3] == 6);
 	plan_there(&p, 1); /* b: its equal at 5 is copied by whoever scans, else it lacks */
 	plan_mark_twins(&p);
-	ck_assert_int_eq(p.have[0], CHUNK_LACKING);
-	ck_assert_int_eq(p.have[2], CHUNK_TWIN);
-	ck_assert_int_eq(p.have[4], CHUNK_TWIN);
-	ck_assert_int_eq(p.have[5], CHUNK_LACKING);
-	ck_assert_int_eq(p.have[6], CHUNK_TWIN);
-	ck_assert_int_eq(p.have[3], CHUNK_LACKING);
-	ck_assert_int_eq(p.have[7], CHUNK_LACKING);
+	ck_assert_int_eq(p.have[0], PLAN_LACKING);
+	ck_assert_int_eq(p.have[2], PLAN_TWIN);
+	ck_assert_int_eq(p.have[4], PLAN_TWIN);
+	ck_assert_int_eq(p.have[5], PLAN_LACKING);
+	ck_assert_int_eq(p.have[6], PLAN_TWIN);
+	ck_assert_int_eq(p.have[3], PLAN_LACKING);
+	ck_assert_int_eq(p.have[7], PLAN_LACKING);
 	plan_close(&p);
 }
 END_TEST
@@ -116,7 +116,7 @@ START_TEST(test_size_counts)
 	make("aaa");
 	plan_close(&p);
 	chunks[1].size = 9999;
-	ck_assert_int_eq(plan_open(&p, &x), 0);
+	ck_assert_int_eq(plan_open(&p, chunks, sizeof(chunks[0]), n_chunks), 0);
 	plan_equal(&p, 0, &count);
 	ck_assert_uint_eq(count, 2);
 	plan_equal(&p, 1, &count);

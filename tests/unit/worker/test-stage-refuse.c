@@ -171,9 +171,9 @@ END_TEST
 /* The n-th chunk that is in the pack. */
 static struct chunk *packed(size_t n)
 {
-	for (size_t i = 0; i < rig.x.n_chunks; i++)
-		if (rig.x.chunks[i].pack_size && n-- == 0)
-			return &rig.x.chunks[i];
+	for (size_t i = 0; i < rig.n_chunks; i++)
+		if (rig.chunks[i].pack_size && n-- == 0)
+			return &rig.chunks[i];
 	ck_abort();
 }
 
@@ -270,13 +270,13 @@ START_TEST(test_other_content)
 	size_t n = ZSTD_compress(out, ZSTD_compressBound(c->size), plain, c->size, 3);
 	ck_assert_uint_le(n, CHUNK_MAX);
 	/* at the end of the pack, so that its length does not matter */
-	struct chunk *last = &rig.x.chunks[rig.x.n_chunks - 1];
+	struct chunk *last = &rig.chunks[rig.n_chunks - 1];
 	ck_assert_uint_gt(last->pack_size, 0);
 	plain = realloc(plain, last->size);
 	memcpy(plain, rig.image + last->offset, last->size);
 	plain[0] ^= 1;
 	n = ZSTD_compress(out, ZSTD_compressBound(c->size), plain, last->size, 3);
-	rig.x.pack_size += n - last->pack_size;
+	rig.chunks_size += n - last->pack_size;
 	last->pack_size = (uint32_t)n;
 	memcpy(rig.pack + last->pack_offset, out, n);
 	EVP_Digest(out, n, digest, NULL, EVP_sha256(), NULL);
@@ -293,11 +293,7 @@ END_TEST
 START_TEST(test_chunks_of_another_image)
 {
 	rig.x.image_sha256[0] ^= 1;
-	free(rig.index);
-	rig.index = NULL;
-	ck_assert_int_eq(chunk_index_format(&rig.x, &rig.index, &rig.index_size), 0);
-	EVP_Digest(rig.index, rig.index_size, rig.job.index_sha256, NULL, EVP_sha256(), NULL);
-	memcpy(rig.job.image_sha256, rig.x.image_sha256, 32);
+	rig_seal(&rig);
 	expect(EF_REASON_SLOT_READ_BACK);
 }
 END_TEST
