@@ -236,9 +236,8 @@ static int get_state(sd_bus *bus, const char *path, const char *interface, const
 	sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	struct bus *b = userdata;
-	const struct deployment *d = update_current(b->update);
 
-	return sd_bus_message_append(reply, "s", d ? deployment_state_word(d->state) : "idle");
+	return sd_bus_message_append(reply, "s", update_state_word(b->update));
 }
 
 static int get_release(sd_bus *bus, const char *path, const char *interface, const char *property,

@@ -80,7 +80,7 @@ static void on_look(struct update *u, const struct error *e)
 	l->for_deployment = false;
 	u->run.busy = false;
 	if (d->origin == ORIGIN_SOURCE)
-		u->server_reachable = !reason_passes(e->reason);
+		look_note(u, e);
 	if (why.reason != EF_REASON_OK) {
 		acquire_failed(u, &why);
 		return;

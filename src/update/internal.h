@@ -6,6 +6,7 @@
  * after everything that ends. So going on after a restart is the same as going on.
  */
 #include "bundle/bundle.h"
+#include "trust/time-floor.h"
 #include "update/machine.h"
 #include "update/plan.h"
 #include "update/store.h"
@@ -62,6 +63,7 @@ struct look {
 	enum look_phase phase;
 	bool online;
 	bool for_deployment;	/* not for a check */
+	int64_t now;		/* as of which metadata is judged */
 	struct look_release *list;
 	size_t n, at;
 	void (*done)(struct update *u, const struct error *e);
@@ -145,7 +147,7 @@ struct update {
 	struct tuf_store trust_files, trust_store;	/* the folder; and with a record of what is in it */
 	char trust_noted[TRUST_NAMES_MAX];	/* names of what must be there, one a line */
 	struct tuf *tuf;
-	int64_t time_floor;
+	struct time_floor time_floor;
 	const struct boot_ops *boot_ops;	/* NULL: no slots */
 	struct boot *boot;
 	bool rebooting;
@@ -175,12 +177,15 @@ struct update {
 };
 
 /* trust-state.c */
-int64_t update_now(struct update *u);	/* never before what was known (S-19) */
+int64_t update_now(const struct update *u);	/* the best time known: what expiry counts against (S-19) */
+/* For records: the wall clock, unless it is certainly wrong. */
+int64_t update_stamp(const struct update *u);
 struct tuf_store trust_store_of(struct update *u);
 enum ef_reason trust_check(struct update *u, struct error *e);	/* after store_open */
-void trust_note(struct update *u);	/* a look at the source ended well */
+void trust_note(struct update *u, int64_t now);	/* a look at the source as of now ended well */
 
 /* update.c */
+void look_note(struct update *u, const struct error *e);	/* a look at the source ended so */
 void update_kick(struct update *u);	/* advance soon */
 uint64_t update_backoff(const struct update *u, unsigned attempts);
 /* Kicks at the given monotonic time at the latest. */

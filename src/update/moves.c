@@ -57,7 +57,7 @@ static char *make_report(void *ctx, uint64_t id)
 	const struct report_of *r = ctx;
 
 	if (r->d)
-		return report_deployment(r->u->env.config, r->d, id, update_now(r->u));
+		return report_deployment(r->u->env.config, r->d, id, update_stamp(r->u));
 	return report_event(r->u->env.config, r->ev, id);
 }
 
@@ -76,7 +76,7 @@ void record_event(struct update *u, struct event *ev, bool report)
 	struct report_of r = {.u = u, .ev = ev};
 	struct error e = {0};
 
-	ev->time = update_now(u);
+	ev->time = update_stamp(u);
 	if (store_begin(u->store, &e) == EF_REASON_OK &&
 		store_event_add(u->store, ev, &e) == EF_REASON_OK &&
 		(!report || store_report_add(u->store, make_report, &r, &e) == EF_REASON_OK))
@@ -91,7 +91,7 @@ void record_event(struct update *u, struct event *ev, bool report)
 
 static struct event deployment_event(struct update *u, const struct deployment *d, const char *from)
 {
-	struct event ev = {.time = update_now(u), .deployment = d->id, .error = d->error};
+	struct event ev = {.time = update_stamp(u), .deployment = d->id, .error = d->error};
 
 	snprintf(ev.word, sizeof(ev.word), "%s",
 		d->state == DEPLOYMENT_REFUSED ? "refused" : "deployment");
@@ -135,7 +135,7 @@ static void remember(struct update *u)
 	if (d->state == DEPLOYMENT_CONFIRMED)
 		store_refused_remove(u->store, d->manifest_sha256, &e);
 	else if (worth_remembering(d))
-		store_refused_put(u->store, d->manifest_sha256, &d->error, update_now(u), &e);
+		store_refused_put(u->store, d->manifest_sha256, &d->error, update_stamp(u), &e);
 	if (e.reason)
 		log_warning("remembering the outcome of release %s: %s", d->release, e.detail);
 }
@@ -185,7 +185,7 @@ bool deployment_move(struct update *u, enum deployment_event event, const struct
 	if (cause && cause->reason != EF_REASON_OK && d->error.reason == EF_REASON_OK)
 		d->error = *cause;
 	if (t.action == ACTION_END)
-		d->ended = update_now(u);
+		d->ended = update_stamp(u);
 	struct event ev = deployment_event(u, d, deployment_state_word(before.state));
 	if (store_move(u, d, &ev, more, &e) == EF_REASON_NO_SPACE && store_use_reserve(u->store)) {
 		error_clear(&e);
@@ -221,7 +221,7 @@ bool part_move(struct update *u, size_t part, enum component_state to, const str
 {
 	struct part *p = &u->current->parts[part], before = *p;
 	struct event ev = {
-		.time = update_now(u), .deployment = u->current->id, .word = "component"};
+		.time = update_stamp(u), .deployment = u->current->id, .word = "component"};
 	struct error e = {0};
 
 	if (p->state == to)

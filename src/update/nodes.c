@@ -58,7 +58,7 @@ static void poll_done(void *ctx, const struct error *e)
 	ns->last = *e;
 	if (ns->present) {
 		ns->identity = ns->incoming;
-		ns->last_seen = update_now(u);
+		ns->last_seen = update_stamp(u);
 		ns->misses = 0;
 	} else {
 		ns->misses++;

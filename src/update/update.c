@@ -173,6 +173,8 @@ enum ef_reason update_new(struct update **ret, const struct update_env *env, str
 	if (!u)
 		return error_set(e, EF_REASON_NO_MEMORY, "update");
 	u->env = *env;
+	if (!u->env.synchronised)
+		u->env.synchronised = clock_is_synchronised;
 	u->objects_fd = u->trust_dir.dir_fd = -1;
 	if (open_all(u, e)) {
 		update_free(u);
@@ -284,15 +286,19 @@ static void take_list(struct update *u)
 	u->n_known = l->n;
 }
 
+void look_note(struct update *u, const struct error *e)
+{
+	u->last_check = update_stamp(u);
+	u->check_error = *e;
+	u->server_reachable = !reason_passes(e->reason);
+}
+
 static void on_check(struct update *u, const struct error *e)
 {
 	const char *version = "";
 
-	u->last_check = update_now(u);
-	u->check_error = *e;
-	u->server_reachable = !reason_passes(e->reason);
+	look_note(u, e);
 	if (e->reason == EF_REASON_OK) {
-		trust_note(u);
 		take_list(u);
 		if (u->n_known > 0 && !u->known[0].installed) {
 			if (u->known[0].error.reason == EF_REASON_OK)
@@ -349,7 +355,7 @@ static struct deployment *deployment_new(
 	}
 	d->origin = origin;
 	d->state = DEPLOYMENT_OFFERED;
-	d->started = update_now(u);
+	d->started = update_stamp(u);
 	strcpy(d->before, u->release);
 	return d;
 }
@@ -459,6 +465,15 @@ enum ef_reason update_reject(struct update *u, struct error *e)
 const struct deployment *update_current(const struct update *u)
 {
 	return u->current && !deployment_over(u->current->state) ? u->current : NULL;
+}
+
+const char *update_state_word(const struct update *u)
+{
+	const struct deployment *d = update_current(u);
+
+	if (d)
+		return deployment_state_word(d->state);
+	return update_stale(u) ? "stale" : "idle";
 }
 
 const char *update_release(const struct update *u)

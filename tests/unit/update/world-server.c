@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The server behind net/client.h, the metadata behind trust/tuf.h, the worker behind
- * worker/client.h. */
-#include "util/atomic-file.h"
+/* The server behind net/client.h, the worker behind worker/client.h. */
 #include "world.h"
 #include <check.h>
 #include <errno.h>
@@ -26,7 +24,7 @@ struct request {
 
 static struct request *requests;
 static uint32_t last_id;
-static bool client_freed;
+bool world_client_freed;
 
 static void request_free(struct request *r)
 {
@@ -97,7 +95,7 @@ uint32_t net_fetch_memory(struct net_client *c, const char *path, uint64_t max_s
 
 void net_fetch_cancel(struct net_client *c, uint32_t id)
 {
-	ck_assert(!client_freed);
+	ck_assert(!world_client_freed);
 	for (struct request *r = requests; r; r = r->next)
 		if (r->id == id)
 			r->cancelled = true;
@@ -105,141 +103,9 @@ void net_fetch_cancel(struct net_client *c, uint32_t id)
 
 void net_client_free(struct net_client *c)
 {
-	client_freed = true;
+	world_client_freed = true;
 	while (requests)
 		request_free(requests);
-}
-
-/* --- trust --- */
-
-struct tuf {
-	char wanted[512];
-	struct tuf_store store;
-};
-
-static struct tuf the_tuf;
-
-static int dir_save(void *ctx, const char *name, const void *data, size_t size)
-{
-	return atomic_file_write_at(((struct tuf_store_dir *)ctx)->dir_fd, name, data, size, 0600);
-}
-
-static int dir_remove(void *ctx, const char *name)
-{
-	return unlinkat(((struct tuf_store_dir *)ctx)->dir_fd, name, 0) < 0 ? -errno : 0;
-}
-
-struct tuf_store tuf_store_dir_ops(struct tuf_store_dir *d)
-{
-	return (struct tuf_store){.ctx = d, .save = dir_save, .remove = dir_remove};
-}
-
-enum ef_reason tuf_open(const struct tuf_store *store, struct tuf **ret, struct error *e)
-{
-	client_freed = false; /* another life of the engine begins */
-	the_tuf.store = *store;
-	*ret = &the_tuf;
-	return EF_REASON_OK;
-}
-
-void tuf_close(struct tuf *t)
-{
-}
-
-enum ef_reason tuf_bootstrap(
-	const struct tuf_store *store, const void *root, size_t size, struct error *e)
-{
-	return EF_REASON_OK;
-}
-
-enum ef_reason tuf_refresh(struct tuf *t, enum tuf_mode mode, int64_t now, struct error *e)
-{
-	t->wanted[0] = 0;
-	if (mode == TUF_ONLINE && the_world->server_down)
-		return error_set(e, EF_REASON_NET_UNREACHABLE, "timestamp.json");
-	/* what a real one leaves behind, after a change of keys */
-	t->store.save(t->store.ctx, "timestamp.json", "1", 1);
-	t->store.remove(t->store.ctx, "timestamp.json");
-	t->store.save(t->store.ctx, "timestamp.json", "2", 1);
-	t->store.save(t->store.ctx, "snapshot.json", "2", 1);
-	return the_world->trust_error ? error_set(e, the_world->trust_error, "releases.json")
-				      : EF_REASON_OK;
-}
-
-bool tuf_next(struct tuf *t, struct tuf_request *ret)
-{
-	return false;
-}
-
-void tuf_feed(struct tuf *t, const void *data, size_t size)
-{
-}
-
-void tuf_feed_absent(struct tuf *t)
-{
-}
-
-void tuf_feed_error(struct tuf *t, const struct error *e)
-{
-}
-
-enum ef_reason tuf_result(const struct tuf *t, struct error *e)
-{
-	return EF_REASON_OK;
-}
-
-enum ef_reason tuf_load_role(struct tuf *t, const char *role, struct error *e)
-{
-	return EF_REASON_OK;
-}
-
-static struct tuf_target target_of(size_t i)
-{
-	struct tuf_target t = {.length = the_world->releases[i].size, .has_sha256 = true};
-
-	strcpy(t.path, the_world->releases[i].path);
-	memcpy(t.sha256, the_world->releases[i].sha256, 32);
-	t.custom = the_world->releases[i].custom;
-	return t;
-}
-
-int tuf_list(const struct tuf *t, const char *role,
-	int (*cb)(void *ctx, const struct tuf_target *target), void *ctx)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < the_world->n_releases; i++) {
-		struct tuf_target target = target_of(i);
-		r = cb(ctx, &target);
-	}
-	return r;
-}
-
-enum ef_reason tuf_find(struct tuf *t, const char *path, struct error *e)
-{
-	strcpy(t->wanted, path);
-	return EF_REASON_OK;
-}
-
-enum ef_reason tuf_found(const struct tuf *t, struct tuf_target *ret, struct error *e)
-{
-	for (size_t i = 0; i < the_world->n_releases; i++)
-		if (strcmp(the_world->releases[i].path, t->wanted) == 0) {
-			*ret = target_of(i);
-			return EF_REASON_OK;
-		}
-	return error_set(e, EF_REASON_NOT_SIGNED_FOR, "%s", t->wanted);
-}
-
-void tuf_target_file(const struct tuf_target *target, char *out, size_t size)
-{
-	snprintf(out, size, "%s", target->path);
-}
-
-enum ef_reason tuf_target_check(
-	const struct tuf_target *target, const void *data, size_t size, struct error *e)
-{
-	return size == target->length ? EF_REASON_OK : error_set(e, EF_REASON_BAD_SIZE, "manifest");
 }
 
 /* --- worker --- */
