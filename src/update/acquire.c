@@ -88,6 +88,10 @@ static void on_look(struct update *u, const struct error *e)
 	for (size_t i = 0; i < l->n; i++)
 		if (d->wanted[0] == 0 || strcmp(d->wanted, l->list[i].known.version) == 0) {
 			d->server_before = u->server_reachable;
+			if (u->bundle && bundle_judge(u, &l->list[i], &why)) {
+				acquire_failed(u, &why);
+				return;
+			}
 			if (take_release(u, &l->list[i].known)) {
 				u->run.phase = ACQUIRE_ADMIT;
 				update_kick(u);

@@ -233,6 +233,9 @@ void known_clear(struct known_release *list, size_t n);
 enum ef_reason look_judge(struct update *u, struct known_release *k, bool remember, struct error *e);
 void admit_prepare(struct update *u, struct plan_gateway *g, struct admit_input *in, bool going_back);
 
+/* carried.c: everything in the bundle is named by what was verified, before anything of it is used */
+enum ef_reason bundle_judge(struct update *u, const struct look_release *r, struct error *e);
+
 /* nodes.c */
 enum ef_reason nodes_open(struct update *u, struct error *e);
 void nodes_close(struct update *u);

@@ -20,24 +20,33 @@ static void sign_release(struct world *w, size_t i)
 	if (strcmp(w->releases[i].file, w->releases[i].path) != 0)
 		return;
 	/* under its published name, with the digest in it */
+	char published[256];
 	snprintf(path, sizeof(path), "targets/%s", w->releases[i].path);
-	snprintf(w->releases[i].file, sizeof(w->releases[i].file), "releases/demo/%s.%s.json", hex,
+	snprintf(published, sizeof(published), "releases/demo/%s.%s.json", hex,
 		w->releases[i].version);
+	strcpy(w->releases[i].file, published);
 	for (size_t k = 0; k < w->n_files; k++)
 		if (strcmp(w->files[k].path, path) == 0)
 			snprintf(w->files[k].path, sizeof(w->files[k].path), "targets/%s",
-				w->releases[i].file);
+				published);
 }
 
 void world_repo_sign(struct world *w)
 {
 	struct repo *r = w->repo;
-	char path[300];
 
 	for (size_t i = 0; i < w->n_releases; i++)
 		sign_release(w, i);
 	repo_set_version(r, "releases", repo_version(r, "releases") + 1);
 	repo_update(r);
+	world_repo_copy(w);
+}
+
+void world_repo_copy(struct world *w)
+{
+	struct repo *r = w->repo;
+	char path[300];
+
 	for (size_t i = 0; i < r->n_files; i++) {
 		if (r->files[i].name[0] == 0)
 			continue;

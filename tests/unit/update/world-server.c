@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The server behind net/client.h, the worker behind worker/client.h. */
+#include "bundle/chunks.h"
+#include "util/fdio.h"
 #include "world.h"
 #include <check.h>
 #include <errno.h>
@@ -114,9 +116,11 @@ struct worker {
 	sd_event *event;
 	struct worker_callbacks cb;
 	enum slot_id slot;
-	uint8_t image[32];
+	uint8_t image[32], pack[32];
+	uint64_t pack_size;
 	unsigned turns;
 	bool got_data;
+	enum ef_reason bad_data;
 	sd_event_source *turn;
 };
 
@@ -146,6 +150,8 @@ static int on_work(sd_event_source *s, void *userdata)
 	wk->turn = sd_event_source_disable_unref(wk->turn);
 	if (w->worker_deaths > 0 && w->worker_deaths-- > 0)
 		error_set(&e, EF_REASON_IO, "worker ended by signal 9");
+	else if (wk->bad_data)
+		error_set(&e, wk->bad_data, "pack");
 	else if (w->worker_error)
 		error_set(&e, w->worker_error, "slot");
 	else
@@ -165,6 +171,11 @@ enum ef_reason worker_stage(struct worker **ret, sd_event *event,
 	wk->slot = strcmp(spec->target, the_world->config.slot_a) == 0 ? SLOT_A : SLOT_B;
 	ck_assert_int_ne(wk->slot, world_boot(the_world).running); /* I-1 */
 	memcpy(wk->image, spec->image_sha256, 32);
+	struct chunk_index *x = NULL;
+	ck_assert_int_eq(chunk_index_parse(spec->index, spec->index_size, &x, e), EF_REASON_OK);
+	memcpy(wk->pack, x->pack_sha256, 32);
+	wk->pack_size = x->pack_size;
+	chunk_index_free(x);
 	the_world->worker_jobs++;
 	sd_event_add_defer(event, &wk->turn, on_work, wk);
 	*ret = wk;
@@ -173,7 +184,15 @@ enum ef_reason worker_stage(struct worker **ret, sd_event *event,
 
 int worker_data(struct worker *wk, int fd, bool whole_pack, uint64_t offset)
 {
+	uint8_t digest[32];
+
 	wk->got_data = true;
+	if (!whole_pack)
+		return 0;
+	int r = fd_sha256(fd, offset, wk->pack_size, digest);
+	wk->bad_data = r < 0				   ? EF_REASON_IO
+		       : memcmp(digest, wk->pack, 32) != 0 ? EF_REASON_BAD_DIGEST
+							   : EF_REASON_OK;
 	return 0;
 }
 

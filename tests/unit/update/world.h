@@ -97,6 +97,7 @@ void world_rootfs(const char *version, uint8_t out[32]);
 void world_repo_new(struct world *w);
 void world_repo_free(struct world *w);
 void world_repo_sign(struct world *w);
+void world_repo_copy(struct world *w);	/* what the repository has, to the server */
 
 /* The newest release as a bundle file; the server has nothing. Opened for reading. */
 int world_bundle(struct world *w);
