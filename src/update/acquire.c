@@ -37,6 +37,7 @@ static void acquire_failed(struct update *u, const struct error *e)
 		deployment_move(u, EVENT_REFUSED, e, NULL);
 		return;
 	}
+	bundle_lost(u, e);
 	if (enough(e->reason, ++r->attempts)) {
 		deployment_move(u, EVENT_FAILED, e, NULL);
 		return;
@@ -217,7 +218,12 @@ static void acquire_objects(struct update *u)
 {
 	const struct manifest *m = u->current->manifest;
 	char path[16 + DIGEST_HEX_MAX], hex[DIGEST_HEX_MAX];
+	struct error e = {0};
 
+	if (!bundle_reopen(u, &e)) {
+		acquire_failed(u, &e);
+		return;
+	}
 	for (; u->run.at < m->n_components; u->run.at++) {
 		const struct object *o = held_object(&m->components[u->run.at]);
 		if (object_have(u->objects_fd, o->sha256, o->size))
@@ -448,6 +454,13 @@ bool bundle_reopen(struct update *u, struct error *e)
 		return false;
 	}
 	return bundle_open(file, d->bundle, &u->bundle, e) == EF_REASON_OK;
+}
+
+/* A medium that was pulled out: its descriptors are of no use even when it is back. */
+void bundle_lost(struct update *u, const struct error *e)
+{
+	if (u->bundle && e->reason == EF_REASON_IO && u->look.phase == LOOK_IDLE)
+		bundle_close(TAKE_PTR(u->bundle));
 }
 
 /* --- objects that nobody needs any more --- */

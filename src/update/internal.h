@@ -269,4 +269,5 @@ void ask_reboot(struct update *u);
 
 /* acquire.c */
 bool bundle_reopen(struct update *u, struct error *e);
+void bundle_lost(struct update *u, const struct error *e);	/* reading from it failed so */
 void objects_sweep(struct update *u);

@@ -19,6 +19,7 @@ static void part_failed(struct update *u, size_t part, const struct error *e)
 	r->busy = false;
 	log_info("%s on %s: %s: %s", u->current->parts[part].component->name,
 		u->current->parts[part].place, reason_word(e->reason), e->detail);
+	bundle_lost(u, e);
 	if (reason_passes(e->reason) && run_retry(u, r))
 		update_kick_at(u, r->wait_until);
 	else

@@ -8,6 +8,7 @@
 #include "util/cleanup.h"
 #include "util/fdio.h"
 #include "world.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -339,6 +340,88 @@ START_TEST(every_byte_of_a_bundle_flipped) /* S-05, S-07, S-09, F-07 */
 }
 END_TEST
 
+/* --- the stick is pulled out --- */
+
+int __real_fd_pread_full(int fd, void *buf, size_t size, uint64_t offset);
+int __wrap_fd_pread_full(int fd, void *buf, size_t size, uint64_t offset);
+
+/* What bundle-read.c reads with. */
+int __wrap_fd_pread_full(int fd, void *buf, size_t size, uint64_t offset)
+{
+	return w && w->medium_gone ? -EIO : __real_fd_pread_full(fd, buf, size, offset);
+}
+
+static void pull_out(bool out)
+{
+	char path[256], away[256];
+
+	snprintf(path, sizeof(path), "%s/demo.ferry", w->dir);
+	snprintf(away, sizeof(away), "%s/away.ferry", w->dir);
+	w->medium_gone = out;
+	ck_assert_int_eq(out ? rename(path, away) : rename(away, path), 0);
+}
+
+/* Turns of the loop, at most so many; a reboot is let happen. */
+static uint64_t turns(uint64_t max)
+{
+	uint64_t n = 0;
+
+	for (; n < max && (w->update->current || w->rebooting); n++) {
+		if (w->rebooting) {
+			world_kill(w);
+			world_reboot(w);
+			world_start(w);
+		}
+		ck_assert_int_ge(sd_event_run(w->event, UINT64_MAX), 0);
+	}
+	return n;
+}
+
+/* At whichever moment: it goes on without the stick, or ends with a reason and nothing tried; and
+ * is done when the stick is back. */
+START_TEST(pulled_out_in_the_middle) /* F-05, F-17 */
+{
+	struct error e = {0}, why;
+	unsigned failed = 0, done = 0;
+	uint64_t id;
+
+	for (uint64_t at = 0;; at++) {
+		int fd = world_bundle(w);
+		ck_assert_int_eq(
+			update_install_bundle(w->update, fd, "demo.ferry", &id, &e), EF_REASON_OK);
+		bool over = turns(at) < at;
+		pull_out(true);
+		if (_i) { /* it was a loose contact */
+			turns(3);
+			pull_out(false);
+		}
+		turns(UINT64_MAX);
+		enum deployment_state state = world_outcome(w, &why);
+		if (state == DEPLOYMENT_CONFIRMED) {
+			done++;
+		} else {
+			failed++;
+			ck_assert_msg(
+				why.reason == EF_REASON_IO || why.reason == EF_REASON_NOT_FOUND,
+				"%s", why.detail);
+			ck_assert(state == DEPLOYMENT_FAILED || state == DEPLOYMENT_REFUSED);
+			ck_assert_int_eq(world_boot(w).running, SLOT_A);
+			ck_assert_uint_eq(w->nodes[0].resets, 0);
+			if (!_i)
+				pull_out(false);
+			install_fd(world_bundle(w));
+			ends(DEPLOYMENT_CONFIRMED);
+		}
+		if (over)
+			break;
+		teardown();
+		setup();
+	}
+	ck_assert_uint_gt(done, 0);
+	ck_assert_uint_gt(_i ? done : failed, 10);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("update/bundle");
@@ -352,6 +435,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_bundle_older_than_the_root);
 	tcase_add_loop_test(t, what_nobody_signed_for_is_refused, 0, 3);
 	tcase_add_test(t, every_byte_of_a_bundle_flipped);
+	tcase_add_loop_test(t, pulled_out_in_the_middle, 0, 2);
 	suite_add_tcase(s, t);
 	return s;
 }

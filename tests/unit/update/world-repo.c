@@ -20,10 +20,11 @@ static void sign_release(struct world *w, size_t i)
 	if (strcmp(w->releases[i].file, w->releases[i].path) != 0)
 		return;
 	/* under its published name, with the digest in it */
-	char published[256];
+	char published[152];
 	snprintf(path, sizeof(path), "targets/%s", w->releases[i].path);
-	snprintf(published, sizeof(published), "releases/demo/%s.%s.json", hex,
-		w->releases[i].version);
+	ck_assert_int_lt(snprintf(published, sizeof(published), "releases/demo/%s.%s.json", hex,
+				 w->releases[i].version),
+		(int)sizeof(published));
 	strcpy(w->releases[i].file, published);
 	for (size_t k = 0; k < w->n_files; k++)
 		if (strcmp(w->files[k].path, path) == 0)

@@ -189,7 +189,7 @@ int worker_data(struct worker *wk, int fd, bool whole_pack, uint64_t offset)
 	wk->got_data = true;
 	if (!whole_pack)
 		return 0;
-	int r = fd_sha256(fd, offset, wk->pack_size, digest);
+	int r = the_world->medium_gone ? -EIO : fd_sha256(fd, offset, wk->pack_size, digest);
 	wk->bad_data = r < 0				   ? EF_REASON_IO
 		       : memcmp(digest, wk->pack, 32) != 0 ? EF_REASON_BAD_DIGEST
 							   : EF_REASON_OK;
