@@ -118,7 +118,10 @@ static int act_install(struct bus *b, sd_bus_message *m)
 		return r;
 	if (flags)
 		return bad_flags(m);
-	update_install(b->update, version, &id, &e);
+	if (strstr(version, "://"))
+		update_install_url(b->update, version, &id, &e);
+	else
+		update_install(b->update, version, &id, &e);
 	return reply_deployment(b, m, id, &e);
 }
 

@@ -144,7 +144,8 @@ int verb_install(struct cli *cli, char **args)
 {
 	if (!args[0])
 		return install_version(cli, "");
-	return is_version(args[0]) ? install_version(cli, args[0]) : install_bundle(cli, args[0]);
+	return is_version(args[0]) || strstr(args[0], "://") ? install_version(cli, args[0])
+							     : install_bundle(cli, args[0]);
 }
 
 int verb_rollback(struct cli *cli, char **args)

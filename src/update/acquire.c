@@ -142,7 +142,8 @@ static void acquire_look(struct update *u)
 	if (u->look.phase != LOOK_IDLE)
 		return; /* a check: it kicks when it is over */
 	if (!bundle_reopen(u, &e)) {
-		acquire_failed(u, &e);
+		if (e.reason)
+			acquire_failed(u, &e);
 		return;
 	}
 	u->run.busy = true;
@@ -221,7 +222,8 @@ static void acquire_objects(struct update *u)
 	struct error e = {0};
 
 	if (!bundle_reopen(u, &e)) {
-		acquire_failed(u, &e);
+		if (e.reason)
+			acquire_failed(u, &e);
 		return;
 	}
 	for (; u->run.at < m->n_components; u->run.at++) {
@@ -442,6 +444,8 @@ bool bundle_reopen(struct update *u, struct error *e)
 
 	if (d->origin != ORIGIN_BUNDLE || u->bundle)
 		return true;
+	if (ipc_is_url(d->bundle))
+		return remote_reopen(u, e);
 	_cleanup_close_ int fd = d->bundle[0] ? open(d->bundle, O_PATH | O_CLOEXEC) : -1;
 	/* looked at before it is opened: opening a device or a pipe may do things */
 	if (fd < 0 || fstat(fd, &st) < 0 || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))) {

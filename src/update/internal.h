@@ -69,6 +69,13 @@ struct look {
 	void (*done)(struct update *u, const struct error *e);
 };
 
+/* --- the current deployment's bundle, while it is looked at from afar (remote.c) --- */
+struct remote {
+	struct bundle *scan;
+	struct fetch *fetch;
+	struct error error;	/* how it ended, to be said once */
+};
+
 /* --- nodes (nodes.c) --- */
 #define NO_PART ((size_t)-1)
 
@@ -169,6 +176,7 @@ struct update {
 	struct fetch *fetches;
 	struct look look;
 	struct bundle *bundle;	/* of the current deployment */
+	struct remote remote;
 
 	struct deployment *current;
 	struct run run;
@@ -236,6 +244,10 @@ void admit_prepare(struct update *u, struct plan_gateway *g, struct admit_input 
 /* carried.c: everything in the bundle is named by what was verified, before anything of it is used */
 enum ef_reason bundle_judge(struct update *u, const struct look_release *r, struct error *e);
 
+/* remote.c */
+bool remote_reopen(struct update *u, struct error *e);	/* as bundle_reopen */
+void remote_cancel(struct update *u);
+
 /* nodes.c */
 enum ef_reason nodes_open(struct update *u, struct error *e);
 void nodes_close(struct update *u);
@@ -268,6 +280,7 @@ enum ef_reason stage_node(struct update *u, struct node_state *ns, size_t part, 
 void ask_reboot(struct update *u);
 
 /* acquire.c */
+/* False and no error: it is being looked at and will kick. */
 bool bundle_reopen(struct update *u, struct error *e);
 void bundle_lost(struct update *u, const struct error *e);	/* reading from it failed so */
 void objects_sweep(struct update *u);

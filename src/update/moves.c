@@ -121,7 +121,9 @@ static bool worth_remembering(const struct deployment *d)
 		return false;
 	if (d->state == DEPLOYMENT_REVERTED)
 		return true;
-	if (d->state != DEPLOYMENT_REFUSED && d->state != DEPLOYMENT_FAILED)
+	/* a bad file with a good release in it says nothing about the release */
+	if ((d->state != DEPLOYMENT_REFUSED && d->state != DEPLOYMENT_FAILED) ||
+		d->origin == ORIGIN_BUNDLE)
 		return false;
 	return !reason_passes(d->error.reason) && d->error.reason != EF_REASON_ALREADY_INSTALLED &&
 	       d->error.reason != EF_REASON_NO_SPACE;
@@ -145,6 +147,7 @@ void run_reset(struct update *u)
 	struct run *r = &u->run;
 
 	nodes_orphan(u);
+	remote_cancel(u);
 	if (u->look.for_deployment)
 		look_clear(u);
 	if (u->look.phase == LOOK_IDLE)

@@ -411,6 +411,24 @@ enum ef_reason update_install_bundle(
 	return EF_REASON_OK;
 }
 
+enum ef_reason update_install_url(struct update *u, const char *url, uint64_t *id, struct error *e)
+{
+	struct deployment *d;
+
+	if (may_begin(u, e))
+		return e->reason;
+	if (!u->env.net)
+		return error_set(e, EF_REASON_NOT_FOUND, "no source is configured");
+	if (!ipc_url_good(url) || strlen(url) >= sizeof(d->bundle))
+		return error_set(e, EF_REASON_USAGE,
+			"not the address of a file: https://HOST/PATH, without user and fragment");
+	d = deployment_new(u, ORIGIN_BUNDLE, e);
+	if (!d)
+		return e->reason;
+	strcpy(d->bundle, url);
+	return begin(u, d, id, e);
+}
+
 enum ef_reason update_rollback(struct update *u, uint64_t *id, struct error *e)
 {
 	_cleanup_free_ uint8_t *bytes = NULL;

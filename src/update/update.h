@@ -148,6 +148,8 @@ enum ef_reason update_install(struct update *u, const char *version, uint64_t *i
 /* Takes over fd of a bundle file. */
 enum ef_reason update_install_bundle(struct update *u, int fd, const char *name, uint64_t *id,
 	struct error *e);
+/* url: "https://…/NAME.ferry", anywhere; read by ranges. What is in it is verified like any bundle. */
+enum ef_reason update_install_url(struct update *u, const char *url, uint64_t *id, struct error *e);
 enum ef_reason update_cancel(struct update *u, struct error *e);
 enum ef_reason update_confirm(struct update *u, struct error *e);	/* by hand, without waiting for checks */
 enum ef_reason update_reject(struct update *u, struct error *e);

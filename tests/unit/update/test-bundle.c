@@ -5,12 +5,14 @@
  */
 #include "../trust/repo.h"
 #include "../unit.h"
+#include "bundle/objects.h"
 #include "util/cleanup.h"
 #include "util/fdio.h"
 #include "world.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 static struct world *w;
@@ -265,15 +267,14 @@ END_TEST
 
 /* --- every byte --- */
 
+static bool keep_none(void *ctx, const uint8_t sha256[32])
+{
+	return false;
+}
+
 static void forget_objects(void)
 {
-	char path[300];
-
-	for (size_t i = 0; i < w->n_files; i++)
-		if (strncmp(w->files[i].path, "objects/", 8) == 0) {
-			snprintf(path, sizeof(path), "%s/state/%s", w->dir, w->files[i].path);
-			unlink(path);
-		}
+	ck_assert_int_ge(object_sweep(w->update->objects_fd, keep_none, NULL), 0);
 }
 
 /* Installs the bundle with one bit of a byte turned; true when that was refused. */
@@ -422,6 +423,138 @@ START_TEST(pulled_out_in_the_middle) /* F-05, F-17 */
 }
 END_TEST
 
+/* --- on a web server --- */
+
+#define URL "https://files.example/demo.ferry"
+
+/* The bundle under its address, and nothing else there. */
+static void upload(void)
+{
+	uint8_t *data;
+	size_t size;
+	char path[256];
+
+	ef_close(world_bundle(w));
+	snprintf(path, sizeof(path), "%s/demo.ferry", w->dir);
+	ck_assert_int_eq(file_read(path, 1 << 20, &data, &size), 0);
+	ck_assert_int_eq(unlink(path), 0);
+	while (w->n_files > 0)
+		world_remove(w, w->files[0].path);
+	world_put(w, URL, data, size);
+	free(data);
+	w->server_down = false;
+}
+
+static void install_url(void)
+{
+	struct error e = {0};
+	uint64_t id;
+
+	ck_assert_msg(update_install_url(w->update, URL, &id, &e) == EF_REASON_OK, "%s", e.detail);
+}
+
+/* Where the data of the last member begins, the pack; and where that of the first ends. */
+static uint64_t pack_offset(uint64_t *root_end)
+{
+	struct bundle *b;
+	struct error e = {0};
+	size_t n;
+	int fd = memfd_create("bundle", MFD_CLOEXEC);
+
+	ck_assert_int_eq(fd_write_full(fd, w->files[0].data, w->files[0].size), 0);
+	ck_assert_int_eq(bundle_open(fd, "demo.ferry", &b, &e), EF_REASON_OK);
+	const struct bundle_member *m = bundle_members(b, &n);
+	uint64_t offset = m[n - 1].offset;
+	*root_end = m[0].offset + m[0].size;
+	bundle_close(b);
+	return offset;
+}
+
+START_TEST(from_a_web_server)
+{
+	repo_bump(w->repo, "root");
+	world_repo_sign(w);
+	upload();
+	install_url();
+	world_run(w, 0, false);
+	ends(DEPLOYMENT_CONFIRMED);
+	ck_assert_uint_eq(tuf_version(w->update->tuf, "root"), 2);
+	uint64_t root_end;
+	ck_assert_uint_eq(w->last_range.offset, pack_offset(&root_end));
+	ck_assert_uint_eq(w->last_range.size, 1);
+	/* its address is not one, or nothing is there */
+	world_remove(w, URL);
+	install_url();
+	world_run(w, 0, false);
+	ck_assert_int_eq(ends(DEPLOYMENT_REFUSED).reason, EF_REASON_NOT_FOUND);
+}
+END_TEST
+
+START_TEST(from_a_web_server_killed_anywhere) /* F-01, F-25 */
+{
+	for (uint64_t at = 1;; at++) {
+		upload();
+		install_url();
+		world_run(w, at, false);
+		ends(DEPLOYMENT_CONFIRMED);
+		ck_assert_str_eq(update_release(w->update), "2.0.0");
+		if (at >= w->iterations)
+			break;
+		teardown();
+		setup();
+	}
+}
+END_TEST
+
+START_TEST(from_a_web_server_that_is_away) /* F-12 */
+{
+	upload();
+	w->server_down = true;
+	install_url();
+	world_run(w, 0, false);
+	ck_assert_int_eq(ends(DEPLOYMENT_FAILED).reason, EF_REASON_NET_UNREACHABLE);
+	nothing_touched();
+	w->server_down = false;
+	w->fetch_errors = 2; /* of the pack */
+	install_url();
+	world_run(w, 0, false);
+	ends(DEPLOYMENT_CONFIRMED);
+}
+END_TEST
+
+/* Of the pack the worker looks at every chunk; here it is the rest. */
+START_TEST(from_a_web_server_that_lies) /* S-37, F-07, F-33 */
+{
+	struct error why;
+
+	upload();
+	uint64_t root_end, pack = pack_offset(&root_end);
+	for (uint64_t at = 0; at < pack; at += 3) {
+		if (at >= 512 && at < root_end)
+			continue; /* the root that is trusted already */
+		w->files[0].data[at] ^= (uint8_t)(1u << (at % 8));
+		install_url();
+		world_run(w, 0, false);
+		ck_assert_msg(world_outcome(w, &why) == DEPLOYMENT_REFUSED, "byte %llu: %s",
+			(unsigned long long)at, why.detail);
+		nothing_touched();
+		w->files[0].data[at] ^= (uint8_t)(1u << (at % 8));
+		forget_objects();
+	}
+	size_t size = w->files[0].size;
+	for (w->files[0].size = 0; w->files[0].size < pack; w->files[0].size += 256) {
+		install_url();
+		world_run(w, 0, false);
+		ck_assert_int_eq(ends(DEPLOYMENT_REFUSED).reason, EF_REASON_BAD_SIZE);
+		nothing_touched();
+	}
+	w->files[0].size = size;
+	install_url();
+	world_run(w, 0, false);
+	ends(DEPLOYMENT_CONFIRMED);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("update/bundle");
@@ -436,6 +569,10 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, what_nobody_signed_for_is_refused, 0, 3);
 	tcase_add_test(t, every_byte_of_a_bundle_flipped);
 	tcase_add_loop_test(t, pulled_out_in_the_middle, 0, 2);
+	tcase_add_test(t, from_a_web_server);
+	tcase_add_test(t, from_a_web_server_killed_anywhere);
+	tcase_add_test(t, from_a_web_server_that_is_away);
+	tcase_add_test(t, from_a_web_server_that_lies);
 	suite_add_tcase(s, t);
 	return s;
 }

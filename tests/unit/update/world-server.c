@@ -16,6 +16,7 @@ struct net_client {
 struct request {
 	uint32_t id;
 	char path[160];
+	struct ipc_range range; /* size 0: all of it */
 	bool cancelled;
 	net_fetch_done done;
 	net_fetch_memory_done memory_done;
@@ -62,6 +63,13 @@ static int on_turn(sd_event_source *s, void *userdata)
 		if (!data)
 			error_set(&e, EF_REASON_NOT_FOUND, "%s", r->path);
 	}
+	if (data && r->range.size > 0) {
+		ck_assert(!r->done);
+		if (r->range.offset > size || r->range.size > size - r->range.offset)
+			error_set(&e, EF_REASON_BAD_SIZE, "%s", r->path);
+		data += r->range.offset;
+		size = r->range.size;
+	}
 	if (r->memory_done)
 		r->memory_done(r->ctx, data, size, &e);
 	else
@@ -86,6 +94,7 @@ static uint32_t request_new(
 uint32_t net_fetch(struct net_client *c, const char *path, uint64_t max_size,
 	const struct ipc_range *ranges, size_t n_ranges, int fd, net_fetch_done done, void *ctx)
 {
+	the_world->last_range = n_ranges > 0 ? ranges[0] : (struct ipc_range){0};
 	return request_new(path, done, NULL, ctx);
 }
 
@@ -93,6 +102,26 @@ uint32_t net_fetch_memory(struct net_client *c, const char *path, uint64_t max_s
 	net_fetch_memory_done done, void *ctx)
 {
 	return request_new(path, NULL, done, ctx);
+}
+
+uint32_t net_fetch_part(struct net_client *c, const char *path, const struct ipc_range *range,
+	net_fetch_memory_done done, void *ctx)
+{
+	uint32_t id = request_new(path, NULL, done, ctx);
+
+	requests->range = *range;
+	return id;
+}
+
+/* net/ipc.h */
+bool ipc_is_url(const char *path)
+{
+	return strncmp(path, "https://", 8) == 0;
+}
+
+bool ipc_url_good(const char *url)
+{
+	return ipc_is_url(url);
 }
 
 void net_fetch_cancel(struct net_client *c, uint32_t id)

@@ -46,6 +46,7 @@ struct world {
 	/* the server */
 	bool server_down, server_lost_after_reboot;
 	enum ef_reason trust_error;
+	struct ipc_range last_range;	/* asked for of a pack */
 	bool medium_gone;		/* the bundle's: reading it is EIO */
 	unsigned fetch_errors;		/* so many fetches of the pack fail first */
 	struct {
