@@ -14,7 +14,6 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
 #define NET_TRIES 2
 
@@ -151,36 +150,6 @@ static void acquire_look(struct update *u)
 	u->look.for_deployment = u->look.phase != LOOK_IDLE;
 }
 
-/* The object of a component that is held whole: an MCU's image, a root filesystem's index. */
-static const struct object *held_object(const struct component *c)
-{
-	return c->type == COMPONENT_MCU ? &c->image : &c->index;
-}
-
-static enum ef_reason admit_sizes(struct update *u, const struct manifest *m, struct error *e)
-{
-	struct statvfs fs;
-	uint64_t need = 0;
-
-	for (size_t i = 0; i < m->n_components; i++) {
-		const struct component *c = &m->components[i];
-		const struct object *o = held_object(c);
-		if (o->size > (c->type == COMPONENT_MCU ? IMAGE_SIZE_MAX : INDEX_SIZE_MAX))
-			return error_set(
-				e, EF_REASON_TOO_LARGE, "%s: %" PRIu64 " bytes", c->name, o->size);
-		if (!object_have(u->objects_fd, o->sha256, o->size))
-			need += o->size;
-	}
-	if (fstatvfs(u->objects_fd, &fs) < 0)
-		return error_errno(e, -errno, "objects");
-	uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize;
-	if (need > 0 && need + SPACE_MARGIN > room)
-		return error_set(e, EF_REASON_NO_SPACE,
-			"%s: %" PRIu64 " bytes needed, %" PRIu64 " there", u->env.config->state_dir,
-			need + SPACE_MARGIN, room);
-	return EF_REASON_OK;
-}
-
 static void acquire_admit(struct update *u)
 {
 	struct deployment *d = u->current;
@@ -189,7 +158,7 @@ static void acquire_admit(struct update *u)
 	struct error e = {0};
 
 	admit_prepare(u, &g, &in, d->origin == ORIGIN_ROLLBACK);
-	if (plan_admit(d->manifest, &in, &e) || admit_sizes(u, d->manifest, &e)) {
+	if (plan_admit(d->manifest, &in, &e) || objects_admit(u, d->manifest, &e)) {
 		acquire_failed(u, &e);
 		return;
 	}
@@ -465,46 +434,4 @@ void bundle_lost(struct update *u, const struct error *e)
 {
 	if (u->bundle && e->reason == EF_REASON_IO && u->look.phase == LOOK_IDLE)
 		bundle_close(TAKE_PTR(u->bundle));
-}
-
-/* --- objects that nobody needs any more --- */
-
-struct keep {
-	const struct manifest *manifests[3];
-};
-
-static bool keep_object(void *ctx, const uint8_t sha256[32])
-{
-	const struct keep *k = ctx;
-
-	for (size_t i = 0; i < 3; i++)
-		for (size_t n = 0; k->manifests[i] && n < k->manifests[i]->n_components; n++)
-			if (memcmp(held_object(&k->manifests[i]->components[n])->sha256, sha256,
-				    32) == 0)
-				return true;
-	return false;
-}
-
-/* Kept: those of the release that runs, of the one before it and of the one under way (section 10).
- */
-void objects_sweep(struct update *u)
-{
-	_cleanup_free_ uint8_t *bytes = NULL;
-	struct deployment *now = NULL, *before = NULL;
-	struct error e = {0}, none = {0};
-	size_t size;
-
-	store_deployment_of(u->store, u->release, &now, &e);
-	store_deployment_before(u->store, u->release, &before, &bytes, &size, &none);
-	const struct keep keep = {{
-		u->current ? u->current->manifest : NULL,
-		now ? now->manifest : NULL,
-		before ? before->manifest : NULL,
-	}};
-	/* what cannot be read might name objects that are needed */
-	if (e.reason == EF_REASON_OK &&
-		(none.reason == EF_REASON_OK || none.reason == EF_REASON_NOT_FOUND))
-		object_sweep(u->objects_fd, keep_object, (void *)&keep);
-	deployment_free(now);
-	deployment_free(before);
 }

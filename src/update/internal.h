@@ -283,4 +283,9 @@ void ask_reboot(struct update *u);
 /* False and no error: it is being looked at and will kick. */
 bool bundle_reopen(struct update *u, struct error *e);
 void bundle_lost(struct update *u, const struct error *e);	/* reading from it failed so */
-void objects_sweep(struct update *u);
+
+/* space.c */
+const struct object *held_object(const struct component *c);
+/* What the release lacks fits: into the quota, once what nobody needs is gone, and on the disk. */
+enum ef_reason objects_admit(struct update *u, const struct manifest *m, struct error *e);
+void objects_sweep(struct update *u);	/* back below the quota */

@@ -430,6 +430,7 @@ struct world *world_new(void)
 		.slot_b = path_in(w, "slot-b"),
 		.checks_dir = path_in(w, "checks"),
 		.check_us = 2500000,
+		.object_quota = 64 << 20,
 		.nodes = w->config_nodes,
 		.n_nodes = WORLD_NODES};
 	sigset_t set;
