@@ -22,9 +22,8 @@ static void fetch(const uint8_t *data, size_t size)
 	memcpy(m.payload, data, m.size);
 	m.head.type = IPC_FETCH_URL;
 	if (ipc_parse_fetch(&m, &f, &ranges, path, sizeof(path)) &&
-		(!ipc_is_url(path) ||
-			strpbrk(path, "@ \n#") == strchr(path, '@')) && /* in a path */
-		strcspn(path, "@") < 8 + strcspn(path + 8, "/"))
+		(strncmp(path, "https://", 8) != 0 || strpbrk(path, "#\\ \n\t") ||
+			path[8 + strcspn(path + 8, "@/")] != '/'))
 		abort();
 	m.head.type = IPC_FETCH;
 	if (!ipc_parse_fetch(&m, &f, &ranges, path, sizeof(path)))
