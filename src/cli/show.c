@@ -47,7 +47,6 @@ static const struct {
 	{"older", TONE_DIM, false},
 	{"skipped", TONE_DIM, false},
 	{"idle", TONE_DIM, false},
-	{"stale", TONE_WARN, false},
 };
 
 enum tone state_tone(const char *state)
