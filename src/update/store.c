@@ -126,12 +126,11 @@ static enum ef_reason open_db(struct store *s, const char *dir, struct error *e)
 			e, EF_REASON_STATE_UNREADABLE, "%s/state.db is gone or empty", dir);
 	if (asprintf(&path, "%s/state.db", dir) < 0)
 		return error_set(e, EF_REASON_NO_MEMORY, "state.db");
-	/* Made here, because SQLite would let everybody read it (S-29). */
-	_cleanup_close_ int fd =
-		openat(s->dir_fd, "state.db", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return error_errno(e, -errno, "%s", path);
-	fd = ef_close(fd);
+	/*
+	 * Made here, because SQLite would let everybody read it (S-29). One that is there stays as it
+	 * is, also on a read-only file system (F-04); what else is wrong SQLite tells.
+	 */
+	ef_close(openat(s->dir_fd, "state.db", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
 	int rc = sqlite3_open_v2(path, &s->db,
 		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW, NULL);
 	if (rc != SQLITE_OK)
