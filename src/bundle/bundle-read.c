@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bundle/bundle.h"
+#include "bundle/bundle-internal.h"
 #include "bundle/tar.h"
 #include "util/cleanup.h"
 #include "util/fdio.h"
@@ -11,16 +11,6 @@
 #define MEMBERS_MAX 4096u
 
 _Static_assert(sizeof(((struct bundle_member *)0)->name) == TAR_NAME_MAX, "names fit");
-
-struct bundle {
-	int fd;
-	bool exact; /* nothing may stand behind the end */
-	uint64_t size;
-	char *name; /* of the file, for messages */
-	struct bundle_member *members;
-	const struct bundle_member **sorted; /* by name */
-	size_t n_members;
-};
 
 void bundle_close(struct bundle *b)
 {
@@ -34,7 +24,7 @@ void bundle_close(struct bundle *b)
 }
 DEFINE_CLEANUP(struct bundle *, bundle_close)
 
-static enum ef_reason bad(
+enum ef_reason bundle_bad(
 	const struct bundle *b, uint64_t offset, struct error *e, const char *what)
 {
 	return error_set(e, EF_REASON_BAD_FORMAT, "%s, byte %llu: %s", b->name,
@@ -45,16 +35,16 @@ static enum ef_reason read_at(
 	const struct bundle *b, void *buf, size_t size, uint64_t offset, struct error *e)
 {
 	if (offset > b->size || size > b->size - offset)
-		return bad(b, b->size, e, "ends too early");
+		return bundle_bad(b, b->size, e, "ends too early");
 	int r = fd_pread_full(b->fd, buf, size, offset);
 	if (r == -ENODATA)
-		return bad(b, offset, e, "ends too early");
+		return bundle_bad(b, offset, e, "ends too early");
 	if (r < 0)
 		return error_errno(e, r, "%s", b->name);
 	return EF_REASON_OK;
 }
 
-static bool all_zero(const uint8_t *p, size_t size)
+bool bundle_all_zero(const uint8_t *p, size_t size)
 {
 	for (size_t i = 0; i < size; i++)
 		if (p[i])
@@ -63,7 +53,7 @@ static bool all_zero(const uint8_t *p, size_t size)
 }
 
 /* Metadata, then targets, then objects: what checks comes before what is checked. */
-static unsigned place(const char *name)
+unsigned bundle_place(const char *name)
 {
 	return name[0] == 'm' ? 0 : name[0] == 't' ? 1 : 2;
 }
@@ -81,32 +71,43 @@ static enum ef_reason append(struct bundle *b, const struct bundle_member *m, st
 	return EF_REASON_OK;
 }
 
+enum ef_reason bundle_append(
+	struct bundle *b, const uint8_t *block, uint64_t offset, struct error *e)
+{
+	struct bundle_member m;
+
+	if (!tar_header_parse(block, m.name, &m.size))
+		return bundle_bad(b, offset, e, "not the header of a member");
+	if (b->n_members == MEMBERS_MAX)
+		return bundle_bad(b, offset, e, "too many members");
+	if (b->n_members > 0 &&
+		bundle_place(b->members[b->n_members - 1].name) > bundle_place(m.name))
+		return bundle_bad(b, offset, e, "member out of order");
+	m.offset = offset + TAR_BLOCK;
+	if (m.offset > b->size || m.size > b->size - m.offset)
+		return bundle_bad(b, offset, e, "a member goes beyond the end");
+	return append(b, &m, e);
+}
+
 /* The member whose header is block at *at; moves *at behind it. */
 static enum ef_reason take_member(
 	struct bundle *b, const uint8_t *block, uint64_t *at, struct error *e)
 {
-	struct bundle_member m;
 	uint8_t padding[TAR_BLOCK];
-	enum ef_reason r;
+	enum ef_reason r = bundle_append(b, block, *at, e);
 
-	if (!tar_header_parse(block, m.name, &m.size))
-		return bad(b, *at, e, "not the header of a member");
-	if (b->n_members == MEMBERS_MAX)
-		return bad(b, *at, e, "too many members");
-	if (b->n_members > 0 && place(b->members[b->n_members - 1].name) > place(m.name))
-		return bad(b, *at, e, "member out of order");
-	m.offset = *at + TAR_BLOCK;
-	if (m.size > b->size - m.offset)
-		return bad(b, *at, e, "a member goes beyond the end");
-	uint64_t end = m.offset + m.size;
-	unsigned n = tar_padding(m.size);
+	if (r)
+		return r;
+	const struct bundle_member *m = &b->members[b->n_members - 1];
+	uint64_t end = m->offset + m->size;
+	unsigned n = tar_padding(m->size);
 	r = read_at(b, padding, n, end, e);
 	if (r)
 		return r;
-	if (!all_zero(padding, n))
-		return bad(b, end, e, "padding is not zero");
+	if (!bundle_all_zero(padding, n))
+		return bundle_bad(b, end, e, "padding is not zero");
 	*at = end + n;
-	return append(b, &m, e);
+	return EF_REASON_OK;
 }
 
 static enum ef_reason take_all(struct bundle *b, struct error *e)
@@ -119,7 +120,7 @@ static enum ef_reason take_all(struct bundle *b, struct error *e)
 		r = read_at(b, block, sizeof(block), at, e);
 		if (r)
 			return r;
-		if (all_zero(block, sizeof(block)))
+		if (bundle_all_zero(block, sizeof(block)))
 			break;
 		r = take_member(b, block, &at, e);
 		if (r)
@@ -128,12 +129,12 @@ static enum ef_reason take_all(struct bundle *b, struct error *e)
 	r = read_at(b, block, sizeof(block), at + TAR_BLOCK, e);
 	if (r)
 		return r;
-	if (!all_zero(block, sizeof(block)))
-		return bad(b, at + TAR_BLOCK, e, "one zero block only at the end");
+	if (!bundle_all_zero(block, sizeof(block)))
+		return bundle_bad(b, at + TAR_BLOCK, e, "one zero block only at the end");
 	if (b->exact && b->size != at + 2 * TAR_BLOCK)
-		return bad(b, at + 2 * TAR_BLOCK, e, "something behind the end");
+		return bundle_bad(b, at + 2 * TAR_BLOCK, e, "something behind the end");
 	if (b->n_members == 0)
-		return bad(b, 0, e, "empty");
+		return bundle_bad(b, 0, e, "empty");
 	return EF_REASON_OK;
 }
 
@@ -151,7 +152,7 @@ static int name_against(const void *name, const void *member)
 	return strcmp(name, (*m)->name);
 }
 
-static enum ef_reason sort(struct bundle *b, struct error *e)
+enum ef_reason bundle_sort(struct bundle *b, struct error *e)
 {
 	b->sorted = calloc(b->n_members, sizeof(*b->sorted));
 	if (!b->sorted)
@@ -200,7 +201,7 @@ enum ef_reason bundle_open(int fd, const char *name, struct bundle **ret, struct
 	if (!r)
 		r = take_all(b, e);
 	if (!r)
-		r = sort(b, e);
+		r = bundle_sort(b, e);
 	if (!r)
 		*ret = TAKE_PTR(b);
 	return r;
@@ -230,7 +231,7 @@ static const struct bundle_member *find_newest(const struct bundle *b, const cha
 
 	if (strncmp(name, metadata, n) != 0)
 		return NULL;
-	for (size_t i = 0; i < b->n_members && place(b->members[i].name) == 0; i++) {
+	for (size_t i = 0; i < b->n_members && bundle_place(b->members[i].name) == 0; i++) {
 		uint64_t version = version_of(b->members[i].name + n, name + n);
 		if (version > highest) {
 			highest = version;
@@ -261,6 +262,8 @@ enum ef_reason bundle_read(const struct bundle *b, const char *name, size_t max,
 
 	if (!m)
 		return error_set(e, EF_REASON_NOT_FOUND, "%s: no %s in it", b->name, name);
+	if (b->remote && bundle_place(m->name) == 2)
+		return error_set(e, EF_REASON_INTERNAL, "%s: %s is not here", b->name, name);
 	if (m->size > max)
 		return error_set(e, EF_REASON_BAD_SIZE, "%s: %s has %llu bytes, at most %zu taken",
 			b->name, name, (unsigned long long)m->size, max);
@@ -303,7 +306,7 @@ enum ef_reason bundle_check_members(const struct bundle *b, const struct manifes
 	size_t at = 0;
 	enum ef_reason r = EF_REASON_OK;
 
-	while (at < b->n_members && place(b->members[at].name) == 0)
+	while (at < b->n_members && bundle_place(b->members[at].name) == 0)
 		at++;
 	if (at == b->n_members || strcmp(b->members[at].name, manifest_name) != 0)
 		return error_set(e, EF_REASON_BAD_FORMAT, "%s: no %s behind the metadata", b->name,

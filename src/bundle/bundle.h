@@ -34,6 +34,16 @@ enum ef_reason bundle_read(const struct bundle *b, const char *name, size_t max,
 	size_t *size, struct error *e);
 
 /*
+ * A bundle at some distance: what is read of it is asked for piece by piece. While bundle_remote_next
+ * is true, exactly those bytes are fetched and fed; then it is open like any other, but bundle_read
+ * knows metadata and targets only. Bytes behind the end are never asked for.
+ */
+enum ef_reason bundle_remote_open(const char *name, struct bundle **ret, struct error *e);
+bool bundle_remote_next(const struct bundle *b, uint64_t *offset, size_t *size);
+enum ef_reason bundle_remote_feed(struct bundle *b, const void *data, size_t size, struct error *e);
+bool bundle_is_remote(const struct bundle *b);
+
+/*
  * Closed world (S-05): behind the metadata stand the manifest under manifest_name ("targets/…") and
  * exactly the objects that it names, in the order of activation, with their sizes. A member that
  * nobody signed for is NOT_SIGNED_FOR, one that lacks NOT_FOUND.

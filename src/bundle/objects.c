@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -72,11 +73,63 @@ static bool is_temporary(const char *name)
 	return n > 5 && name[0] == '.' && strcmp(name + n - 4, ".tmp") == 0;
 }
 
-int object_sweep(int objects_dir_fd, bool (*keep)(void *ctx, const uint8_t sha256[32]), void *ctx)
+struct stored {
+	char name[DIGEST_HEX_MAX];
+	uint64_t size;
+	struct timespec age;
+};
+
+struct listing {
+	struct stored *list; /* of what may go */
+	size_t n;
+	uint64_t used; /* by all */
+};
+
+static int oldest_first(const void *a, const void *b)
+{
+	const struct stored *x = a, *y = b;
+
+	if (x->age.tv_sec != y->age.tv_sec)
+		return x->age.tv_sec < y->age.tv_sec ? -1 : 1;
+	if (x->age.tv_nsec != y->age.tv_nsec)
+		return x->age.tv_nsec < y->age.tv_nsec ? -1 : 1;
+	return strcmp(x->name, y->name);
+}
+
+static int note(struct listing *l, const char *name, const struct stat *st, bool keep)
+{
+	l->used += (uint64_t)st->st_size;
+	if (keep)
+		return 0;
+	struct stored *larger = reallocarray(l->list, l->n + 1, sizeof(*larger));
+	if (!larger)
+		return -ENOMEM;
+	l->list = larger;
+	l->list[l->n] = (struct stored){.size = (uint64_t)st->st_size, .age = st->st_mtim};
+	strcpy(l->list[l->n++].name, name);
+	return 0;
+}
+
+static int look_at(int fd, const char *name, struct listing *l,
+	bool (*keep)(void *ctx, const uint8_t sha256[32]), void *ctx)
 {
 	uint8_t digest[DIGEST_SIZE];
+	struct stat st;
+
+	if (is_temporary(name))
+		return unlinkat(fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+	if (!hex_decode(name, digest, sizeof(digest)))
+		return 0;
+	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return note(l, name, &st, keep(ctx, digest));
+}
+
+static int look_at_all(int objects_dir_fd, struct listing *l,
+	bool (*keep)(void *ctx, const uint8_t sha256[32]), void *ctx)
+{
 	struct dirent *d;
-	int r = 0;
+	int r = 0, first = 0;
 
 	int fd = openat(objects_dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
@@ -88,14 +141,31 @@ int object_sweep(int objects_dir_fd, bool (*keep)(void *ctx, const uint8_t sha25
 		return r;
 	}
 	for (errno = 0; (d = readdir(dir)); errno = 0) {
-		bool object = hex_decode(d->d_name, digest, sizeof(digest));
-		if (object ? keep(ctx, digest) : !is_temporary(d->d_name))
-			continue;
-		if (unlinkat(fd, d->d_name, 0) < 0 && errno != ENOENT && r == 0)
+		r = look_at(fd, d->d_name, l, keep, ctx);
+		if (r < 0 && first == 0)
+			first = r;
+	}
+	if (errno && first == 0)
+		first = -errno;
+	closedir(dir);
+	return first;
+}
+
+int object_trim(int objects_dir_fd, uint64_t max, bool (*keep)(void *ctx, const uint8_t sha256[32]),
+	void *ctx, uint64_t *used)
+{
+	struct listing l = {.list = NULL};
+	int r = look_at_all(objects_dir_fd, &l, keep, ctx);
+
+	if (l.n > 0)
+		qsort(l.list, l.n, sizeof(*l.list), oldest_first);
+	for (size_t i = 0; i < l.n && l.used > max; i++) {
+		if (unlinkat(objects_dir_fd, l.list[i].name, 0) == 0 || errno == ENOENT)
+			l.used -= l.list[i].size;
+		else if (r == 0)
 			r = -errno;
 	}
-	if (errno && r == 0)
-		r = -errno;
-	closedir(dir);
+	free(l.list);
+	*used = l.used;
 	return r;
 }

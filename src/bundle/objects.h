@@ -16,5 +16,9 @@ bool object_have(int objects_dir_fd, const uint8_t sha256[32], uint64_t size);
 /* Reads and checks again: a flipped bit is BAD_DIGEST and the file is removed. Caller frees. */
 enum ef_reason object_get(int objects_dir_fd, const uint8_t sha256[32], uint64_t size, uint8_t **ret,
 	struct error *e);
-/* Removes every object for which keep returns false, and left-over temporaries. */
-int object_sweep(int objects_dir_fd, bool (*keep)(void *ctx, const uint8_t sha256[32]), void *ctx);
+/*
+ * Removes left-over temporaries and, oldest first, objects for which keep returns false, until all
+ * that is there has at most max bytes; *used is what it has then, which is more when what is kept is.
+ */
+int object_trim(int objects_dir_fd, uint64_t max, bool (*keep)(void *ctx, const uint8_t sha256[32]),
+	void *ctx, uint64_t *used);

@@ -106,8 +106,9 @@ static json_t *server(const struct document_source *s)
 	struct error e = {0};
 	int64_t last = update_last_check(s->update, &e);
 
-	return json_pack("{s:o, s:o, s:s, s:s}", "url", text_or_null(s->config->url), "last_check",
-		stamp(last), "reason", reason_word(e.reason), "detail", e.detail);
+	return json_pack("{s:o, s:o, s:b, s:s, s:s}", "url", text_or_null(s->config->url),
+		"last_check", stamp(last), "stale", update_stale(s->update), "reason",
+		reason_word(e.reason), "detail", e.detail);
 }
 
 static json_t *trust(const struct document_source *s)
@@ -127,7 +128,7 @@ json_t *document_status(const struct document_source *s)
 	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:b, s:o, s:s, s:o, s:o, s:o}",
 		"version", EF_VERSION, "product", s->config->product ? s->config->product : "",
 		"id", s->config->id ? s->config->id : "", "release", update_release(s->update),
-		"state", d ? deployment_state_word(d->state) : "idle", "deployment",
+		"state", update_state_word(s->update), "deployment",
 		d ? json_integer((json_int_t)d->id) : json_null(), "trial",
 		d && d->state == DEPLOYMENT_TRIAL, "server", server(s), "broker", s->broker,
 		"slots", slots, "nodes", document_nodes(s), "trust", trust(s));

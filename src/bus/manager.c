@@ -118,7 +118,10 @@ static int act_install(struct bus *b, sd_bus_message *m)
 		return r;
 	if (flags)
 		return bad_flags(m);
-	update_install(b->update, version, &id, &e);
+	if (strstr(version, "://"))
+		update_install_url(b->update, version, &id, &e);
+	else
+		update_install(b->update, version, &id, &e);
 	return reply_deployment(b, m, id, &e);
 }
 
@@ -236,9 +239,8 @@ static int get_state(sd_bus *bus, const char *path, const char *interface, const
 	sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	struct bus *b = userdata;
-	const struct deployment *d = update_current(b->update);
 
-	return sd_bus_message_append(reply, "s", d ? deployment_state_word(d->state) : "idle");
+	return sd_bus_message_append(reply, "s", update_state_word(b->update));
 }
 
 static int get_release(sd_bus *bus, const char *path, const char *interface, const char *property,

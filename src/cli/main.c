@@ -45,10 +45,11 @@ static const struct verb {
 		"Lists the releases that the last check has found, newest first, and why one\n"
 		"of them would be refused."},
 	{"install", verb_install, TAKES_JSON | TAKES_WAIT, 1, 0, "[VERSION|BUNDLE]",
-		"Install a release or a bundle file",
-		"Installs the release named, the newest without a name, or the one in a bundle\n"
-		"file; shows its progress and ends when it is confirmed or has gone back. What\n"
-		"consists of digits, dots and '+' is a version, everything else is a file."},
+		"Install a release or a bundle",
+		"Installs the release named, the newest without a name, or the one in a bundle;\n"
+		"shows its progress and ends when it is confirmed or has gone back. What consists\n"
+		"of digits, dots and '+' is a version, what begins with https:// the address of a\n"
+		"bundle on a web server, everything else is a file."},
 	{"confirm", verb_confirm, 0, 0, 0, "", "Keep the release on trial",
 		"Keeps the release that is on trial, without waiting for its checks."},
 	{"reject", verb_reject, 0, 0, 0, "", "Go back from the release on trial",

@@ -47,6 +47,7 @@ static const struct {
 	{"older", TONE_DIM, false},
 	{"skipped", TONE_DIM, false},
 	{"idle", TONE_DIM, false},
+	{"stale", TONE_WARN, false},
 };
 
 enum tone state_tone(const char *state)

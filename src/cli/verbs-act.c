@@ -149,7 +149,8 @@ int verb_install(struct cli *cli, char **args)
 			"the name of the release or bundle is empty");
 		return EXIT_USAGE;
 	}
-	return is_version(args[0]) ? install_version(cli, args[0]) : install_bundle(cli, args[0]);
+	return is_version(args[0]) || strstr(args[0], "://") ? install_version(cli, args[0])
+							     : install_bundle(cli, args[0]);
 }
 
 int verb_rollback(struct cli *cli, char **args)

@@ -140,6 +140,10 @@ static void print_state(const struct cli *cli, const json_t *s)
 	else
 		snprintf(value, sizeof(value), "%s", state);
 	line(cli, "State", state_tone(state), value);
+	if (strcmp(state, "stale") == 0)
+		line(cli, "", TONE_WARN,
+			"what the server says is too old to be trusted: nothing is installed from "
+			"it");
 	if (bool_of(s, "trial"))
 		line(cli, "", TONE_DIM,
 			"on trial: 'edgeferry confirm' keeps it, 'edgeferry reject' goes back");

@@ -50,6 +50,7 @@ struct config {
 	/* [Update] */
 	enum config_automatic automatic;	/* Automatic=security */
 	char *checks_dir;	/* ChecksDirectory=/etc/edgeferry/checks.d */
+	uint64_t object_quota;	/* ObjectQuota=64M: bytes of objects kept beyond need, and admitted at most */
 	uint64_t check_us;	/* ConfirmSec=5min: deadline for all checks of a trial */
 
 	struct config_node *nodes;

@@ -48,6 +48,7 @@ static const struct key gateway_keys[] = {
 	{"Update", "Automatic", value_automatic, FIELD(automatic), "security"},
 	{"Update", "ChecksDirectory", value_path, FIELD(checks_dir), "/etc/edgeferry/checks.d"},
 	{"Update", "ConfirmSec", value_span, FIELD(check_us), "5min"},
+	{"Update", "ObjectQuota", value_size, FIELD(object_quota), "64M"},
 };
 #undef FIELD
 
@@ -64,8 +65,8 @@ static const struct key node_keys[] = {
 
 static bool is_text(const struct key *k)
 {
-	static const value_reader numbers[] = {
-		value_u32, value_span, value_automatic, value_security, value_baud, value_no};
+	static const value_reader numbers[] = {value_u32, value_size, value_span, value_automatic,
+		value_security, value_baud, value_no};
 
 	for (size_t i = 0; i < COUNT(numbers); i++)
 		if (k->read == numbers[i])

@@ -145,6 +145,28 @@ const char *value_span(const char *value, void *to)
 	return NULL;
 }
 
+/* Bytes, or with K, M, G behind the number; as systemd reads them, powers of 1024. */
+const char *value_size(const char *value, void *to)
+{
+	static const char expected[] = "a size from 1M to 1024G as in '64M'";
+	static const char units[] = "KMG";
+	char digits[24];
+	size_t n = strspn(value, "0123456789");
+	const char *unit = value[n] ? strchr(units, value[n]) : NULL;
+	unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+	uint64_t v;
+
+	if (n == 0 || n >= sizeof(digits) || (value[n] && (!unit || value[n + 1])))
+		return expected;
+	memcpy(digits, value, n);
+	digits[n] = 0;
+	if (!number(digits, 1, 1ULL << 40, &v) || v << shift >> shift != v ||
+		v << shift < 1u << 20 || v << shift > 1ULL << 40)
+		return expected;
+	*(uint64_t *)to = v << shift;
+	return NULL;
+}
+
 static int word(const char *value, const char *const *words)
 {
 	for (int i = 0; words[i]; i++)

@@ -18,6 +18,7 @@ const char *value_topic(const char *value, void *to);	   /* char *, no slash at 
 const char *value_user(const char *value, void *to);	   /* char * */
 const char *value_u32(const char *value, void *to);	   /* uint32_t */
 const char *value_span(const char *value, void *to);	   /* uint64_t, microseconds, finite */
+const char *value_size(const char *value, void *to);	   /* uint64_t, bytes */
 const char *value_automatic(const char *value, void *to);  /* enum config_automatic */
 const char *value_security(const char *value, void *to);   /* enum config_security */
 const char *value_link(const char *value, void *to);	   /* char * */

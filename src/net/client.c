@@ -419,8 +419,8 @@ static int on_pipe(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 	return 0;
 }
 
-uint32_t net_fetch_memory(struct net_client *c, const char *path, uint64_t max_size,
-	net_fetch_memory_done done, void *ctx)
+static uint32_t fetch_memory(struct net_client *c, const char *path, uint64_t max_size,
+	const struct ipc_range *range, net_fetch_memory_done done, void *ctx)
 {
 	struct op *op = op_new(c, OP_MEMORY, ctx);
 	int pipe_fds[2];
@@ -438,9 +438,21 @@ uint32_t net_fetch_memory(struct net_client *c, const char *path, uint64_t max_s
 	fcntl(op->pipe_fd, F_SETFL, O_NONBLOCK);
 	if (sd_event_add_io(c->event, &op->pipe_source, op->pipe_fd, EPOLLIN, on_pipe, op) < 0)
 		op_end(op, 0, EF_REASON_NO_MEMORY, "event source");
-	id = op_start(op, path, NULL, 0, pipe_fds[1]);
+	id = op_start(op, path, range, range ? 1 : 0, pipe_fds[1]);
 	ef_close(pipe_fds[1]);
 	return id;
+}
+
+uint32_t net_fetch_memory(struct net_client *c, const char *path, uint64_t max_size,
+	net_fetch_memory_done done, void *ctx)
+{
+	return fetch_memory(c, path, max_size, NULL, done, ctx);
+}
+
+uint32_t net_fetch_part(struct net_client *c, const char *path, const struct ipc_range *range,
+	net_fetch_memory_done done, void *ctx)
+{
+	return fetch_memory(c, path, range->size, range, done, ctx);
 }
 
 void net_fetch_cancel(struct net_client *c, uint32_t id)

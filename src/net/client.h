@@ -28,6 +28,8 @@ pid_t net_client_pid(const struct net_client *c);	/* 0: not running just now */
 /* Ids are never 0. The done callback comes exactly once, not before the call returned. */
 typedef void (*net_fetch_done)(void *ctx, uint64_t bytes, const struct error *e);
 
+/* path: below Url=, or the whole https:// address of a file anywhere. */
+
 /* Into a pipe or file whose descriptor the caller keeps and may close at once after the call. */
 uint32_t net_fetch(struct net_client *c, const char *path, uint64_t max_size,
 	const struct ipc_range *ranges, size_t n_ranges, int fd, net_fetch_done done, void *ctx);
@@ -35,6 +37,10 @@ uint32_t net_fetch(struct net_client *c, const char *path, uint64_t max_size,
 /* Into memory; data is the callback's to read, freed after it. NOT_FOUND: the server has no such file. */
 typedef void (*net_fetch_memory_done)(void *ctx, const uint8_t *data, size_t size, const struct error *e);
 uint32_t net_fetch_memory(struct net_client *c, const char *path, uint64_t max_size,
+	net_fetch_memory_done done, void *ctx);
+
+/* The same of one range of the file, all of it or an error. */
+uint32_t net_fetch_part(struct net_client *c, const char *path, const struct ipc_range *range,
 	net_fetch_memory_done done, void *ctx);
 
 void net_fetch_cancel(struct net_client *c, uint32_t id);	/* done comes with CANCELLED; 0 is ignored */

@@ -454,9 +454,9 @@ static enum ef_reason prepare(struct fetch *f, const struct ipc_fetch *request,
 		return error_set(&f->error, EF_REASON_USAGE, "ranges are more than the limit");
 	if (f->owner->n > FETCH_QUEUE_MAX)
 		return error_set(&f->error, EF_REASON_BUSY, "%u fetches wait", FETCH_QUEUE_MAX);
-	if (!s->url)
+	if (!s->url && !ipc_is_url(path))
 		return error_set(&f->error, EF_REASON_CONFIG, "no Url= is configured");
-	f->url = make_url(s, path);
+	f->url = ipc_is_url(path) ? strdup(path) : make_url(s, path);
 	if (request->n_ranges > 0) {
 		size_t bytes = request->n_ranges * sizeof(*ranges);
 		f->ranges = malloc(bytes);

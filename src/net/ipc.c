@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#define URL_START "https://"
 #define FDS_MAX 4 /* room to receive and close more than the one that is allowed */
 
 static int send_parts(int socket, enum ipc_type type, uint32_t id, const struct iovec *parts,
@@ -127,6 +128,30 @@ static bool path_good(const char *path, size_t size)
 	return true;
 }
 
+bool ipc_is_url(const char *path)
+{
+	return strncmp(path, URL_START, strlen(URL_START)) == 0;
+}
+
+/* Host, perhaps a port, a path: nothing that a browser and libcurl could read differently. */
+bool ipc_url_good(const char *url)
+{
+	static const char host[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]";
+	size_t n;
+
+	if (!ipc_is_url(url))
+		return false;
+	url += strlen(URL_START);
+	n = strspn(url, host);
+	if (n == 0 || url[0] == ':' || url[n] != '/' || url[n + 1] == '\0')
+		return false;
+	for (url += n; *url; url++)
+		if (*url <= ' ' || *url > '~' || strchr("\\#\"<>^`{|}", *url))
+			return false;
+	return true;
+}
+
 /* Ranges are not empty and end below 2^63, their sum too (S-07). */
 static bool ranges_good(const struct ipc_range *ranges, size_t n)
 {
@@ -158,9 +183,11 @@ int ipc_send_fetch(int socket, uint32_t id, const char *path, uint64_t max_size,
 
 	if (n_ranges > IPC_RANGES_MAX)
 		return -EMSGSIZE;
-	if (!path_good(path, path_size) || !ranges_good(ranges, n_ranges))
+	bool url = ipc_is_url(path);
+	if (!(url ? ipc_url_good(path) : path_good(path, path_size)) ||
+		!ranges_good(ranges, n_ranges))
 		return -EINVAL;
-	return send_parts(socket, IPC_FETCH, id, parts, 3, pipe_fd);
+	return send_parts(socket, url ? IPC_FETCH_URL : IPC_FETCH, id, parts, 3, pipe_fd);
 }
 
 bool ipc_parse_fetch(const struct ipc_message *m, struct ipc_fetch *ret,
@@ -180,5 +207,7 @@ bool ipc_parse_fetch(const struct ipc_message *m, struct ipc_fetch *ret,
 	*ranges = (const struct ipc_range *)(const void *)(m->payload + sizeof(*ret));
 	memcpy(path, m->payload + m->size - rest, rest);
 	path[rest] = '\0';
-	return path_good(path, rest) && ranges_good(*ranges, ret->n_ranges);
+	bool good = m->head.type == IPC_FETCH_URL ? strlen(path) == rest && ipc_url_good(path)
+						  : path_good(path, rest);
+	return good && ranges_good(*ranges, ret->n_ranges);
 }

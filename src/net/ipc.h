@@ -7,6 +7,7 @@
  *
  *   core → net   CONFIG  once, first: JSON of the source and broker settings (paths, no secrets)
  *                FETCH   bytes of one file of the source → the pipe whose write end comes along
+ *                FETCH_URL the same of any https address (a bundle's)
  *                CANCEL  a fetch
  *                REPORT  a JSON document for the cloud
  *   net → core   READY   after CONFIG took effect
@@ -41,6 +42,7 @@ enum ipc_type {
 	IPC_FETCH,
 	IPC_CANCEL,
 	IPC_REPORT,
+	IPC_FETCH_URL,
 	IPC_READY = 64,
 	IPC_OFFER,
 	IPC_FETCHED,
@@ -58,8 +60,9 @@ struct ipc_range {
 };
 
 /*
- * FETCH payload: this struct, then n_ranges ranges, then the path (no NUL; below Url=, like
- * "metadata/timestamp.json"). No ranges: the whole file, at most max_size bytes. With ranges: their
+ * FETCH and FETCH_URL payload: this struct, then n_ranges ranges, then the path (no NUL; below Url=, like
+ * "metadata/timestamp.json"; FETCH_URL: all of "https://HOST[:PORT]/…", printable ASCII
+ * without user and fragment). No ranges: the whole file, at most max_size bytes. With ranges: their
  * bytes one after the other, and nothing else; fewest requests when they ascend. The descriptor is a
  * pipe's or a file's. Closing a pipe's read end cancels.
  */
@@ -88,8 +91,12 @@ int ipc_send(int socket, enum ipc_type type, uint32_t id, const void *payload, s
 /* 1: *ret filled; 0: the peer closed; -EAGAIN; -EBADMSG: malformed. Descriptors are close-on-exec. */
 int ipc_receive(int socket, struct ipc_message *ret);
 
+/* A path that begins with "https://" is sent as FETCH_URL: no path below Url= can. */
 int ipc_send_fetch(int socket, uint32_t id, const char *path, uint64_t max_size,
 	const struct ipc_range *ranges, size_t n_ranges, int pipe_fd);
-/* Points into m. False when malformed: path with "..", "//", leading "/", control characters. */
+/* Of a FETCH or FETCH_URL; points into m. False when malformed: path with "..", "//", leading "/",
+ * control characters; an address that is not as above. */
+bool ipc_is_url(const char *path);
+bool ipc_url_good(const char *url);
 bool ipc_parse_fetch(const struct ipc_message *m, struct ipc_fetch *ret, const struct ipc_range **ranges,
 	char *path, size_t path_max);

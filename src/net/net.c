@@ -203,6 +203,7 @@ static const struct {
 } messages[] = {
 	{IPC_CONFIG, true, do_config},
 	{IPC_FETCH, false, do_fetch},
+	{IPC_FETCH_URL, false, do_fetch},
 	{IPC_CANCEL, false, do_cancel},
 	{IPC_REPORT, false, do_report},
 };

@@ -115,6 +115,22 @@ void tuf_target_file(const struct tuf_target *target, char *out, size_t size);
 enum ef_reason tuf_target_check(const struct tuf_target *target, const void *data, size_t size,
 	struct error *e);
 
+/*
+ * After an offline refresh and loads that succeeded: the timestamp and snapshot that came along
+ * (NULL: none did) are signed by the trusted root's keys, and name each other and every document
+ * that was taken from the bundle, by version and by the digests they give. Their age does not
+ * matter, and nothing of them is kept.
+ */
+struct tuf_file {
+	const void *data;
+	size_t size;
+};
+enum ef_reason tuf_carried(const struct tuf *t, const struct tuf_file *timestamp,
+	const struct tuf_file *snapshot, struct error *e);
+/* Whether "VERSION.ROLE.json" is a document that was taken, or one that the snapshot (bytes that
+ * passed tuf_carried; NULL: none) lists. */
+bool tuf_carried_named(const struct tuf *t, const struct tuf_file *snapshot, const char *name);
+
 /* For status displays. 0 when not loaded. */
 uint64_t tuf_version(const struct tuf *t, const char *role);
 int64_t tuf_expires(const struct tuf *t, const char *role);

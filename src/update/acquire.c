@@ -14,7 +14,6 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
 #define NET_TRIES 2
 
@@ -37,6 +36,7 @@ static void acquire_failed(struct update *u, const struct error *e)
 		deployment_move(u, EVENT_REFUSED, e, NULL);
 		return;
 	}
+	bundle_lost(u, e);
 	if (enough(e->reason, ++r->attempts)) {
 		deployment_move(u, EVENT_FAILED, e, NULL);
 		return;
@@ -71,18 +71,6 @@ static bool take_release(struct update *u, struct known_release *k)
 	return true;
 }
 
-/* Closed world (S-05): nothing stands in a bundle that nobody signed for. */
-static enum ef_reason check_bundle(struct update *u, const struct look_release *r, struct error *e)
-{
-	char file[600], name[640];
-
-	if (u->current->origin != ORIGIN_BUNDLE || !u->bundle || !r->known.manifest)
-		return EF_REASON_OK;
-	tuf_target_file(&r->target, file, sizeof(file));
-	snprintf(name, sizeof(name), "targets/%s", file);
-	return bundle_check_members(u->bundle, r->known.manifest, name, e);
-}
-
 static void on_look(struct update *u, const struct error *e)
 {
 	struct deployment *d = u->current;
@@ -92,7 +80,7 @@ static void on_look(struct update *u, const struct error *e)
 	l->for_deployment = false;
 	u->run.busy = false;
 	if (d->origin == ORIGIN_SOURCE)
-		u->server_reachable = !reason_passes(e->reason);
+		look_note(u, e);
 	if (why.reason != EF_REASON_OK) {
 		acquire_failed(u, &why);
 		return;
@@ -100,7 +88,7 @@ static void on_look(struct update *u, const struct error *e)
 	for (size_t i = 0; i < l->n; i++)
 		if (d->wanted[0] == 0 || strcmp(d->wanted, l->list[i].known.version) == 0) {
 			d->server_before = u->server_reachable;
-			if (check_bundle(u, &l->list[i], &why)) {
+			if (u->bundle && bundle_judge(u, &l->list[i], &why)) {
 				/* the file is at fault, not the release: its digest is not kept */
 				strcpy(d->release, l->list[i].known.version);
 				acquire_failed(u, &why);
@@ -155,42 +143,13 @@ static void acquire_look(struct update *u)
 	if (u->look.phase != LOOK_IDLE)
 		return; /* a check: it kicks when it is over */
 	if (!bundle_reopen(u, &e)) {
-		acquire_failed(u, &e);
+		if (e.reason)
+			acquire_failed(u, &e);
 		return;
 	}
 	u->run.busy = true;
 	look_start(u, u->current->origin == ORIGIN_SOURCE, on_look);
 	u->look.for_deployment = u->look.phase != LOOK_IDLE;
-}
-
-/* The object of a component that is held whole: an MCU's image, a root filesystem's index. */
-static const struct object *held_object(const struct component *c)
-{
-	return c->type == COMPONENT_MCU ? &c->image : &c->index;
-}
-
-static enum ef_reason admit_sizes(struct update *u, const struct manifest *m, struct error *e)
-{
-	struct statvfs fs;
-	uint64_t need = 0;
-
-	for (size_t i = 0; i < m->n_components; i++) {
-		const struct component *c = &m->components[i];
-		const struct object *o = held_object(c);
-		if (o->size > (c->type == COMPONENT_MCU ? IMAGE_SIZE_MAX : INDEX_SIZE_MAX))
-			return error_set(
-				e, EF_REASON_TOO_LARGE, "%s: %" PRIu64 " bytes", c->name, o->size);
-		if (!object_have(u->objects_fd, o->sha256, o->size))
-			need += o->size;
-	}
-	if (fstatvfs(u->objects_fd, &fs) < 0)
-		return error_errno(e, -errno, "objects");
-	uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize;
-	if (need > 0 && need + SPACE_MARGIN > room)
-		return error_set(e, EF_REASON_NO_SPACE,
-			"%s: %" PRIu64 " bytes needed, %" PRIu64 " there", u->env.config->state_dir,
-			need + SPACE_MARGIN, room);
-	return EF_REASON_OK;
 }
 
 static void acquire_admit(struct update *u)
@@ -201,7 +160,7 @@ static void acquire_admit(struct update *u)
 	struct error e = {0};
 
 	admit_prepare(u, &g, &in, d->origin == ORIGIN_ROLLBACK);
-	if (plan_admit(d->manifest, &in, &e) || admit_sizes(u, d->manifest, &e)) {
+	if (plan_admit(d->manifest, &in, &e) || objects_admit(u, d->manifest, &e)) {
 		acquire_failed(u, &e);
 		return;
 	}
@@ -231,7 +190,13 @@ static void acquire_objects(struct update *u)
 {
 	const struct manifest *m = u->current->manifest;
 	char path[16 + DIGEST_HEX_MAX], hex[DIGEST_HEX_MAX];
+	struct error e = {0};
 
+	if (!bundle_reopen(u, &e)) {
+		if (e.reason)
+			acquire_failed(u, &e);
+		return;
+	}
 	for (; u->run.at < m->n_components; u->run.at++) {
 		const struct object *o = held_object(&m->components[u->run.at]);
 		if (object_have(u->objects_fd, o->sha256, o->size))
@@ -450,6 +415,8 @@ bool bundle_reopen(struct update *u, struct error *e)
 
 	if (d->origin != ORIGIN_BUNDLE || u->bundle)
 		return true;
+	if (ipc_is_url(d->bundle))
+		return remote_reopen(u, e);
 	_cleanup_close_ int fd = d->bundle[0] ? open(d->bundle, O_PATH | O_CLOEXEC) : -1;
 	/* looked at before it is opened: opening a device or a pipe may do things */
 	if (fd < 0 || fstat(fd, &st) < 0 || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))) {
@@ -464,44 +431,9 @@ bool bundle_reopen(struct update *u, struct error *e)
 	return bundle_open(file, d->bundle, &u->bundle, e) == EF_REASON_OK;
 }
 
-/* --- objects that nobody needs any more --- */
-
-struct keep {
-	const struct manifest *manifests[3];
-};
-
-static bool keep_object(void *ctx, const uint8_t sha256[32])
+/* A medium that was pulled out: its descriptors are of no use even when it is back. */
+void bundle_lost(struct update *u, const struct error *e)
 {
-	const struct keep *k = ctx;
-
-	for (size_t i = 0; i < 3; i++)
-		for (size_t n = 0; k->manifests[i] && n < k->manifests[i]->n_components; n++)
-			if (memcmp(held_object(&k->manifests[i]->components[n])->sha256, sha256,
-				    32) == 0)
-				return true;
-	return false;
-}
-
-/* Kept: those of the release that runs, of the one before it and of the one under way (section 10).
- */
-void objects_sweep(struct update *u)
-{
-	_cleanup_free_ uint8_t *bytes = NULL;
-	struct deployment *now = NULL, *before = NULL;
-	struct error e = {0}, none = {0};
-	size_t size;
-
-	store_deployment_of(u->store, u->release, &now, &e);
-	store_deployment_before(u->store, u->release, &before, &bytes, &size, &none);
-	const struct keep keep = {{
-		u->current ? u->current->manifest : NULL,
-		now ? now->manifest : NULL,
-		before ? before->manifest : NULL,
-	}};
-	/* what cannot be read might name objects that are needed */
-	if (e.reason == EF_REASON_OK &&
-		(none.reason == EF_REASON_OK || none.reason == EF_REASON_NOT_FOUND))
-		object_sweep(u->objects_fd, keep_object, (void *)&keep);
-	deployment_free(now);
-	deployment_free(before);
+	if (u->bundle && e->reason == EF_REASON_IO && u->look.phase == LOOK_IDLE)
+		bundle_close(TAKE_PTR(u->bundle));
 }

@@ -70,7 +70,7 @@ static enum ef_reason store_records(struct update *u, struct error *e)
 	struct deployment *left = NULL;
 	const struct error why = {EF_REASON_ROLLED_BACK, "rolled back on request"};
 	if (store_deployment_of(u->store, d->before, &left, e) == EF_REASON_OK && left)
-		store_refused_put(u->store, left->manifest_sha256, &why, update_now(u), e);
+		store_refused_put(u->store, left->manifest_sha256, &why, update_stamp(u), e);
 	deployment_free(left);
 	return e->reason;
 }

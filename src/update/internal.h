@@ -6,6 +6,7 @@
  * after everything that ends. So going on after a restart is the same as going on.
  */
 #include "bundle/bundle.h"
+#include "trust/time-floor.h"
 #include "update/machine.h"
 #include "update/plan.h"
 #include "update/store.h"
@@ -62,9 +63,17 @@ struct look {
 	enum look_phase phase;
 	bool online;
 	bool for_deployment;	/* not for a check */
+	int64_t now;		/* as of which metadata is judged */
 	struct look_release *list;
 	size_t n, at;
 	void (*done)(struct update *u, const struct error *e);
+};
+
+/* --- the current deployment's bundle, while it is looked at from afar (remote.c) --- */
+struct remote {
+	struct bundle *scan;
+	struct fetch *fetch;
+	struct error error;	/* how it ended, to be said once */
 };
 
 /* --- nodes (nodes.c) --- */
@@ -145,7 +154,7 @@ struct update {
 	struct tuf_store trust_files, trust_store;	/* the folder; and with a record of what is in it */
 	char trust_noted[TRUST_NAMES_MAX];	/* names of what must be there, one a line */
 	struct tuf *tuf;
-	int64_t time_floor;
+	struct time_floor time_floor;
 	const struct boot_ops *boot_ops;	/* NULL: no slots */
 	struct boot *boot;
 	bool rebooting;
@@ -167,6 +176,7 @@ struct update {
 	struct fetch *fetches;
 	struct look look;
 	struct bundle *bundle;	/* of the current deployment */
+	struct remote remote;
 
 	struct deployment *current;
 	struct run run;
@@ -175,13 +185,16 @@ struct update {
 };
 
 /* trust-state.c */
-int64_t update_now(struct update *u);	/* never before what was known (S-19) */
+int64_t update_now(const struct update *u);	/* the best time known: what expiry counts against (S-19) */
+/* For records: the wall clock, unless it is certainly wrong. */
+int64_t update_stamp(const struct update *u);
 struct tuf_store trust_store_of(struct update *u);
 enum ef_reason state_lost(struct update *u, struct error *e);	/* before store_open */
 enum ef_reason trust_open(struct update *u, struct error *e);	/* after store_open; again after NO_TRUST */
-void trust_note(struct update *u);	/* a look at the source ended well */
+void trust_note(struct update *u, int64_t now);	/* a look at the source as of now ended well */
 
 /* update.c */
+void look_note(struct update *u, const struct error *e);	/* a look at the source ended so */
 void update_kick(struct update *u);	/* advance soon */
 uint64_t update_backoff(const struct update *u, unsigned attempts);
 /* Kicks at the given monotonic time at the latest. */
@@ -229,6 +242,13 @@ void known_clear(struct known_release *list, size_t n);
 enum ef_reason look_judge(struct update *u, struct known_release *k, bool remember, struct error *e);
 void admit_prepare(struct update *u, struct plan_gateway *g, struct admit_input *in, bool going_back);
 
+/* carried.c: everything in the bundle is named by what was verified, before anything of it is used */
+enum ef_reason bundle_judge(struct update *u, const struct look_release *r, struct error *e);
+
+/* remote.c */
+bool remote_reopen(struct update *u, struct error *e);	/* as bundle_reopen */
+void remote_cancel(struct update *u);
+
 /* nodes.c */
 enum ef_reason nodes_open(struct update *u, struct error *e);
 void nodes_close(struct update *u);
@@ -261,5 +281,12 @@ enum ef_reason stage_node(struct update *u, struct node_state *ns, size_t part, 
 void ask_reboot(struct update *u);
 
 /* acquire.c */
+/* False and no error: it is being looked at and will kick. */
 bool bundle_reopen(struct update *u, struct error *e);
-void objects_sweep(struct update *u);
+void bundle_lost(struct update *u, const struct error *e);	/* reading from it failed so */
+
+/* space.c */
+const struct object *held_object(const struct component *c);
+/* What the release lacks fits: into the quota, once what nobody needs is gone, and on the disk. */
+enum ef_reason objects_admit(struct update *u, const struct manifest *m, struct error *e);
+void objects_sweep(struct update *u);	/* back below the quota */

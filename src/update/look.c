@@ -51,6 +51,8 @@ static void look_end(struct update *u, const struct error *e)
 
 	u->look.phase = LOOK_IDLE;
 	u->look.done = NULL;
+	if (u->look.online && copy.reason == EF_REASON_OK)
+		trust_note(u, u->look.now);
 	done(u, &copy);
 	look_clear(u);
 	update_kick(u);
@@ -278,9 +280,10 @@ void look_start(
 	struct error e = {0};
 
 	look_clear(u);
-	u->look = (struct look){.phase = LOOK_REFRESH, .online = online, .done = done};
+	u->look = (struct look){
+		.phase = LOOK_REFRESH, .online = online, .done = done, .now = update_now(u)};
 	if (trust_open(u, &e) ||
-		tuf_refresh(u->tuf, online ? TUF_ONLINE : TUF_OFFLINE, update_now(u), &e))
+		tuf_refresh(u->tuf, online ? TUF_ONLINE : TUF_OFFLINE, u->look.now, &e))
 		look_end(u, &e);
 	else
 		pump(u);

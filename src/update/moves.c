@@ -57,7 +57,7 @@ static char *make_report(void *ctx, uint64_t id)
 	const struct report_of *r = ctx;
 
 	if (r->d)
-		return report_deployment(r->u->env.config, r->d, id, update_now(r->u));
+		return report_deployment(r->u->env.config, r->d, id, update_stamp(r->u));
 	return report_event(r->u->env.config, r->ev, id);
 }
 
@@ -86,7 +86,7 @@ void record_event(struct update *u, struct event *ev, bool report)
 {
 	struct error e = {0};
 
-	ev->time = update_now(u);
+	ev->time = update_stamp(u);
 	/* what is reported is worth the reserve: a refusal for want of room is on record too */
 	if (store_event(u, ev, report, &e) == EF_REASON_NO_SPACE && report &&
 		store_use_reserve(u->store)) {
@@ -102,7 +102,7 @@ void record_event(struct update *u, struct event *ev, bool report)
 
 static struct event deployment_event(struct update *u, const struct deployment *d, const char *from)
 {
-	struct event ev = {.time = update_now(u), .deployment = d->id, .error = d->error};
+	struct event ev = {.time = update_stamp(u), .deployment = d->id, .error = d->error};
 
 	snprintf(ev.word, sizeof(ev.word), "%s",
 		d->state == DEPLOYMENT_REFUSED ? "refused" : "deployment");
@@ -132,7 +132,9 @@ static bool worth_remembering(const struct deployment *d)
 		return false;
 	if (d->state == DEPLOYMENT_REVERTED)
 		return true;
-	if (d->state != DEPLOYMENT_REFUSED && d->state != DEPLOYMENT_FAILED)
+	/* a bad file with a good release in it says nothing about the release */
+	if ((d->state != DEPLOYMENT_REFUSED && d->state != DEPLOYMENT_FAILED) ||
+		d->origin == ORIGIN_BUNDLE)
 		return false;
 	/* what is put right here, not by another release, is worth another try */
 	return !reason_passes(d->error.reason) && d->error.reason != EF_REASON_ALREADY_INSTALLED &&
@@ -150,7 +152,7 @@ static void remember(struct update *u)
 	if (d->state == DEPLOYMENT_CONFIRMED)
 		store_refused_remove(u->store, d->manifest_sha256, &e);
 	else if (worth_remembering(d))
-		store_refused_put(u->store, d->manifest_sha256, &d->error, update_now(u), &e);
+		store_refused_put(u->store, d->manifest_sha256, &d->error, update_stamp(u), &e);
 	if (e.reason)
 		log_warning("remembering the outcome of release %s: %s", d->release, e.detail);
 }
@@ -160,6 +162,7 @@ void run_reset(struct update *u)
 	struct run *r = &u->run;
 
 	nodes_orphan(u);
+	remote_cancel(u);
 	if (u->look.for_deployment)
 		look_clear(u);
 	if (u->look.phase == LOOK_IDLE)
@@ -200,7 +203,7 @@ bool deployment_move(struct update *u, enum deployment_event event, const struct
 	if (cause && cause->reason != EF_REASON_OK && d->error.reason == EF_REASON_OK)
 		d->error = *cause;
 	if (t.action == ACTION_END)
-		d->ended = update_now(u);
+		d->ended = update_stamp(u);
 	struct event ev = deployment_event(u, d, deployment_state_word(before.state));
 	if (store_move(u, d, &ev, more, &e) == EF_REASON_NO_SPACE && store_use_reserve(u->store)) {
 		error_clear(&e);
@@ -236,7 +239,7 @@ bool part_move(struct update *u, size_t part, enum component_state to, const str
 {
 	struct part *p = &u->current->parts[part], before = *p;
 	struct event ev = {
-		.time = update_now(u), .deployment = u->current->id, .word = "component"};
+		.time = update_stamp(u), .deployment = u->current->id, .word = "component"};
 	struct error e = {0};
 
 	if (p->state == to)

@@ -59,7 +59,7 @@ static void poll_done(void *ctx, const struct error *e)
 	if (ns->present) {
 		ns->identity = ns->incoming;
 		plan_admit_identity(ns->config, &ns->identity, &ns->last);
-		ns->last_seen = update_now(u);
+		ns->last_seen = update_stamp(u);
 		ns->misses = 0;
 	} else {
 		ns->misses++;

@@ -90,6 +90,28 @@ static void from_net(struct update *u, const char *path, uint64_t max)
 	}
 }
 
+/* An object of a bundle that lies on a server. */
+static void from_remote(struct update *u, const char *path, uint64_t max)
+{
+	struct reader *r = &u->reader;
+	const struct bundle_member *m = bundle_find(u->bundle, path);
+
+	if (!m || m->size == 0 || m->size > max || !u->env.net) {
+		error_set(&r->error, m ? EF_REASON_BAD_SIZE : EF_REASON_NOT_FOUND, "%s", path);
+		return;
+	}
+	const struct ipc_range range = {m->offset, m->size};
+	r->fetch = fetch_new(u, NO_PART);
+	if (r->fetch)
+		r->fetch->id =
+			net_fetch_part(u->env.net, u->current->bundle, &range, on_memory, r->fetch);
+	if (r->fetch && r->fetch->id == 0)
+		fetch_free(TAKE_PTR(r->fetch));
+	if (!r->fetch)
+		error_set(&r->error, EF_REASON_NET_UNREACHABLE,
+			"%s: edgeferry-net takes no request", path);
+}
+
 void reader_start(struct update *u, bool online, const char *path, uint64_t max, read_done done)
 {
 	struct reader *r = &u->reader;
@@ -98,7 +120,10 @@ void reader_start(struct update *u, bool online, const char *path, uint64_t max,
 	error_clear(&r->error);
 	r->done = done;
 	r->size = 0;
-	if (!online && u->bundle)
+	if (!online && u->bundle && bundle_is_remote(u->bundle) &&
+		strncmp(path, "objects/", 8) == 0)
+		from_remote(u, path, max);
+	else if (!online && u->bundle)
 		bundle_read(u->bundle, path, max, &r->data, &r->size, &r->error);
 	else
 		from_net(u, path, max);

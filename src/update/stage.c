@@ -19,6 +19,7 @@ static void part_failed(struct update *u, size_t part, const struct error *e)
 	r->busy = false;
 	log_info("%s on %s: %s: %s", u->current->parts[part].component->name,
 		u->current->parts[part].place, reason_word(e->reason), e->detail);
+	bundle_lost(u, e);
 	if (reason_passes(e->reason) && run_retry(u, r))
 		update_kick_at(u, r->wait_until);
 	else
@@ -118,11 +119,40 @@ static void on_pack(void *ctx, uint64_t bytes, const struct error *e)
 	settle(u, r);
 }
 
+/* Where the pack lies: a file of its own, or a member of a bundle on some server. */
+static int place_of_pack(
+	struct update *u, const struct component *c, char *path, size_t size, uint64_t *offset)
+{
+	char hex[DIGEST_HEX_MAX];
+
+	*offset = 0;
+	snprintf(path, size, "objects/%s", digest_hex(c->pack.sha256, hex));
+	if (!u->bundle)
+		return 0;
+	const struct bundle_member *m = bundle_find(u->bundle, path);
+	if (!m || m->size != c->pack.size)
+		return -ENOENT;
+	*offset = m->offset;
+	snprintf(path, size, "%s", u->current->bundle);
+	return 0;
+}
+
+static struct ipc_range *moved(const struct ipc_range *ranges, size_t n, uint64_t by)
+{
+	struct ipc_range *list = calloc(n + 1, sizeof(*list));
+
+	/* a sum that wraps is refused where ranges are sent */
+	for (size_t i = 0; list && i < n; i++)
+		list[i] = (struct ipc_range){ranges[i].offset + by, ranges[i].size};
+	return list;
+}
+
 static int fetch_ranges(
 	struct update *u, struct part_run *r, const struct ipc_range *ranges, size_t n)
 {
 	const struct component *c = u->current->parts[part_of_worker(u, r)].component;
-	char path[16 + DIGEST_HEX_MAX], hex[DIGEST_HEX_MAX];
+	char path[sizeof(u->current->bundle)];
+	uint64_t offset;
 	int p[2];
 
 	if (!u->env.net)
@@ -131,11 +161,12 @@ static int fetch_ranges(
 		return -errno;
 	_cleanup_close_ int from = p[0], to = p[1];
 	fcntl(to, F_SETPIPE_SZ, 1 << 20); /* as much as we are let */
-	snprintf(path, sizeof(path), "objects/%s", digest_hex(c->pack.sha256, hex));
-	struct fetch *f = fetch_new(u, part_of_worker(u, r));
+	int res = place_of_pack(u, c, path, sizeof(path), &offset);
+	_cleanup_free_ struct ipc_range *list = moved(ranges, n, offset);
+	struct fetch *f = list && res == 0 ? fetch_new(u, part_of_worker(u, r)) : NULL;
 	if (!f)
-		return -ENOMEM;
-	f->id = net_fetch(u->env.net, path, c->pack.size, ranges, n, to, on_pack, f);
+		return res < 0 ? res : -ENOMEM;
+	f->id = net_fetch(u->env.net, path, c->pack.size, list, n, to, on_pack, f);
 	if (f->id == 0) {
 		fetch_free(f);
 		return -ENETUNREACH;
@@ -162,12 +193,14 @@ static void on_need(void *ctx, const struct ipc_range *ranges, size_t n)
 	struct update *u = f->u;
 	struct part_run *r = run_of(u, f->part);
 
-	int res = u->bundle ? from_bundle(u, r) : fetch_ranges(u, r, ranges, n);
+	int res = u->bundle && !bundle_is_remote(u->bundle) ? from_bundle(u, r)
+							    : fetch_ranges(u, r, ranges, n);
 	if (res >= 0)
 		return;
 	error_clear(&r->fetch_error);
 	error_errno(&r->fetch_error, res, "%s",
-		u->bundle ? "the bundle lacks the pack" : "fetching the pack");
+		u->bundle && !bundle_is_remote(u->bundle) ? "the bundle lacks the pack"
+							  : "fetching the pack");
 	/* the worker is waiting for bytes: an end of file makes it end by itself */
 	_cleanup_close_ int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	worker_data(r->worker, nothing, false, 0);
@@ -260,16 +293,34 @@ static void start_slot(struct update *u, size_t part)
 		u->env.observer.slots_changed(u->env.observer.ctx);
 }
 
+/* Otherwise it comes, is tried again later, or the deployment has failed. */
+static bool bundle_here(struct update *u)
+{
+	struct run *r = &u->run;
+	struct error e = {0};
+
+	if (r->wait_until > now_monotonic_us()) {
+		update_kick_at(u, r->wait_until);
+		return false;
+	}
+	if (bundle_reopen(u, &e))
+		return true;
+	if (e.reason && reason_passes(e.reason) && ++r->attempts < RETRIES_MAX) {
+		r->wait_until = now_monotonic_us() + update_backoff(u, r->attempts);
+		update_kick_at(u, r->wait_until);
+	} else if (e.reason) {
+		deployment_move(u, EVENT_FAILED, &e, NULL);
+	}
+	return false;
+}
+
 void stage_advance(struct update *u)
 {
 	struct deployment *d = u->current;
 	bool all = true;
-	struct error e = {0};
 
-	if (!bundle_reopen(u, &e)) {
-		deployment_move(u, EVENT_FAILED, &e, NULL);
+	if (!bundle_here(u))
 		return;
-	}
 	for (size_t i = 0; i < d->n_parts; i++) {
 		struct part *p = &d->parts[i];
 		if (p->state == COMPONENT_FAILED && p->required) {

@@ -9,55 +9,40 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <string.h>
-#include <sys/timex.h>
 
 #define ROOT_MAX (512u << 10)
 #define NAMES_MAX TRUST_NAMES_MAX
-#define BUILT 1795219200 /* 2026-11-21: no clock that is right says less */
 
 /* --- time --- */
 
-static bool synchronised(void)
+int64_t update_now(const struct update *u)
 {
-	struct timex t = {0};
-	int r = adjtimex(&t);
-
-	return r >= 0 && r != TIME_ERROR;
+	return time_floor_now(
+		&u->time_floor, u->env.now(), u->env.synchronised(), now_monotonic_us());
 }
 
-int64_t update_now(struct update *u)
+int64_t update_stamp(const struct update *u)
 {
-	int64_t now = u->env.now();
+	int64_t clock = u->env.now(), best = update_now(u);
 
-	if (now < u->time_floor)
-		now = u->time_floor;
-	return now < BUILT ? BUILT : now;
+	return clock > best ? clock : best;
 }
 
-static enum ef_reason time_load(struct update *u, struct error *e)
-{
-	char text[32];
-
-	if (store_get(u->store, "time", text, sizeof(text), e) == EF_REASON_OK)
-		u->time_floor = strtoll(text, NULL, 10);
-	return e->reason;
-}
-
-/* Only a clock that somebody set right may move the bound: a wrong one could end updating (S-18).
- */
-static void time_note(struct update *u)
+void trust_note(struct update *u, int64_t now)
 {
 	struct error e = {0};
-	char text[32];
 
-	if (!synchronised() || u->env.now() <= u->time_floor)
-		return;
-	u->time_floor = u->env.now();
-	snprintf(text, sizeof(text), "%" PRId64, u->time_floor);
-	if (store_set(u->store, "time", text, &e))
+	if (time_floor_raise(&u->time_floor, &u->trust_store, now, now_monotonic_us(), &e))
 		log_warning("time: %s", e.detail);
+}
+
+bool update_stale(const struct update *u)
+{
+	int64_t expires = tuf_expires(u->tuf, "timestamp");
+
+	return u->check_error.reason == EF_REASON_EXPIRED ||
+	       (expires != 0 && expires <= update_now(u));
 }
 
 /* --- the trust store --- */
@@ -136,14 +121,18 @@ static enum ef_reason trust_check(struct update *u, struct error *e)
 
 	if (!names(u->trust_dir.dir_fd, present, sizeof(present)))
 		return error_errno(e, -errno, "trust");
-	if (time_load(u, e) || store_get(u->store, "trust", noted, sizeof(u->trust_noted), e))
+	if (store_get(u->store, "trust", noted, sizeof(u->trust_noted), e))
 		return e->reason;
 	if (faccessat(u->trust_dir.dir_fd, "root.json", F_OK, 0) < 0) {
 		if (noted[0] != 0)
 			return error_set(e, EF_REASON_STATE_UNREADABLE, "trust/root.json is gone");
-		return bootstrap(u, present, e);
+		bootstrap(u, present, e);
+	} else {
+		all_there(u, noted, e);
 	}
-	return all_there(u, noted, e);
+	if (e->reason)
+		return e->reason;
+	return time_floor_open(&u->time_floor, &u->trust_store, EF_BUILT, now_monotonic_us(), e);
 }
 
 enum ef_reason trust_open(struct update *u, struct error *e)
@@ -151,11 +140,6 @@ enum ef_reason trust_open(struct update *u, struct error *e)
 	if (u->tuf || trust_check(u, e))
 		return e->reason;
 	return tuf_open(&u->trust_store, &u->tuf, e);
-}
-
-void trust_note(struct update *u)
-{
-	time_note(u);
 }
 
 /* --- the store that the TUF client is handed --- */

@@ -195,6 +195,8 @@ enum ef_reason update_new(struct update **ret, const struct update_env *env, str
 	if (!u)
 		return error_set(e, EF_REASON_NO_MEMORY, "update");
 	u->env = *env;
+	if (!u->env.synchronised)
+		u->env.synchronised = clock_is_synchronised;
 	u->objects_fd = u->trust_dir.dir_fd = -1;
 	if (open_all(u, e)) {
 		update_free(u);
@@ -306,15 +308,19 @@ static void take_list(struct update *u)
 	u->n_known = l->n;
 }
 
+void look_note(struct update *u, const struct error *e)
+{
+	u->last_check = update_stamp(u);
+	u->check_error = *e;
+	u->server_reachable = !reason_passes(e->reason);
+}
+
 static void on_check(struct update *u, const struct error *e)
 {
 	const char *version = "";
 
-	u->last_check = update_now(u);
-	u->check_error = *e;
-	u->server_reachable = !reason_passes(e->reason);
+	look_note(u, e);
 	if (e->reason == EF_REASON_OK) {
-		trust_note(u);
 		take_list(u);
 		if (u->n_known > 0 && !u->known[0].installed) {
 			if (u->known[0].error.reason == EF_REASON_OK)
@@ -371,7 +377,7 @@ static struct deployment *deployment_new(
 	}
 	d->origin = origin;
 	d->state = DEPLOYMENT_OFFERED;
-	d->started = update_now(u);
+	d->started = update_stamp(u);
 	strcpy(d->before, u->release);
 	return d;
 }
@@ -430,6 +436,24 @@ enum ef_reason update_install_bundle(
 	}
 	u->bundle = bundle;
 	return EF_REASON_OK;
+}
+
+enum ef_reason update_install_url(struct update *u, const char *url, uint64_t *id, struct error *e)
+{
+	struct deployment *d;
+
+	if (may_begin(u, e))
+		return e->reason;
+	if (!u->env.net)
+		return error_set(e, EF_REASON_NOT_FOUND, "no source is configured");
+	if (!ipc_url_good(url) || strlen(url) >= sizeof(d->bundle))
+		return error_set(e, EF_REASON_USAGE,
+			"not the address of a file: https://HOST/PATH, without user and fragment");
+	d = deployment_new(u, ORIGIN_BUNDLE, e);
+	if (!d)
+		return e->reason;
+	strcpy(d->bundle, url);
+	return begin(u, d, id, e);
 }
 
 enum ef_reason update_rollback(struct update *u, uint64_t *id, struct error *e)
@@ -493,6 +517,15 @@ const struct deployment *update_current(const struct update *u)
 	return u->current && !deployment_over(u->current->state) ? u->current : NULL;
 }
 
+const char *update_state_word(const struct update *u)
+{
+	const struct deployment *d = update_current(u);
+
+	if (d)
+		return deployment_state_word(d->state);
+	return update_stale(u) ? "stale" : "idle";
+}
+
 const char *update_release(const struct update *u)
 {
 	return u->release;
@@ -545,27 +578,4 @@ int64_t update_last_check(const struct update *u, struct error *e)
 {
 	*e = u->check_error;
 	return u->last_check;
-}
-
-int update_deployments(
-	struct update *u, unsigned max, int (*cb)(void *ctx, const struct deployment *d), void *ctx)
-{
-	return store_deployments(u->store, max, cb, ctx);
-}
-
-int update_history(
-	struct update *u, unsigned max, int (*cb)(void *ctx, const struct event *ev), void *ctx)
-{
-	return store_events(u->store, max, cb, ctx);
-}
-
-int update_outbox(struct update *u, unsigned max,
-	int (*cb)(void *ctx, uint64_t id, const char *json), void *ctx)
-{
-	return store_reports(u->store, max, cb, ctx);
-}
-
-enum ef_reason update_outbox_done(struct update *u, uint64_t id, struct error *e)
-{
-	return store_reports_done(u->store, id, e);
 }

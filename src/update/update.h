@@ -125,7 +125,8 @@ struct update_env {
 	sd_event *event;
 	const struct config *config;
 	struct net_client *net;		/* NULL: no source configured */
-	int64_t (*now)(void);		/* seconds since 1970 (S-19) */
+	int64_t (*now)(void);		/* the wall clock, seconds since 1970 */
+	bool (*synchronised)(void);	/* whether it counts (S-19); NULL: the kernel says */
 	const char *root_file;		/* root.json to begin with while none is stored; may be NULL */
 	uint64_t retry_us;		/* first back-off of retries; 0: 1 s */
 	struct update_observer observer;
@@ -147,6 +148,8 @@ enum ef_reason update_install(struct update *u, const char *version, uint64_t *i
 /* Takes over fd of a bundle file. */
 enum ef_reason update_install_bundle(struct update *u, int fd, const char *name, uint64_t *id,
 	struct error *e);
+/* url: "https://…/NAME.ferry", anywhere; read by ranges. What is in it is verified like any bundle. */
+enum ef_reason update_install_url(struct update *u, const char *url, uint64_t *id, struct error *e);
 enum ef_reason update_cancel(struct update *u, struct error *e);
 enum ef_reason update_confirm(struct update *u, struct error *e);	/* by hand, without waiting for checks */
 enum ef_reason update_reject(struct update *u, struct error *e);
@@ -163,6 +166,10 @@ bool update_boot_state(const struct update *u, struct boot_state *ret);
 bool update_slot_release(const struct update *u, enum slot_id s, char release[EF_VERSION_TEXT_MAX],
 	uint8_t image[32]);
 const struct tuf *update_trust(const struct update *u);
+/* Freeze (S-21): what the source says last is older than it may be, or a look at it found that. */
+bool update_stale(const struct update *u);
+/* Of the deployment under way; otherwise "stale" or "idle". */
+const char *update_state_word(const struct update *u);
 int64_t update_last_check(const struct update *u, struct error *e);	/* 0: never */
 
 /* From the state database, newest first (deployments) or oldest first (events). cb != 0 ends. */

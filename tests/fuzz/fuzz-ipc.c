@@ -20,6 +20,12 @@ static void fetch(const uint8_t *data, size_t size)
 
 	m.size = size > sizeof(m.payload) ? sizeof(m.payload) : size;
 	memcpy(m.payload, data, m.size);
+	m.head.type = IPC_FETCH_URL;
+	if (ipc_parse_fetch(&m, &f, &ranges, path, sizeof(path)) &&
+		(strncmp(path, "https://", 8) != 0 || strpbrk(path, "#\\ \n\t") ||
+			path[8 + strcspn(path + 8, "@/")] != '/'))
+		abort();
+	m.head.type = IPC_FETCH;
 	if (!ipc_parse_fetch(&m, &f, &ranges, path, sizeof(path)))
 		return;
 	if (path[0] == '/' || strstr(path, "//") || strcmp(path, "..") == 0 ||

@@ -288,6 +288,48 @@ START_TEST(sparse_giants) /* S-07, beyond 2 and 4 and 8 GiB */
 }
 END_TEST
 
+/* From afar: what is asked for next to an object beyond 2, 4 and 8 GiB, and beyond 2^63. */
+START_TEST(remote_giants) /* S-07 */
+{
+	static const uint64_t sizes[] = {
+		(1ULL << 31) + 5, (1ULL << 32) - 1, (1ULL << 32) + 5, (1ULL << 33) + 5, INT64_MAX};
+	static const uint8_t zero[1024];
+	uint8_t block[512], tail[1024] = {0};
+	struct bundle *b;
+	struct error e = {0};
+	uint64_t at;
+	size_t n;
+
+	for (int i = 0; i < 5; i++) {
+		ck_assert_int_eq(bundle_remote_open("x.ferry", &b, &e), EF_REASON_OK);
+		ck_assert(bundle_remote_next(b, &at, &n) && at == 0 && n == 512);
+		ck_assert(tar_header_format(object_a, sizes[i], block));
+		if (i == 4) {
+			ck_assert_int_eq(
+				bundle_remote_feed(b, block, 512, &e), EF_REASON_BAD_FORMAT);
+			bundle_close(b);
+			continue;
+		}
+		ck_assert_int_eq(bundle_remote_feed(b, block, 512, &e), EF_REASON_OK);
+		ck_assert(bundle_remote_next(b, &at, &n));
+		ck_assert_uint_eq(at, 512 + sizes[i]);
+		ck_assert_uint_eq(n, tar_padding(sizes[i]) + 512);
+		ck_assert(tar_header_format(object_b, 3, tail + n - 512));
+		ck_assert_int_eq(bundle_remote_feed(b, tail, n, &e), EF_REASON_OK);
+		ck_assert(bundle_remote_next(b, &at, &n));
+		ck_assert_int_eq(bundle_remote_feed(b, zero, n, &e), EF_REASON_OK);
+		ck_assert(bundle_remote_next(b, &at, &n) && n == 512);
+		ck_assert_int_eq(bundle_remote_feed(b, zero, n, &e), EF_REASON_OK);
+		ck_assert(!bundle_remote_next(b, &at, &n));
+		ck_assert_uint_eq(bundle_find(b, object_a)->size, sizes[i]);
+		ck_assert_uint_eq(bundle_find(b, object_b)->offset,
+			512 + sizes[i] + tar_padding(sizes[i]) + 512);
+		bundle_close(b);
+		memset(tail, 0, sizeof(tail));
+	}
+}
+END_TEST
+
 START_TEST(not_a_file)
 {
 	struct bundle *b;
@@ -401,6 +443,7 @@ static Suite *suite(void)
 	tcase_add_test(t, too_many_members);
 	tcase_add_test(t, writer_refuses);
 	tcase_add_test(t, sparse_giants);
+	tcase_add_test(t, remote_giants);
 	tcase_add_test(t, not_a_file);
 	tcase_add_test(t, metadata_without_version);
 	tcase_add_test(t, closed_world);

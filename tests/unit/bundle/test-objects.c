@@ -38,7 +38,9 @@ static bool keep_this(void *ctx, const uint8_t digest[32])
 
 static void teardown(void)
 {
-	object_sweep(dir, keep_none, NULL);
+	uint64_t used;
+
+	object_trim(dir, 0, keep_none, NULL, &used);
 	unlinkat(dir, "README", 0);
 	close(dir);
 	ck_assert_int_eq(rmdir(path), 0);
@@ -128,12 +130,61 @@ START_TEST(sweep) /* I-6 */
 	ck_assert_int_eq(object_put(dir, other, "b", 1, &e), EF_REASON_OK);
 	close(openat(dir, ".left-over.tmp", O_CREAT | O_WRONLY, 0600));
 	close(openat(dir, "README", O_CREAT | O_WRONLY, 0600));
-	ck_assert_int_eq(object_sweep(dir, keep_this, sha), 0);
+	uint64_t used;
+	ck_assert_int_eq(object_trim(dir, 0, keep_this, sha, &used), 0);
+	ck_assert_uint_eq(used, SIZE);
 	ck_assert(object_have(dir, sha, SIZE));
 	ck_assert(!object_have(dir, other, 1));
 	ck_assert_int_eq(faccessat(dir, ".left-over.tmp", F_OK, 0), -1);
 	ck_assert_int_eq(faccessat(dir, "README", F_OK, 0), 0);
-	ck_assert_int_eq(object_sweep(-1, keep_this, sha), -EBADF);
+	ck_assert_int_eq(object_trim(-1, 0, keep_this, sha, &used), -EBADF);
+}
+END_TEST
+
+/* Twelve objects of 100 bytes, number 0 the oldest; which are there. */
+static unsigned fill_and_trim(uint64_t max, const uint8_t *kept, uint64_t *used)
+{
+	uint8_t data[100] = {0}, digest[32];
+	char file[DIGEST_HEX_MAX];
+	unsigned there = 0;
+	struct error e = {0};
+
+	for (int pass = 0; pass < 2; pass++) {
+		for (unsigned i = 0; i < 12; i++) {
+			data[0] = (uint8_t)i;
+			EVP_Digest(data, sizeof(data), digest, NULL, EVP_sha256(), NULL);
+			if (pass == 1) {
+				there |= object_have(dir, digest, 100) ? 1u << i : 0;
+				continue;
+			}
+			ck_assert_int_eq(object_put(dir, digest, data, 100, &e), EF_REASON_OK);
+			const struct timespec t[2] = {{1000 + i / 2, i % 2}, {1000 + i / 2, i % 2}};
+			ck_assert_int_eq(utimensat(dir, digest_hex(digest, file), t, 0), 0);
+		}
+		if (pass == 0)
+			ck_assert_int_eq(object_trim(dir, max, keep_this, (void *)kept, used), 0);
+	}
+	return there;
+}
+
+START_TEST(oldest_go_first) /* I-7 */
+{
+	uint8_t data[100] = {2}, third[32];
+	static const uint8_t none[32];
+	uint64_t used;
+
+	EVP_Digest(data, sizeof(data), third, NULL, EVP_sha256(), NULL);
+	ck_assert_uint_eq(fill_and_trim(1200, none, &used), 0xfff);
+	ck_assert_uint_eq(used, 1200);
+	ck_assert_uint_eq(fill_and_trim(1199, none, &used), 0xffe);
+	ck_assert_uint_eq(used, 1100);
+	ck_assert_uint_eq(fill_and_trim(500, third, &used), 0xf04);
+	ck_assert_uint_eq(used, 500);
+	ck_assert_uint_eq(fill_and_trim(99, third, &used), 0x004); /* what is kept is kept */
+	ck_assert_uint_eq(used, 100);
+	ck_assert_uint_eq(fill_and_trim(UINT64_MAX, none, &used), 0xfff);
+	ck_assert_uint_eq(fill_and_trim(0, none, &used), 0);
+	ck_assert_uint_eq(used, 0);
 }
 END_TEST
 
@@ -148,6 +199,7 @@ static Suite *suite(void)
 	tcase_add_test(t, other_sizes);
 	tcase_add_test(t, links_do_not_count);
 	tcase_add_test(t, sweep);
+	tcase_add_test(t, oldest_go_first);
 	suite_add_tcase(s, t);
 	return s;
 }

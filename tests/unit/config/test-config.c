@@ -86,6 +86,7 @@ START_TEST(vendor_defaults)
 	ck_assert_int_eq(c->automatic, AUTOMATIC_SECURITY);
 	ck_assert_str_eq(c->checks_dir, "/etc/edgeferry/checks.d");
 	ck_assert_uint_eq(c->check_us, 300000000);
+	ck_assert_uint_eq(c->object_quota, 64 << 20);
 	ck_assert_uint_eq(c->n_nodes, 0);
 	config_free(c);
 }
@@ -100,7 +101,7 @@ START_TEST(every_key)
 		"p\nTopicPrefix=a/b/\n"
 		"[Network]\nUser=nobody\n"
 		"[Slots]\nBoot=sim\nBootDirectory=/b\nA=/dev/a\nB=/dev/b\n"
-		"[Update]\nAutomatic=all\nChecksDirectory=/c\nConfirmSec=10\n");
+		"[Update]\nAutomatic=all\nChecksDirectory=/c\nConfirmSec=10\nObjectQuota=3G\n");
 	struct config *c = load_good();
 
 	ck_assert_uint_eq(c->hardware, 3);
@@ -123,6 +124,7 @@ START_TEST(every_key)
 	ck_assert_int_eq(c->automatic, AUTOMATIC_ALL);
 	ck_assert_str_eq(c->checks_dir, "/c");
 	ck_assert_uint_eq(c->check_us, 10000000);
+	ck_assert_uint_eq(c->object_quota, 3ULL << 30);
 	config_free(c);
 }
 END_TEST
@@ -215,6 +217,14 @@ START_TEST(bad_values_F27)
 		{"Slots", "A=a.img"},
 		{"Update", "Automatic=yes"},
 		{"Update", "ConfirmSec=-5"},
+		{"Update", "ObjectQuota=M"},
+		{"Update", "ObjectQuota=64MB"},
+		{"Update", "ObjectQuota=64m"},
+		{"Update", "ObjectQuota=-1M"},
+		{"Update", "ObjectQuota=1023K"},
+		{"Update", "ObjectQuota=1025G"},
+		{"Update", "ObjectQuota=999999999999G"},
+		{"Update", "ObjectQuota=64 M"},
 	};
 
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {

@@ -157,6 +157,7 @@ START_TEST(test_paths)
 	struct ipc_fetch f;
 	char path[64];
 
+	m.head.type = IPC_FETCH;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const char *p = cases[i].path;
 		f = (struct ipc_fetch){.path_size = (uint32_t)strlen(p)};
@@ -167,6 +168,34 @@ START_TEST(test_paths)
 			"\"%s\"", p);
 		ck_assert_int_eq(
 			ipc_send_fetch(a, 1, p, 1, NULL, 0, -1), cases[i].good ? 0 : -EINVAL);
+	}
+	/* addresses are messages of their own, and no path below Url= */
+	static const struct {
+		const char *url;
+		bool good;
+	} urls[] = {{"https://a/b", true}, {"https://a.example:8443/b/c.ferry?x=1&y=%20", true},
+		{"https://[::1]/b", true}, {"http://a/b", false}, {"HTTPS://a/b", false},
+		{"file:///etc/passwd", false}, {"https:///b", false}, {"https://a", false},
+		{"https://a/", false}, {"https://u@a/b", false}, {"https://u:p@a/b", false},
+		{"https://a/b#c", false}, {"https://a/b c", false}, {"https://a/b\nc", false},
+		{"https://a/\xc3\xa9", false}, {"https://a\\b/c", false}, {"https://:80/b", false},
+		{"a/b", false}, {"", false}};
+	for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+		const char *p = urls[i].url;
+		f = (struct ipc_fetch){.path_size = (uint32_t)strlen(p)};
+		memcpy(m.payload, &f, sizeof(f));
+		memcpy(m.payload + sizeof(f), p, strlen(p));
+		m.size = sizeof(f) + strlen(p);
+		m.head.type = IPC_FETCH_URL;
+		ck_assert_msg(ipc_parse_fetch(&m, &f, &ranges, path, sizeof(path)) == urls[i].good,
+			"\"%s\"", p);
+		ck_assert(ipc_url_good(p) == urls[i].good);
+		m.head.type = IPC_FETCH;
+		if (urls[i].good)
+			ck_assert(!ipc_parse_fetch(&m, &f, &ranges, path, sizeof(path)));
+		if (ipc_is_url(p))
+			ck_assert_int_eq(ipc_send_fetch(a, 1, p, 1, NULL, 0, -1),
+				urls[i].good ? 0 : -EINVAL);
 	}
 	/* a NUL ends nothing early */
 	f = (struct ipc_fetch){.path_size = 3};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The server behind net/client.h, the metadata behind trust/tuf.h, the worker behind
- * worker/client.h. */
-#include "util/atomic-file.h"
+/* The server behind net/client.h, the worker behind worker/client.h. */
+#include "bundle/chunks.h"
+#include "util/fdio.h"
 #include "world.h"
 #include <check.h>
 #include <errno.h>
@@ -16,6 +16,7 @@ struct net_client {
 struct request {
 	uint32_t id;
 	char path[160];
+	struct ipc_range range; /* size 0: all of it */
 	bool cancelled;
 	net_fetch_done done;
 	net_fetch_memory_done memory_done;
@@ -26,7 +27,7 @@ struct request {
 
 static struct request *requests;
 static uint32_t last_id;
-static bool client_freed;
+bool world_client_freed;
 
 static void request_free(struct request *r)
 {
@@ -62,6 +63,13 @@ static int on_turn(sd_event_source *s, void *userdata)
 		if (!data)
 			error_set(&e, EF_REASON_NOT_FOUND, "%s", r->path);
 	}
+	if (data && r->range.size > 0) {
+		ck_assert(!r->done);
+		if (r->range.offset > size || r->range.size > size - r->range.offset)
+			error_set(&e, EF_REASON_BAD_SIZE, "%s", r->path);
+		data += r->range.offset;
+		size = r->range.size;
+	}
 	if (r->memory_done)
 		r->memory_done(r->ctx, data, size, &e);
 	else
@@ -86,6 +94,7 @@ static uint32_t request_new(
 uint32_t net_fetch(struct net_client *c, const char *path, uint64_t max_size,
 	const struct ipc_range *ranges, size_t n_ranges, int fd, net_fetch_done done, void *ctx)
 {
+	the_world->last_range = n_ranges > 0 ? ranges[0] : (struct ipc_range){0};
 	return request_new(path, done, NULL, ctx);
 }
 
@@ -95,9 +104,29 @@ uint32_t net_fetch_memory(struct net_client *c, const char *path, uint64_t max_s
 	return request_new(path, NULL, done, ctx);
 }
 
+uint32_t net_fetch_part(struct net_client *c, const char *path, const struct ipc_range *range,
+	net_fetch_memory_done done, void *ctx)
+{
+	uint32_t id = request_new(path, NULL, done, ctx);
+
+	requests->range = *range;
+	return id;
+}
+
+/* net/ipc.h */
+bool ipc_is_url(const char *path)
+{
+	return strncmp(path, "https://", 8) == 0;
+}
+
+bool ipc_url_good(const char *url)
+{
+	return ipc_is_url(url);
+}
+
 void net_fetch_cancel(struct net_client *c, uint32_t id)
 {
-	ck_assert(!client_freed);
+	ck_assert(!world_client_freed);
 	for (struct request *r = requests; r; r = r->next)
 		if (r->id == id)
 			r->cancelled = true;
@@ -105,141 +134,9 @@ void net_fetch_cancel(struct net_client *c, uint32_t id)
 
 void net_client_free(struct net_client *c)
 {
-	client_freed = true;
+	world_client_freed = true;
 	while (requests)
 		request_free(requests);
-}
-
-/* --- trust --- */
-
-struct tuf {
-	char wanted[512];
-	struct tuf_store store;
-};
-
-static struct tuf the_tuf;
-
-static int dir_save(void *ctx, const char *name, const void *data, size_t size)
-{
-	return atomic_file_write_at(((struct tuf_store_dir *)ctx)->dir_fd, name, data, size, 0600);
-}
-
-static int dir_remove(void *ctx, const char *name)
-{
-	return unlinkat(((struct tuf_store_dir *)ctx)->dir_fd, name, 0) < 0 ? -errno : 0;
-}
-
-struct tuf_store tuf_store_dir_ops(struct tuf_store_dir *d)
-{
-	return (struct tuf_store){.ctx = d, .save = dir_save, .remove = dir_remove};
-}
-
-enum ef_reason tuf_open(const struct tuf_store *store, struct tuf **ret, struct error *e)
-{
-	client_freed = false; /* another life of the engine begins */
-	the_tuf.store = *store;
-	*ret = &the_tuf;
-	return EF_REASON_OK;
-}
-
-void tuf_close(struct tuf *t)
-{
-}
-
-enum ef_reason tuf_bootstrap(
-	const struct tuf_store *store, const void *root, size_t size, struct error *e)
-{
-	return EF_REASON_OK;
-}
-
-enum ef_reason tuf_refresh(struct tuf *t, enum tuf_mode mode, int64_t now, struct error *e)
-{
-	t->wanted[0] = 0;
-	if (mode == TUF_ONLINE && the_world->server_down)
-		return error_set(e, EF_REASON_NET_UNREACHABLE, "timestamp.json");
-	/* what a real one leaves behind, after a change of keys */
-	t->store.save(t->store.ctx, "timestamp.json", "1", 1);
-	t->store.remove(t->store.ctx, "timestamp.json");
-	t->store.save(t->store.ctx, "timestamp.json", "2", 1);
-	t->store.save(t->store.ctx, "snapshot.json", "2", 1);
-	return the_world->trust_error ? error_set(e, the_world->trust_error, "releases.json")
-				      : EF_REASON_OK;
-}
-
-bool tuf_next(struct tuf *t, struct tuf_request *ret)
-{
-	return false;
-}
-
-void tuf_feed(struct tuf *t, const void *data, size_t size)
-{
-}
-
-void tuf_feed_absent(struct tuf *t)
-{
-}
-
-void tuf_feed_error(struct tuf *t, const struct error *e)
-{
-}
-
-enum ef_reason tuf_result(const struct tuf *t, struct error *e)
-{
-	return EF_REASON_OK;
-}
-
-enum ef_reason tuf_load_role(struct tuf *t, const char *role, struct error *e)
-{
-	return EF_REASON_OK;
-}
-
-static struct tuf_target target_of(size_t i)
-{
-	struct tuf_target t = {.length = the_world->releases[i].size, .has_sha256 = true};
-
-	strcpy(t.path, the_world->releases[i].path);
-	memcpy(t.sha256, the_world->releases[i].sha256, 32);
-	t.custom = the_world->releases[i].custom;
-	return t;
-}
-
-int tuf_list(const struct tuf *t, const char *role,
-	int (*cb)(void *ctx, const struct tuf_target *target), void *ctx)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < the_world->n_releases; i++) {
-		struct tuf_target target = target_of(i);
-		r = cb(ctx, &target);
-	}
-	return r;
-}
-
-enum ef_reason tuf_find(struct tuf *t, const char *path, struct error *e)
-{
-	strcpy(t->wanted, path);
-	return EF_REASON_OK;
-}
-
-enum ef_reason tuf_found(const struct tuf *t, struct tuf_target *ret, struct error *e)
-{
-	for (size_t i = 0; i < the_world->n_releases; i++)
-		if (strcmp(the_world->releases[i].path, t->wanted) == 0) {
-			*ret = target_of(i);
-			return EF_REASON_OK;
-		}
-	return error_set(e, EF_REASON_NOT_SIGNED_FOR, "%s", t->wanted);
-}
-
-void tuf_target_file(const struct tuf_target *target, char *out, size_t size)
-{
-	snprintf(out, size, "%s", target->path);
-}
-
-enum ef_reason tuf_target_check(
-	const struct tuf_target *target, const void *data, size_t size, struct error *e)
-{
-	return size == target->length ? EF_REASON_OK : error_set(e, EF_REASON_BAD_SIZE, "manifest");
 }
 
 /* --- worker --- */
@@ -248,9 +145,11 @@ struct worker {
 	sd_event *event;
 	struct worker_callbacks cb;
 	enum slot_id slot;
-	uint8_t image[32];
+	uint8_t image[32], pack[32];
+	uint64_t pack_size;
 	unsigned turns;
 	bool got_data;
+	enum ef_reason bad_data;
 	sd_event_source *turn;
 };
 
@@ -280,6 +179,8 @@ static int on_work(sd_event_source *s, void *userdata)
 	wk->turn = sd_event_source_disable_unref(wk->turn);
 	if (w->worker_deaths > 0 && w->worker_deaths-- > 0)
 		error_set(&e, EF_REASON_IO, "worker ended by signal 9");
+	else if (wk->bad_data)
+		error_set(&e, wk->bad_data, "pack");
 	else if (w->worker_error)
 		error_set(&e, w->worker_error, "slot");
 	else
@@ -299,6 +200,11 @@ enum ef_reason worker_stage(struct worker **ret, sd_event *event,
 	wk->slot = strcmp(spec->target, the_world->config.slot_a) == 0 ? SLOT_A : SLOT_B;
 	ck_assert_int_ne(wk->slot, world_boot(the_world).running); /* I-1 */
 	memcpy(wk->image, spec->image_sha256, 32);
+	struct chunk_index *x = NULL;
+	ck_assert_int_eq(chunk_index_parse(spec->index, spec->index_size, &x, e), EF_REASON_OK);
+	memcpy(wk->pack, x->pack_sha256, 32);
+	wk->pack_size = x->pack_size;
+	chunk_index_free(x);
 	the_world->worker_jobs++;
 	sd_event_add_defer(event, &wk->turn, on_work, wk);
 	*ret = wk;
@@ -307,7 +213,15 @@ enum ef_reason worker_stage(struct worker **ret, sd_event *event,
 
 int worker_data(struct worker *wk, int fd, bool whole_pack, uint64_t offset)
 {
+	uint8_t digest[32];
+
 	wk->got_data = true;
+	if (!whole_pack)
+		return 0;
+	int r = the_world->medium_gone ? -EIO : fd_sha256(fd, offset, wk->pack_size, digest);
+	wk->bad_data = r < 0				   ? EF_REASON_IO
+		       : memcmp(digest, wk->pack, 32) != 0 ? EF_REASON_BAD_DIGEST
+							   : EF_REASON_OK;
 	return 0;
 }
 

@@ -25,9 +25,21 @@ static void sha256(const void *data, size_t size, uint8_t out[32])
 	ck_assert_int_eq(EVP_Digest(data, size, out, NULL, EVP_sha256(), NULL), 1);
 }
 
-static void put_file(struct world *w, const char *path, const void *data, size_t size)
+void world_remove(struct world *w, const char *path)
 {
-	ck_assert_uint_lt(w->n_files, 64);
+	for (size_t i = 0; i < w->n_files; i++)
+		if (strcmp(w->files[i].path, path) == 0) {
+			free(w->files[i].data);
+			memmove(&w->files[i], &w->files[i + 1],
+				(--w->n_files - i) * sizeof(w->files[0]));
+			return;
+		}
+}
+
+void world_put(struct world *w, const char *path, const void *data, size_t size)
+{
+	world_remove(w, path);
+	ck_assert_uint_lt(w->n_files, sizeof(w->files) / sizeof(w->files[0]));
 	snprintf(w->files[w->n_files].path, sizeof(w->files[0].path), "%s", path);
 	w->files[w->n_files].data = malloc(size);
 	memcpy(w->files[w->n_files].data, data, size);
@@ -41,7 +53,7 @@ static void put_object(struct world *w, const void *data, size_t size, char hex[
 
 	sha256(data, size, digest);
 	snprintf(path, sizeof(path), "objects/%s", digest_hex(digest, hex));
-	put_file(w, path, data, size);
+	world_put(w, path, data, size);
 }
 
 static void put16(uint8_t *p, unsigned v)
@@ -185,6 +197,7 @@ void world_publish(struct world *w, const struct world_release *r)
 	strcpy(w->releases[i].version, r->version);
 	snprintf(w->releases[i].path, sizeof(w->releases[i].path), "releases/demo/%s.json",
 		r->version);
+	strcpy(w->releases[i].file, w->releases[i].path);
 	w->releases[i].sequence = r->sequence;
 	w->releases[i].security = r->security ? r->security : 1;
 	w->releases[i].size = strlen(text);
@@ -192,45 +205,93 @@ void world_publish(struct world *w, const struct world_release *r)
 	w->releases[i].custom = json_pack("{s:s, s:s, s:I, s:s}", "product", "demo", "version",
 		r->version, "sequence", (json_int_t)r->sequence, "kind", "feature");
 	snprintf(path, sizeof(path), "targets/%s", w->releases[i].path);
-	put_file(w, path, text, strlen(text));
+	world_put(w, path, text, strlen(text));
 	free(text);
 	json_decref(m);
+	if (w->repo)
+		world_repo_sign(w);
 }
 
-/* A bundle holds one release (S-05): the newest. Its objects were put before its manifest. */
-static bool in_bundle(const struct world *w, size_t file)
-{
-	const char *path = w->files[file].path;
-	size_t last = 0;
+static const char *const metadata[] = {"snapshot", "targets", "releases"};
 
-	if (strncmp(path, "targets/", 8) == 0)
-		return strcmp(path + 8, w->releases[w->n_releases - 1].path) == 0;
+static bool add_member(struct bundle_writer *b, struct world *w, const char *path)
+{
 	for (size_t i = 0; i < w->n_files; i++)
-		if (strncmp(w->files[i].path, "targets/", 8) == 0 &&
-			strcmp(w->files[i].path + 8, w->releases[w->n_releases - 1].path) != 0)
-			last = i;
-	return strncmp(path, "objects/", 8) != 0 || w->n_releases == 1 || file > last;
+		if (strcmp(w->files[i].path, path) == 0) {
+			ck_assert_int_eq(
+				bundle_writer_add(b, path, w->files[i].data, w->files[i].size), 0);
+			return true;
+		}
+	return false;
+}
+
+/* As edgeferry-repo does it: all roots, timestamp, the newest of each role. */
+static void add_metadata(struct bundle_writer *b, struct world *w)
+{
+	char path[64];
+
+	for (unsigned v = 1; v < 100; v++) {
+		snprintf(path, sizeof(path), "metadata/%u.root.json", v);
+		add_member(b, w, path);
+	}
+	add_member(b, w, "metadata/timestamp.json");
+	for (size_t i = 0; i < 3; i++)
+		for (unsigned v = 100; v > 0; v--) {
+			snprintf(path, sizeof(path), "metadata/%u.%s.json", v, metadata[i]);
+			if (add_member(b, w, path))
+				break;
+		}
+}
+
+static void add_objects(struct bundle_writer *b, struct world *w, const struct manifest *m)
+{
+	char path[96], hex[DIGEST_HEX_MAX];
+
+	for (size_t i = 0; i < m->n_components; i++) {
+		const struct component *c = &m->components[m->order[i]];
+		const struct object *list[] = {&c->image, NULL};
+		if (c->type == COMPONENT_ROOTFS) {
+			list[0] = &c->index;
+			list[1] = &c->pack;
+		}
+		for (size_t k = 0; k < 2 && list[k]; k++) {
+			snprintf(
+				path, sizeof(path), "objects/%s", digest_hex(list[k]->sha256, hex));
+			ck_assert(add_member(b, w, path));
+		}
+	}
+}
+
+static struct manifest *newest_manifest(struct world *w, const char *path)
+{
+	struct manifest *m = NULL;
+	struct error e = {0};
+
+	for (size_t i = 0; i < w->n_files; i++)
+		if (strcmp(w->files[i].path, path) == 0)
+			ck_assert_int_eq(manifest_parse(w->files[i].data, w->files[i].size, &m, &e),
+				EF_REASON_OK);
+	ck_assert_ptr_nonnull(m);
+	return m;
 }
 
 int world_bundle(struct world *w)
 {
-	static const char *const order[] = {"metadata/", "targets/", "objects/"};
 	struct bundle_writer *b;
-	char path[256];
+	char path[256], manifest[200];
 
 	snprintf(path, sizeof(path), "%s/demo.ferry", w->dir);
+	snprintf(manifest, sizeof(manifest), "targets/%s", w->releases[w->n_releases - 1].file);
+	struct manifest *m = newest_manifest(w, manifest);
 	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(bundle_writer_open(fd, &b), 0);
-	for (size_t pass = 0; pass < 3; pass++)
-		for (size_t i = 0; i < w->n_files; i++)
-			if (strncmp(w->files[i].path, order[pass], strlen(order[pass])) == 0 &&
-				in_bundle(w, i))
-				ck_assert_int_eq(bundle_writer_add(b, w->files[i].path,
-							 w->files[i].data, w->files[i].size),
-					0);
+	add_metadata(b, w);
+	ck_assert(add_member(b, w, manifest));
+	add_objects(b, w, m);
 	ck_assert_int_eq(bundle_writer_finish(b), 0);
 	ck_assert_int_eq(close(fd), 0);
+	manifest_free(m);
 	w->server_down = true;
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
@@ -339,6 +400,7 @@ struct world *world_new(void)
 	struct sim_evidence running = {SLOT_A, false};
 
 	the_world = w;
+	w->clock = 1800000000; /* 2027-01-15 */
 	/* in memory where that is possible: an fsync is not what is tested here */
 	snprintf(w->dir, sizeof(w->dir), "%s/ef-world-XXXXXX",
 		access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
@@ -353,7 +415,7 @@ struct world *world_new(void)
 	write_at(w, "slot-a", slot, sizeof(slot), 0600);
 	write_at(w, "slot-b", slot, sizeof(slot), 0600);
 	world_rootfs("1.0.0", w->slot_image[SLOT_A]);
-	put_file(w, "metadata/timestamp.json", "{}", 2);
+	world_put(w, "metadata/timestamp.json", "{}", 2);
 	set_node(w, 0, "meter-1", VENDOR ",mps2-an385");
 	set_node(w, 1, "sensor-1", VENDOR ",nrf51-microbit");
 	w->config = (struct config){.product = (char *)"demo",
@@ -368,6 +430,7 @@ struct world *world_new(void)
 		.slot_b = path_in(w, "slot-b"),
 		.checks_dir = path_in(w, "checks"),
 		.check_us = 2500000,
+		.object_quota = 64 << 20,
 		.nodes = w->config_nodes,
 		.n_nodes = WORLD_NODES};
 	sigset_t set;
@@ -401,9 +464,14 @@ void world_free(struct world *w)
 	the_world = NULL;
 }
 
-static int64_t now_fixed(void)
+static int64_t wall_clock(void)
 {
-	return 1760000000;
+	return the_world->clock;
+}
+
+static bool synchronised(void)
+{
+	return !the_world->unsynchronised;
 }
 
 static void on_rebooting(void *ctx)
@@ -413,16 +481,23 @@ static void on_rebooting(void *ctx)
 
 void world_start(struct world *w)
 {
+	char root[200];
+
+	snprintf(root, sizeof(root), "%s/root.json", w->dir);
 	const struct update_env env = {.event = w->event,
 		.config = &w->config,
 		.net = (struct net_client *)w,
-		.now = now_fixed,
+		.now = wall_clock,
+		.root_file = w->repo ? root : NULL,
+		.synchronised = synchronised,
 		.retry_us = 1000,
 		.observer = {.ctx = w, .rebooting = on_rebooting}};
 	struct error e = {0};
 
+	world_client_freed = false; /* another life of the engine begins */
 	ck_assert_msg(update_new(&w->update, &env, &e) == EF_REASON_OK, "%s", e.detail);
-	write_at(w, "state/trust/root.json", "{}", 2, 0600); /* the false tuf_bootstrap does not */
+	if (!w->repo) /* the false tuf_bootstrap does not */
+		write_at(w, "state/trust/root.json", "{}", 2, 0600);
 	ck_assert_msg(update_resume(w->update, &e) == EF_REASON_OK, "%s", e.detail);
 }
 

@@ -33,6 +33,8 @@ struct world {
 	struct update *update;
 	uint64_t iterations;
 	bool rebooting;
+	int64_t clock;		/* the wall clock */
+	bool unsynchronised;
 
 	struct fake_node nodes[WORLD_NODES];
 	uint8_t slot_image[2][32];	/* what lies in the slots */
@@ -44,15 +46,17 @@ struct world {
 	/* the server */
 	bool server_down, server_lost_after_reboot;
 	enum ef_reason trust_error;
+	struct ipc_range last_range;	/* asked for of a pack */
+	bool medium_gone;		/* the bundle's: reading it is EIO */
 	unsigned fetch_errors;		/* so many fetches of the pack fail first */
 	struct {
 		char path[160];
 		uint8_t *data;
 		size_t size;
-	} files[64];
+	} files[128];
 	size_t n_files;
 	struct {
-		char version[25], path[160], file[160];
+		char version[25], path[160], file[256];
 		uint64_t sequence;
 		uint32_t security;
 		enum release_kind kind;
@@ -61,13 +65,18 @@ struct world {
 		json_t *custom;
 	} releases[8];
 	size_t n_releases;
-	struct tuf *tuf;
+	struct repo *repo;		/* who signs, where trust/tuf.h is the real one */
 };
 
 extern struct world *the_world;
+extern bool world_client_freed;
 
 struct world *world_new(void);
 void world_free(struct world *w);
+
+/* What the server has under a path, instead of what was there. */
+void world_put(struct world *w, const char *path, const void *data, size_t size);
+void world_remove(struct world *w, const char *path);
 
 /* What a release is made of here. */
 struct world_release {
@@ -82,6 +91,15 @@ void world_publish(struct world *w, const struct world_release *r);
 /* Hash of the image that release version has for node i. */
 void world_hash(const struct world *w, const char *version, size_t node, uint8_t out[32]);
 void world_rootfs(const char *version, uint8_t out[32]);
+
+/*
+ * Real metadata (world-repo.c): root, and a role for releases, trusted from the start. What was
+ * published is signed for as the repository stands.
+ */
+void world_repo_new(struct world *w);
+void world_repo_free(struct world *w);
+void world_repo_sign(struct world *w);
+void world_repo_copy(struct world *w);	/* what the repository has, to the server */
 
 /* The newest release as a bundle file; the server has nothing. Opened for reading. */
 int world_bundle(struct world *w);

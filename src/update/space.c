@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Room: what a release needs of the object store and its file system is there before anything is
+ * fetched (F-03), and what nobody needs goes, oldest first, when the quota is reached (I-7).
+ */
+#include "bundle/objects.h"
+#include "update/internal.h"
+#include "util/log.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#define INODES_MARGIN 16u
+
+/* The object of a component that is held whole: an MCU's image, a root filesystem's index. */
+const struct object *held_object(const struct component *c)
+{
+	return c->type == COMPONENT_MCU ? &c->image : &c->index;
+}
+
+/* Needed: by the release that runs, the one before it, the one under way, and by what a node was
+ * left with (section 10). */
+struct keep {
+	struct deployment *now, *before;
+	const struct manifest *manifests[3];
+	uint8_t (*images)[32];
+	size_t n_images;
+};
+
+static bool keep_object(void *ctx, const uint8_t sha256[32])
+{
+	const struct keep *k = ctx;
+
+	for (size_t i = 0; i < k->n_images; i++)
+		if (memcmp(k->images[i], sha256, 32) == 0)
+			return true;
+	for (size_t i = 0; i < 3; i++)
+		for (size_t n = 0; k->manifests[i] && n < k->manifests[i]->n_components; n++)
+			if (memcmp(held_object(&k->manifests[i]->components[n])->sha256, sha256,
+				    32) == 0)
+				return true;
+	return false;
+}
+
+static void keep_free(struct keep *k)
+{
+	deployment_free(k->now);
+	deployment_free(k->before);
+	free(k->images);
+}
+
+static enum ef_reason keep_nodes(struct update *u, struct keep *k, struct error *e)
+{
+	struct installed i;
+	bool found;
+
+	k->images = calloc(u->n_nodes + 1, sizeof(*k->images));
+	if (!k->images)
+		return error_set(e, EF_REASON_NO_MEMORY, "objects");
+	for (size_t n = 0; n < u->n_nodes; n++) {
+		if (store_installed(u->store, u->nodes[n].config->name, &i, &found, e))
+			return e->reason;
+		if (found)
+			memcpy(k->images[k->n_images++], i.image, 32);
+	}
+	return EF_REASON_OK;
+}
+
+/* What cannot be read might name objects that are needed. */
+static enum ef_reason keep_read(struct update *u, struct keep *k, struct error *e)
+{
+	_cleanup_free_ uint8_t *bytes = NULL;
+	struct error none = {0};
+	size_t size;
+
+	if (store_deployment_of(u->store, u->release, &k->now, e) || keep_nodes(u, k, e))
+		return e->reason;
+	store_deployment_before(u->store, u->release, &k->before, &bytes, &size, &none);
+	if (none.reason != EF_REASON_OK && none.reason != EF_REASON_NOT_FOUND)
+		return error_set(e, none.reason, "%s", none.detail);
+	k->manifests[0] = u->current ? u->current->manifest : NULL;
+	k->manifests[1] = k->now ? k->now->manifest : NULL;
+	k->manifests[2] = k->before ? k->before->manifest : NULL;
+	return EF_REASON_OK;
+}
+
+/* *used: bytes that are there when there are max at most, or nothing more may go. */
+static enum ef_reason trim(struct update *u, uint64_t max, uint64_t *used, struct error *e)
+{
+	_cleanup_(keep_free) struct keep keep = {.now = NULL};
+
+	if (keep_read(u, &keep, e))
+		return e->reason;
+	int r = object_trim(u->objects_fd, max, keep_object, &keep, used);
+	return r < 0 ? error_errno(e, r, "objects") : EF_REASON_OK;
+}
+
+void objects_sweep(struct update *u)
+{
+	struct error e = {0};
+	uint64_t used;
+
+	if (trim(u, u->env.config->object_quota, &used, &e))
+		log_warning("objects: %s", e.detail);
+}
+
+static enum ef_reason admit_quota(struct update *u, uint64_t need, struct error *e)
+{
+	uint64_t quota = u->env.config->object_quota, used = 0;
+
+	if (need <= quota && trim(u, quota - need, &used, e))
+		return e->reason;
+	if (need > quota || used > quota - need)
+		return error_set(e, EF_REASON_NO_SPACE,
+			"%" PRIu64 " bytes of objects needed beside %" PRIu64
+			", ObjectQuota= is %" PRIu64,
+			need, used, quota);
+	return EF_REASON_OK;
+}
+
+static enum ef_reason admit_files(struct update *u, uint64_t need, unsigned n, struct error *e)
+{
+	struct statvfs fs;
+
+	if (fstatvfs(u->objects_fd, &fs) < 0)
+		return error_errno(e, -errno, "objects");
+	uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (need + SPACE_MARGIN > room)
+		return error_set(e, EF_REASON_NO_SPACE,
+			"%s: %" PRIu64 " bytes needed, %" PRIu64 " there", u->env.config->state_dir,
+			need + SPACE_MARGIN, room);
+	/* some file systems do not count them */
+	if (fs.f_files > 0 && n + INODES_MARGIN > fs.f_favail)
+		return error_set(e, EF_REASON_NO_SPACE, "%s: %u inodes needed, %" PRIu64 " there",
+			u->env.config->state_dir, n + INODES_MARGIN, (uint64_t)fs.f_favail);
+	return EF_REASON_OK;
+}
+
+enum ef_reason objects_admit(struct update *u, const struct manifest *m, struct error *e)
+{
+	uint64_t need = 0;
+	unsigned n = 0;
+
+	for (size_t i = 0; i < m->n_components; i++) {
+		const struct component *c = &m->components[i];
+		const struct object *o = held_object(c);
+		if (o->size > (c->type == COMPONENT_MCU ? IMAGE_SIZE_MAX : INDEX_SIZE_MAX))
+			return error_set(
+				e, EF_REASON_TOO_LARGE, "%s: %" PRIu64 " bytes", c->name, o->size);
+		if (object_have(u->objects_fd, o->sha256, o->size))
+			continue;
+		need += o->size;
+		n++;
+	}
+	if (n == 0)
+		return EF_REASON_OK;
+	return admit_quota(u, need, e) ? e->reason : admit_files(u, need, n, e);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is read from the state database and needs nothing else. */
+#include "update/internal.h"
+
+int update_deployments(
+	struct update *u, unsigned max, int (*cb)(void *ctx, const struct deployment *d), void *ctx)
+{
+	return store_deployments(u->store, max, cb, ctx);
+}
+
+int update_history(
+	struct update *u, unsigned max, int (*cb)(void *ctx, const struct event *ev), void *ctx)
+{
+	return store_events(u->store, max, cb, ctx);
+}
+
+int update_outbox(struct update *u, unsigned max,
+	int (*cb)(void *ctx, uint64_t id, const char *json), void *ctx)
+{
+	return store_reports(u->store, max, cb, ctx);
+}
+
+enum ef_reason update_outbox_done(struct update *u, uint64_t id, struct error *e)
+{
+	return store_reports_done(u->store, id, e);
+}
