@@ -39,7 +39,7 @@ class Bad:
         before, last = self.s.touched(), self.s.history()[-1]["id"]
         yield
         self.recorded(last, reasons)
-        self.s.wait(lambda: self.s.status()["state"] == "idle", 30, "idle")
+        self.s.wait(lambda: self.s.status()["state"] in ("idle", "stale"), 30, "idle")
         equal(self.s.touched(), before, "what is there")
         self.s.invariants()
 
