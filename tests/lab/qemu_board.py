@@ -118,13 +118,15 @@ class Gdb:
             if self.packet(b"M%x,%x:" % (address + i, len(piece)) + piece.hex().encode()) != b"OK":
                 raise RuntimeError(f"gdb: cannot write {address + i:#x}")
 
-
-    def run_to(self, address, times):
+    def run_to(self, address, times, steps):
         if self.packet(b"Z1,%x,2" % address) != b"OK":
             raise RuntimeError("gdb: no breakpoint")
         for _ in range(times):
+            self.packet(b"s", stops=True)       # off the breakpoint: it would stop there for ever
             self.packet(b"c", stops=True)
         self.packet(b"z1,%x,2" % address)
+        for _ in range(steps):
+            self.packet(b"s", stops=True)
 
 
 class Board:
@@ -132,7 +134,7 @@ class Board:
         if board not in ("nrf51-microbit", "mps2-an385"):
             raise ValueError(f"{board}: no such board")
         self.board, self.loader, self.flash, self.serial = board, loader, flash, serial
-        self.process = None
+        self.process = self.gdb_sock = None
 
     def _command(self):
         c = [qemu() or "qemu-system-arm", "-display", "none", "-nodefaults", "-S", "-kernel", self.loader,
@@ -144,8 +146,9 @@ class Board:
                         f"memory-backend-file,id=flash,size={MPS2_FLASH_SIZE},mem-path={self.flash},share=on"]
         return c + ["-M", "microbit"]
 
-    def start(self, stop_at=None, times=1):
-        """stop_at: a function of the bootloader; runs on when it is about to be entered for the nth time."""
+    def start(self, stop_at=None, times=1, steps=0):
+        """stop_at: a function of the bootloader. The board then stands still, to be cut, so many instructions
+        after that function was entered for the nth time: however slow this machine is, it is that place."""
         self.dir = tempfile.mkdtemp(prefix="board.")
         try:
             if os.path.exists(self.serial):
@@ -159,14 +162,14 @@ class Board:
             if self.board == "nrf51-microbit" or stop_at:
                 with open(self.flash, "rb") as f:
                     data = f.read()
-                sock = connect(f"{self.dir}/gdb", self.process, log)
-                gdb = Gdb(sock)
+                self.gdb_sock = connect(f"{self.dir}/gdb", self.process, log)
+                gdb = Gdb(self.gdb_sock)
                 if self.board == "nrf51-microbit":
                     gdb.write(MICROBIT_LOADER_END, data[MICROBIT_LOADER_END:MICROBIT_FLASH_END])
                 if stop_at:
-                    gdb.run_to(symbol(self.loader, stop_at), times)
+                    gdb.run_to(symbol(self.loader, stop_at), times, steps)
+                    return self
                 gdb.packet(b"D")
-                sock.close()
             self.qmp("cont")
         except BaseException:
             self._end()
@@ -204,6 +207,9 @@ class Board:
                 self.process.send_signal(signal.SIGKILL)
             self.process.wait()
             self.process = None
+        if self.gdb_sock:
+            self.gdb_sock.close()
+            self.gdb_sock = None
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def __enter__(self):
