@@ -54,7 +54,8 @@ static void look_end(struct update *u, const struct error *e)
 	if (u->look.online && copy.reason == EF_REASON_OK)
 		trust_note(u, u->look.now);
 	done(u, &copy);
-	look_clear(u);
+	if (u->look.phase == LOOK_IDLE) /* else whoever was answered looks again */
+		look_clear(u);
 	update_kick(u);
 }
 

@@ -59,9 +59,12 @@ class Look:
 
     def core(self, scene):
         for pid in scene.gateway.pids("edgeferryd"):
-            for name in libraries(pid):
+            mapped, sockets = libraries(pid), sockets_to_internet(pid)
+            if pid not in scene.gateway.pids("edgeferryd"):
+                continue    # a child on its way to become another program, or gone
+            for name in mapped:
                 holds(not name.startswith(("libcurl", "libmosquitto")), f"edgeferryd has {name}")
-            equal(sockets_to_internet(pid), set(), "internet sockets of edgeferryd")
+            equal(sockets, set(), "internet sockets of edgeferryd")
             self.seen["edgeferryd"] += 1
 
     def net(self, scene):

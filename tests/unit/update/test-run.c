@@ -595,6 +595,31 @@ START_TEST(what_went_back_is_not_offered_again)
 }
 END_TEST
 
+static void on_checked_once_more(void *ctx, const char *version, const struct error *e)
+{
+	struct error why = {0};
+	uint64_t id;
+
+	ck_assert_int_eq(update_install(w->update, version, &id, &why), EF_REASON_OK);
+	ck_assert_int_eq(update_check(w->update, on_checked, ctx, &why), EF_REASON_OK);
+}
+
+/* What a wake-up during a look leads to: the next look is asked for by the answer to the last one. */
+START_TEST(a_look_asked_for_by_an_answer)
+{
+	struct checked c = {0};
+	struct error e = {0};
+
+	ck_assert_int_eq(update_check(w->update, on_checked_once_more, &c, &e), EF_REASON_OK);
+	while (!update_current(w->update))
+		ck_assert_int_ge(sd_event_run(w->event, UINT64_MAX), 0);
+	world_run(w, 0, false);
+	ends(DEPLOYMENT_CONFIRMED);
+	ck_assert(c.done);
+	ck_assert_str_eq(check_now().version, "");
+}
+END_TEST
+
 START_TEST(floors_rise_on_confirmation_only) /* S-12, S-13 */
 {
 	world_publish(w, &(struct world_release){.version = "3.0.0", .sequence = 3, .security = 7});
@@ -826,6 +851,7 @@ static Suite *suite(void)
 	tcase_add_test(t, trust_without_a_state_stops_it);
 	tcase_add_test(t, a_swapped_cable_is_shown_F22);
 	tcase_add_test(t, what_went_back_is_not_offered_again);
+	tcase_add_test(t, a_look_asked_for_by_an_answer);
 	tcase_add_test(t, floors_rise_on_confirmation_only);
 	tcase_add_test(t, an_absent_node_is_waited_for_then_named);
 	tcase_add_test(t, transient_faults_are_ridden_out);
