@@ -101,12 +101,13 @@ class Kills:
 
     # ---- what is done to the machine ----
     def kill(self, program):
-        return lambda: self.s.gateway.kill(program)
+        """As soon as there is one: not while the gateway restarts."""
+        return lambda: self.s.wait(lambda: self.s.gateway.kill(program), 20, program)
 
     def kill_worker(self):
         """It lives for a second: as soon as it is there, and then a little later."""
         self.s.wait(lambda: self.s.gateway.pids("edgeferry-worker"), 20, "edgeferry-worker")
-        time.sleep(self.rng.uniform(0, 0.4))
+        time.sleep(self.rng.uniform(0, 0.2))
         return self.s.gateway.kill("edgeferry-worker")
 
     def power_cut(self):
