@@ -161,10 +161,10 @@ class Scene(Stage):
             equal(n["trial"], False, f"{n['name']} is on trial")
             holds(want[n["name"]] in n["info"], f"{n['name']} says of itself: {n['info']}")
 
-    def invariants(self):
+    def invariants(self, state="idle"):
         """I-1, I-2, I-4, I-6, I-8 as far as they can be seen from outside, while nothing is under way."""
         s, boot = self.status(), self.boot_state()
-        equal(s["state"], "idle", "state")
+        equal(s["state"], state, "state")
         primary = boot["primary"]
         equal(boot["trial"], "none", "I-2: a trial is still to come")
         equal(boot["mark"][primary], "good", "I-1: mark of the primary slot")
