@@ -160,15 +160,30 @@ static bool make_parts(struct view *v, const json_t *components)
 	return true;
 }
 
+char *release_phrase(const json_t *deployment)
+{
+	const char *release = text_of(deployment, "release");
+	bool bundle = strcmp(text_of(deployment, "origin"), "bundle") == 0;
+	char *phrase;
+
+	if (asprintf(&phrase, "%s%s",
+		    *release ? "release "
+		    : bundle ? "the bundle's release"
+			     : "the newest release",
+		    release) < 0)
+		return NULL;
+	return phrase;
+}
+
 void view_update(struct view *v, const json_t *deployment, uint64_t now_us)
 {
 	const json_t *components = json_object_get(deployment, "components"), *c;
 	size_t i;
 
-	const char *release = text_of(deployment, "release");
+	_cleanup_free_ char *release = release_phrase(deployment);
 	free(v->title);
-	if (asprintf(&v->title, "deployment %lld: %s%s", (long long)number_of(deployment, "id"),
-		    *release ? "release " : "the newest release", release) < 0)
+	if (asprintf(&v->title, "deployment %lld: %s", (long long)number_of(deployment, "id"),
+		    release ? release : "") < 0)
 		v->title = NULL;
 	if (v->title)
 		text_clean(v->title);

@@ -112,6 +112,7 @@ static void say_outcome(struct watch *w, const json_t *d)
 	};
 	const char *state = text_of(d, "state"), *phrase = state;
 	_cleanup_free_ char *why = reason_sentence(text_of(d, "reason"), text_of(d, "detail"));
+	_cleanup_free_ char *release = release_phrase(d);
 	char took[STAMP_MAX];
 
 	for (size_t i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++)
@@ -120,13 +121,13 @@ static void say_outcome(struct watch *w, const json_t *d)
 	took_format(text_of(d, "started"), text_of(d, "ended"), took);
 	say_components(w, d);
 	if (strcmp(state, "confirmed") == 0) {
-		say(w, "release %s %s%s%s%s", text_of(d, "release"), phrase, *took ? " (took " : "",
-			took, *took ? ")" : "");
+		say(w, "%s %s%s%s%s", release ? release : "", phrase, *took ? " (took " : "", took,
+			*took ? ")" : "");
 		return;
 	}
 	if (w->cli->json == JSON_OFF)
-		complain(reason_word_hint(text_of(d, "reason")), "release %s %s%s%s",
-			text_of(d, "release"), phrase, why && *why ? ": " : "", why ? why : "");
+		complain(reason_word_hint(text_of(d, "reason")), "%s %s%s%s",
+			release ? release : "", phrase, why && *why ? ": " : "", why ? why : "");
 }
 
 static void deployment_over(struct watch *w)

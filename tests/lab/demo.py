@@ -83,6 +83,8 @@ class Demo:
         title("Release 1, installed from a bundle file, as in the factory or from a USB stick")
         bundle = self.s.bundle("1.0.0")
         self.show("install", bundle, expect=(0, 4))
+        self.publisher("publish", self.s.www)
+        self.show("check", expect=(2,))
         must(self.s.outcome("1.0.0")["state"] == "confirmed", "release 1.0.0 was not confirmed")
         self.fleet("1.0.0")
 
