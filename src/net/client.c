@@ -14,6 +14,7 @@
 #define BACKOFF_MIN_US 100000u
 #define BACKOFF_MAX_US 30000000u
 #define QUIT_WAIT_US 2000000u
+#define HEARTBEAT_US 60000000u
 
 enum op_kind { OP_FETCH, OP_MEMORY, OP_REPORT };
 
@@ -52,8 +53,9 @@ struct net_client {
 	int socket;
 	pid_t pid;
 	uint32_t last_id;
-	uint64_t backoff_us;
-	sd_event_source *io, *child, *restart;
+	uint64_t backoff_us, heartbeat_us;
+	bool alive; /* it said something since the last heartbeat */
+	sd_event_source *io, *child, *restart, *heartbeat;
 	struct op *ops;
 };
 
@@ -205,7 +207,10 @@ static void on_message(struct net_client *c, const struct ipc_message *m)
 	struct op *op;
 	uint32_t connected;
 
+	c->alive = true;
 	switch (m->head.type) {
+	case IPC_PONG:
+		break;
 	case IPC_READY:
 		c->backoff_us = BACKOFF_MIN_US;
 		c->cb.ready(c->cb.ctx);
@@ -264,6 +269,22 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 	return 0;
 }
 
+/* Silent since the last one: its loop does not turn. What was under way ends when it is gone. */
+static int on_heartbeat(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	struct net_client *c = userdata;
+
+	if (c->pid > 0 && !c->alive) {
+		log_warning("edgeferry-net hangs; ending it");
+		kill(c->pid, SIGKILL);
+	} else if (c->pid > 0) {
+		c->alive = false;
+		ipc_send(c->socket, IPC_PING, 0, NULL, 0, -1);
+	}
+	sd_event_source_set_time_relative(s, c->heartbeat_us);
+	return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+}
+
 static int child_start_net(struct net_client *c)
 {
 	int pair[2], r;
@@ -289,6 +310,7 @@ static int child_start_net(struct net_client *c)
 	}
 	c->socket = pair[0];
 	c->pid = pid;
+	c->alive = true;
 	r = sd_event_add_child(c->event, &c->child, pid, WEXITED, on_child, c);
 	if (r >= 0)
 		r = sd_event_add_io(c->event, &c->io, c->socket, EPOLLIN, on_io, c);
@@ -313,8 +335,12 @@ enum ef_reason net_client_new(struct net_client **ret, sd_event *event, const st
 		.config = config,
 		.cb = *cb,
 		.socket = -1,
-		.backoff_us = BACKOFF_MIN_US};
-	r = child_start_net(c);
+		.backoff_us = BACKOFF_MIN_US,
+		.heartbeat_us = HEARTBEAT_US};
+	r = sd_event_add_time_relative(c->event, &c->heartbeat, CLOCK_MONOTONIC, c->heartbeat_us,
+		c->heartbeat_us / 10, on_heartbeat, c);
+	if (r >= 0)
+		r = child_start_net(c);
 	if (r < 0) {
 		net_client_free(c);
 		return error_errno(e, r, "starting edgeferry-net");
@@ -332,6 +358,7 @@ void net_client_free(struct net_client *c)
 	c->io = sd_event_source_disable_unref(c->io);
 	c->child = sd_event_source_disable_unref(c->child);
 	c->restart = sd_event_source_disable_unref(c->restart);
+	c->heartbeat = sd_event_source_disable_unref(c->heartbeat);
 	c->socket = ef_close(c->socket); /* the child ends when its peer is gone */
 	if (c->pid > 0) {
 		for (unsigned waited = 0; waitpid(c->pid, NULL, WNOHANG) == 0; waited += 10000) {
@@ -344,6 +371,12 @@ void net_client_free(struct net_client *c)
 	}
 	sd_event_unref(c->event);
 	free(c);
+}
+
+void net_client_heartbeat(struct net_client *c, uint64_t period_us)
+{
+	c->heartbeat_us = period_us;
+	sd_event_source_set_time_relative(c->heartbeat, period_us);
 }
 
 pid_t net_client_pid(const struct net_client *c)

@@ -3,7 +3,8 @@
 /*
  * The core's end of edgeferry-net: starts the child, starts it again when it ends (back-off 100 ms to
  * 30 s), asks it for bytes and hands it reports. Asynchronous on the caller's event loop. A fetch that
- * was under way when the child ended is over with NET_UNREACHABLE; whoever asked asks again.
+ * was under way when the child ended is over with NET_UNREACHABLE; whoever asked asks again. A child
+ * that hangs is noticed by a heartbeat, every 60 s, and ended: no operation waits for ever (F-25).
  */
 #include "config/config.h"
 #include "net/ipc.h"
@@ -23,6 +24,8 @@ struct net_client_callbacks {
 enum ef_reason net_client_new(struct net_client **ret, sd_event *event, const struct config *config,
 	const struct net_client_callbacks *cb, struct error *e);
 void net_client_free(struct net_client *c);	/* ends and reaps the child; no callback after it */
+/* For tests: another period of the heartbeat, in microseconds, from now on. */
+void net_client_heartbeat(struct net_client *c, uint64_t period_us);
 pid_t net_client_pid(const struct net_client *c);	/* 0: not running just now */
 
 /* Ids are never 0. The done callback comes exactly once, not before the call returned. */

@@ -10,12 +10,14 @@
  *                FETCH_URL the same of any https address (a bundle's)
  *                CANCEL  a fetch
  *                REPORT  a JSON document for the cloud
+ *                PING    is the event loop alive? Without payload
  *   net → core   READY   after CONFIG took effect
  *                OFFER   "look now": the broker said that something is new; payload: the version
  *                        it named (text, may be empty, a hint and never trusted). At most one a second
  *                FETCHED a fetch is over, with its outcome; the pipe's write end is closed before
  *                ACK     a report arrived (no payload), or never will: u32 enum ef_reason
  *                STATE   broker connected or not (u32), a change
+ *                PONG    the answer to a PING
  *
  * CONFIG, keys and no others; those marked ? may be absent:
  *   url?      "https://…", the published repository; absent: every fetch is refused (CONFIG)
@@ -43,11 +45,13 @@ enum ipc_type {
 	IPC_CANCEL,
 	IPC_REPORT,
 	IPC_FETCH_URL,
+	IPC_PING,
 	IPC_READY = 64,
 	IPC_OFFER,
 	IPC_FETCHED,
 	IPC_ACK,
 	IPC_STATE,
+	IPC_PONG,
 };
 
 struct ipc_head {

@@ -196,6 +196,11 @@ static void do_report(struct net *n, struct ipc_message *m)
 		on_report_over(n, m->head.id, e.reason);
 }
 
+static void do_ping(struct net *n, struct ipc_message *m)
+{
+	say(n, IPC_PONG, 0, NULL, 0);
+}
+
 static const struct {
 	enum ipc_type type;
 	bool before_config;
@@ -206,6 +211,7 @@ static const struct {
 	{IPC_FETCH_URL, false, do_fetch},
 	{IPC_CANCEL, false, do_cancel},
 	{IPC_REPORT, false, do_report},
+	{IPC_PING, true, do_ping},
 };
 
 static void dispatch(struct net *n, struct ipc_message *m)

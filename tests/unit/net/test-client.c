@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The core's end with the real edgeferry-net as its child; nobody is on the network. */
+#include "../unit.h"
+#include "net/client.h"
+#include "util/time-util.h"
+#include <signal.h>
+#include <string.h>
+
+#define HEARTBEAT_US 200000u
+
+static sd_event *event;
+static struct net_client *client;
+static unsigned readies;
+static struct error answer;
+static bool answered;
+
+static void on_ready(void *ctx)
+{
+	readies++;
+}
+
+static void on_broker(void *ctx, bool connected)
+{
+}
+
+static void on_offer(void *ctx)
+{
+}
+
+static void on_fetched(void *ctx, const uint8_t *data, size_t size, const struct error *e)
+{
+	answered = true;
+	answer = *e;
+}
+
+static void setup(void)
+{
+	static struct config config = {.id = "gw",
+		.product = "demo",
+		.url = "https://127.0.0.1:9",
+		.mqtt_prefix = "edgeferry",
+		.network_user = "nobody"};
+	const struct net_client_callbacks cb = {NULL, on_offer, on_broker, on_ready};
+	struct error e = {0};
+	sigset_t mask;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	ck_assert_int_ge(sd_event_new(&event), 0);
+	ck_assert_msg(
+		net_client_new(&client, event, &config, &cb, &e) == EF_REASON_OK, "%s", e.detail);
+	readies = 0;
+	answered = false;
+}
+
+static void teardown(void)
+{
+	net_client_free(client);
+	sd_event_unref(event);
+}
+
+static void run_until(bool (*condition)(void))
+{
+	uint64_t end = now_monotonic_us() + 20 * USEC_PER_SEC;
+
+	while (!condition()) {
+		ck_assert(now_monotonic_us() < end);
+		ck_assert_int_ge(sd_event_run(event, 100000), 0);
+	}
+}
+
+static bool ready_once(void)
+{
+	return readies == 1;
+}
+
+static bool ready_twice(void)
+{
+	return readies == 2;
+}
+
+static bool is_answered(void)
+{
+	return answered;
+}
+
+START_TEST(a_child_that_hangs) /* F-25 */
+{
+	run_until(ready_once);
+	pid_t first = net_client_pid(client);
+	ck_assert_int_eq(kill(first, SIGSTOP), 0);
+	ck_assert_uint_ne(net_fetch_memory(client, "timestamp.json", 1000, on_fetched, NULL), 0);
+	net_client_heartbeat(client, HEARTBEAT_US);
+	run_until(is_answered);
+	ck_assert_int_eq(answer.reason, EF_REASON_NET_UNREACHABLE);
+	run_until(ready_twice);
+	ck_assert_int_ne(net_client_pid(client), first);
+}
+END_TEST
+
+START_TEST(a_child_that_is_idle_stays)
+{
+	uint64_t end;
+
+	run_until(ready_once);
+	pid_t first = net_client_pid(client);
+	net_client_heartbeat(client, HEARTBEAT_US);
+	end = now_monotonic_us() + 10 * HEARTBEAT_US;
+	while (now_monotonic_us() < end)
+		ck_assert_int_ge(sd_event_run(event, 100000), 0);
+	ck_assert_int_eq(net_client_pid(client), first);
+	ck_assert_uint_eq(readies, 1);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("net/client");
+	TCase *t = tcase_create("client");
+
+	tcase_set_timeout(t, 60);
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, a_child_that_hangs);
+	tcase_add_test(t, a_child_that_is_idle_stays);
+	suite_add_tcase(s, t);
+	return s;
+}
+
+UNIT_MAIN(suite())
