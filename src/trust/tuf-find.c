@@ -60,10 +60,12 @@ static enum ef_reason role_add(struct tuf *t, const struct tuf_step *s, struct t
 	return EF_REASON_OK;
 }
 
-static bool visited(const struct tuf_walk *w, const char *name)
+/* A role on the way to itself: the delegations go round in a circle. On another way it is another
+ * question, which other keys may answer. */
+static bool is_circle(const struct tuf_step *s)
 {
-	for (size_t i = 0; i < w->n_visited; i++)
-		if (strcmp(w->visited[i], name) == 0)
+	for (const struct tuf_role *r = s->parent; r; r = r->parent)
+		if (strcmp(name_of(r->delegation), name_of(s->delegation)) == 0)
 			return true;
 	return false;
 }
@@ -135,9 +137,9 @@ static enum ef_reason walk_on(struct tuf *t, struct error *e)
 
 	while (!w->target && w->n_stack > 0 && w->n_visited < ROLES_MAX) {
 		struct tuf_step s = w->stack[--w->n_stack];
-		if (visited(w, name_of(s.delegation)))
+		if (is_circle(&s))
 			continue;
-		w->visited[w->n_visited++] = name_of(s.delegation);
+		w->n_visited++;
 		struct tuf_role *role = role_get(t, &s);
 		if (!role && role_stored(t, &s, &role, e) != EF_REASON_OK)
 			return e->reason;

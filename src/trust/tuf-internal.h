@@ -34,8 +34,7 @@ struct tuf_walk {
 	char *path;	/* NULL: a role is loaded for its own sake */
 	struct tuf_step *stack;
 	size_t n_stack;
-	const char *visited[ROLES_MAX];
-	size_t n_visited;
+	unsigned n_visited;
 	struct tuf_step wanted;		/* asked for */
 	struct tuf_doc stored;		/* what the store held of it */
 	const json_t *target;		/* found */
