@@ -10,7 +10,7 @@
 #define TIMESTAMP_SIZE_MAX (64u << 10)
 #define SNAPSHOT_SIZE_MAX (4u << 20)
 #define TARGETS_SIZE_MAX (8u << 20)
-#define ROOTS_MAX 32u	/* root steps in one refresh (S-16) */
+#define ROOTS_MAX 256u	/* root steps in one refresh (S-16) */
 #define ROLES_MAX 32u	/* delegated roles visited in one search */
 
 /* What the engine waits for. The order is that of steps[] in tuf.c. */
