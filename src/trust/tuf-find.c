@@ -82,7 +82,7 @@ static enum ef_reason push(struct tuf *t, const struct tuf_role *role, struct er
 		return error_set(e, EF_REASON_NO_MEMORY, "search");
 	for (size_t i = 0; i < all; i++) {
 		const json_t *d = json_array_get(delegations, i);
-		if (!tuf_delegation_allows(d, w->path))
+		if (!tuf_delegation_allows(d, w->path, w->hash))
 			continue;
 		chosen[n++] = d;
 		if (json_is_true(json_object_get(d, "terminating"))) {
@@ -199,7 +199,7 @@ enum ef_reason tuf_find(struct tuf *t, const char *path, struct error *e)
 	if (!*path || strlen(path) >= sizeof(((struct tuf_target *)0)->path))
 		return error_set(e, EF_REASON_USAGE, "path of a target");
 	t->walk.path = strdup(path);
-	if (!t->walk.path)
+	if (!t->walk.path || !tuf_path_hash(path, t->walk.hash))
 		return error_set(e, EF_REASON_NO_MEMORY, "search");
 	if (visit(t, NULL, &t->error) == EF_REASON_OK)
 		walk_on(t, &t->error);
@@ -252,8 +252,12 @@ enum ef_reason tuf_found(const struct tuf *t, struct tuf_target *ret, struct err
 
 static bool allowed(const struct tuf_role *role, const char *path)
 {
+	char hash[DIGEST_HEX_MAX];
+
+	if (!tuf_path_hash(path, hash))
+		return false;
 	for (; role; role = role->parent)
-		if (!tuf_delegation_allows(role->delegation, path))
+		if (!tuf_delegation_allows(role->delegation, path, hash))
 			return false;
 	return true;
 }

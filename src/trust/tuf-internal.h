@@ -32,6 +32,7 @@ struct tuf_step {
 /* A search in progress, and what came of it. */
 struct tuf_walk {
 	char *path;	/* NULL: a role is loaded for its own sake */
+	char hash[DIGEST_HEX_MAX];	/* of path */
 	struct tuf_step *stack;
 	size_t n_stack;
 	unsigned n_visited;

@@ -212,6 +212,21 @@ static void bend_role(void)
 	repo_update(repo);
 }
 
+/* Whom targets trusts with the path first, and last, has nothing of that name; the next one has. */
+static void bend_bin(void)
+{
+	json_t *d = repo_delegate(repo, "targets", "bin", 7, PATHS("x"));
+	json_t *list = json_object_get(
+		json_object_get(repo_body(repo, "targets"), "delegations"), "roles");
+
+	json_object_del(d, "paths");
+	json_object_set_new(d, "path_hash_prefixes", json_pack("[s]", "3b9c")); /* "file" */
+	json_object_set_new(d, "terminating", json_true());
+	json_array_insert(list, 0, d);
+	json_array_remove(list, json_array_size(list) - 1);
+	repo_update(repo);
+}
+
 static const struct {
 	const char *name;
 	void (*bend)(void);
@@ -230,6 +245,7 @@ static const struct {
 	{"root and rollback", bend_root_and_rollback, EF_REASON_METADATA_ROLLBACK, "timestamp"},
 	{"root raises", bend_root_raises, EF_REASON_METADATA_ROLLBACK, "timestamp"},
 	{"role", bend_role, EF_REASON_BAD_SIGNATURE, "role"},
+	{"bin", bend_bin, EF_REASON_NOT_SIGNED_FOR, "role"},
 };
 #define CASES ((int)(sizeof(cases) / sizeof(cases[0])))
 
