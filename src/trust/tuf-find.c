@@ -9,7 +9,7 @@
 
 static const char *name_of(const json_t *delegation)
 {
-	return json_string_value(json_object_get(delegation, "name"));
+	return tuf_delegation_name(delegation);
 }
 
 void tuf_walk_reset(struct tuf *t)
@@ -44,7 +44,7 @@ static struct tuf_role *role_get(const struct tuf *t, const struct tuf_step *s)
 static enum ef_reason role_add(struct tuf *t, const struct tuf_step *s, struct tuf_doc *doc,
 	struct tuf_role **ret, struct error *e)
 {
-	struct tuf_role *r = calloc(1, sizeof(*r));
+	struct tuf_role *r = calloc(1, sizeof(*r)), **end = &t->roles;
 
 	if (!r) {
 		tuf_doc_free(doc);
@@ -54,8 +54,9 @@ static enum ef_reason role_add(struct tuf *t, const struct tuf_step *s, struct t
 	r->delegation = s->delegation;
 	r->doc = *doc;
 	*doc = (struct tuf_doc){.envelope = NULL};
-	r->next = t->roles;
-	t->roles = r;
+	while (*end)
+		end = &(*end)->next;
+	*end = r;
 	*ret = r;
 	return EF_REASON_OK;
 }
@@ -116,16 +117,12 @@ static enum ef_reason visit(struct tuf *t, const struct tuf_role *role, struct e
 static enum ef_reason role_stored(
 	struct tuf *t, const struct tuf_step *s, struct tuf_role **ret, struct error *e)
 {
-	char file[TUF_FILE_MAX];
-	const char *name = name_of(s->delegation);
 	struct tuf_doc *stored = &t->walk.stored;
 
 	tuf_doc_free(stored);
-	tuf_file_name(name, file);
-	if (tuf_stored_targets(t, file, tuf_delegation_keys(tuf_role_doc(t, s->parent)),
-		    s->delegation, stored, e) != EF_REASON_OK)
+	if (tuf_stored_role(t, s, stored, e) != EF_REASON_OK)
 		return e->reason;
-	if (tuf_targets_current(t, name, stored))
+	if (tuf_targets_current(t, name_of(s->delegation), stored))
 		return role_add(t, s, stored, ret, e);
 	return EF_REASON_OK;
 }
@@ -162,9 +159,7 @@ enum ef_reason tuf_feed_role(struct tuf *t, const void *data, size_t size, struc
 	struct tuf_role *role;
 	struct tuf_doc new;
 
-	if (tuf_take_targets(t, data, size, name_of(s.delegation),
-		    tuf_delegation_keys(tuf_role_doc(t, s.parent)), s.delegation, &w->stored, &new,
-		    e) != EF_REASON_OK ||
+	if (tuf_take_targets(t, data, size, &s, &w->stored, &new, e) != EF_REASON_OK ||
 		role_add(t, &s, &new, &role, e) != EF_REASON_OK ||
 		visit(t, role, e) != EF_REASON_OK)
 		return e->reason;
@@ -206,23 +201,30 @@ enum ef_reason tuf_find(struct tuf *t, const char *path, struct error *e)
 	return begun(t, e);
 }
 
+static const json_t *delegation_in(const struct tuf_doc *doc, const char *name)
+{
+	const json_t *delegations = tuf_delegations(doc);
+
+	for (size_t i = 0; i < json_array_size(delegations); i++)
+		if (strcmp(name_of(json_array_get(delegations, i)), name) == 0)
+			return json_array_get(delegations, i);
+	return NULL;
+}
+
 /* The delegation to a role by name: in targets, or in a role that was loaded. */
 static bool delegation_find(const struct tuf *t, const char *name, struct tuf_step *ret)
 {
-	const struct tuf_role *role = NULL;
+	*ret = (struct tuf_step){NULL, delegation_in(&t->targets, name)};
+	for (const struct tuf_role *role = t->roles; role && !ret->delegation; role = role->next)
+		*ret = (struct tuf_step){role, delegation_in(&role->doc, name)};
+	return ret->delegation;
+}
 
-	for (;; role = role ? role->next : t->roles) {
-		const json_t *delegations = tuf_delegations(tuf_role_doc(t, role));
-		for (size_t i = 0; i < json_array_size(delegations); i++) {
-			const json_t *d = json_array_get(delegations, i);
-			if (strcmp(name_of(d), name) != 0)
-				continue;
-			*ret = (struct tuf_step){role, d};
-			return true;
-		}
-		if (role ? !role->next : !t->roles)
-			return false;
-	}
+const struct tuf_role *tuf_role_find(const struct tuf *t, const char *name)
+{
+	struct tuf_step s;
+
+	return delegation_find(t, name, &s) ? role_get(t, &s) : NULL;
 }
 
 enum ef_reason tuf_load_role(struct tuf *t, const char *role, struct error *e)
@@ -272,12 +274,8 @@ int tuf_list(const struct tuf *t, const char *role,
 
 	if (!t->refreshed)
 		return -ENOENT;
-	if (strcmp(role, "targets") != 0) {
-		for (r = t->roles; r && strcmp(name_of(r->delegation), role) != 0;)
-			r = r->next;
-		if (!r)
-			return -ENOENT;
-	}
+	if (strcmp(role, "targets") != 0 && !(r = tuf_role_find(t, role)))
+		return -ENOENT;
 	json_object_foreach ((json_t *)tuf_targets(tuf_role_doc(t, r)), path, entry) {
 		struct error ignored = {.reason = EF_REASON_OK};
 		if (!allowed(r, path) ||

@@ -225,6 +225,20 @@ START_TEST(holds_timestamp_and_snapshot)
 }
 END_TEST
 
+static void claim_release_keys(void)
+{
+	_cleanup_json_ json_t *e = repo_envelope(repo, "releases");
+	char name[64], id[65];
+
+	for (int i = 0; i < 3; i++)
+		json_array_append_new(json_object_get(e, "signatures"),
+			json_pack("{s:s, s:s}", "keyid", repo_key_id(repo, RELEASES + i, id), "sig",
+				"00"));
+	snprintf(name, sizeof(name), "%llu.releases.json",
+		(unsigned long long)repo_version(repo, "releases"));
+	repo_put_json(repo, name, e);
+}
+
 /* He may say what he likes of rollouts/, and nothing of releases/. */
 START_TEST(holds_the_rollout_key)
 {
@@ -258,15 +272,21 @@ START_TEST(holds_the_rollout_key)
 		publish("rollouts");
 		takes("better code");
 		break;
+	case 5: /* the same, and it says that the release keys have signed it as well */
 	case 4: /* the role "releases" once more, with a key of his, signed by him as well */
 		repo_delegate(repo, "rollouts", "releases", EVIL, PATHS("rollouts/*", "*/*/*"));
 		repo_signers(repo, "releases", LIST(EVIL));
 		repo_target(repo, "releases", "rollouts/evil", "evil");
 		publish("rollouts");
 		release("evil");
+		if (_i == 5)
+			claim_release_keys();
 		ck_assert_reason(refresh(), OK);
-		/* below rollouts/ he may delegate; for releases/ it is the same file and no good */
-		find("rollouts/evil", &target);
+		/* below rollouts/ he may delegate; for releases/ it is the same file and no good,
+		 * and what is held by the name of releases is not his */
+		length = stored_version("releases");
+		ck_assert_reason(find("rollouts/evil", &target), OK);
+		ck_assert_uint_eq(stored_version("releases"), length);
 		ck_assert_int_eq(takes_nothing_of("evil"), EF_REASON_BAD_SIGNATURE);
 		json_object_del(repo_body(repo, "rollouts"), "delegations");
 		publish("rollouts");
@@ -356,7 +376,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, holds_the_network, 0, FILES * MANIPULATIONS);
 	tcase_add_test(t, replays_the_network);
 	tcase_add_loop_test(t, holds_timestamp_and_snapshot, 0, 4);
-	tcase_add_loop_test(t, holds_the_rollout_key, 0, 5);
+	tcase_add_loop_test(t, holds_the_rollout_key, 0, 6);
 	tcase_add_loop_test(t, holds_too_few_release_keys, 0, 3);
 	tcase_add_test(t, holds_enough_release_keys);
 	suite_add_tcase(s, t);

@@ -492,6 +492,31 @@ START_TEST(test_list)
 }
 END_TEST
 
+/* Of two roles that go by one name, the list is of the one that targets delegates to. */
+START_TEST(test_list_of_targets)
+{
+	struct tuf_target target;
+	char out[256] = "";
+
+	repo_delegate(repo, "targets", "P", 6, PATHS("p/*"));
+	repo_delegate(repo, "P", "X", 7, PATHS("p/*"));
+	repo_delegate(repo, "targets", "X", 5, PATHS("x/*"));
+	repo_signers(repo, "X", LIST(5, 7));
+	repo_target(repo, "X", "x/1", "x");
+	repo_target(repo, "X", "p/1", "x");
+	repo_set_version(repo, "targets", 2);
+	repo_update(repo);
+	ck_assert_reason(refresh(), OK);
+	ck_assert_reason(find("p/1", &target), OK); /* X, as P sees it */
+	ck_assert_int_eq(tuf_list(tuf, "X", note, out), -ENOENT);
+	ck_assert_uint_eq(tuf_version(tuf, "X"), 0);
+	ck_assert_reason(load("X"), OK);
+	ck_assert_int_eq(tuf_list(tuf, "X", note, out), 0);
+	ck_assert_str_eq(out, "x/1 ");
+	ck_assert_uint_eq(tuf_version(tuf, "X"), 1);
+}
+END_TEST
+
 START_TEST(test_load_errors)
 {
 	struct tuf_target target;
@@ -528,6 +553,7 @@ static Suite *suite(void)
 	tcase_add_test(t, test_second_way);
 	tcase_add_test(t, test_usage);
 	tcase_add_test(t, test_list);
+	tcase_add_test(t, test_list_of_targets);
 	tcase_add_test(t, test_load_errors);
 	suite_add_tcase(s, t);
 	return s;
