@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/timex.h>
 
-#define FILE_NAME "time.json"
 #define STORE_STEP 3600
 #define MAXERROR_US 16000000 /* the kernel's bound for a clock that nobody disciplines */
 
@@ -25,18 +24,19 @@ static enum ef_reason stored_floor(const struct tuf_store *store, int64_t *ret, 
 	size_t size;
 
 	*ret = 0;
-	int r = store->load(store->ctx, FILE_NAME, &data, &size);
+	int r = store->load(store->ctx, TIME_FLOOR_FILE, &data, &size);
 	if (r == -ENOENT)
 		return EF_REASON_OK;
 	if (r == -ENOMEM)
-		return error_set(e, EF_REASON_NO_MEMORY, FILE_NAME);
+		return error_set(e, EF_REASON_NO_MEMORY, "%s", TIME_FLOOR_FILE);
 	if (r < 0)
-		return error_set(e, EF_REASON_STATE_UNREADABLE, "%s: %s", FILE_NAME, strerror(-r));
-	_cleanup_json_ json_t *o = json_read(data, size, FILE_NAME, &why);
+		return error_set(
+			e, EF_REASON_STATE_UNREADABLE, "%s: %s", TIME_FLOOR_FILE, strerror(-r));
+	_cleanup_json_ json_t *o = json_read(data, size, TIME_FLOOR_FILE, &why);
 	if (why.reason == EF_REASON_NO_MEMORY)
-		return error_set(e, EF_REASON_NO_MEMORY, FILE_NAME);
+		return error_set(e, EF_REASON_NO_MEMORY, "%s", TIME_FLOOR_FILE);
 	if (json_unknown_key(o, known) || !json_get_uint(o, "floor", &v))
-		return error_set(e, EF_REASON_STATE_UNREADABLE, "%s", FILE_NAME);
+		return error_set(e, EF_REASON_STATE_UNREADABLE, "%s", TIME_FLOOR_FILE);
 	*ret = (int64_t)v;
 	return EF_REASON_OK;
 }
@@ -72,10 +72,10 @@ enum ef_reason time_floor_raise(struct time_floor *f, const struct tuf_store *st
 		_cleanup_json_ json_t *o = json_pack("{s:I}", "floor", (json_int_t)now);
 		_cleanup_free_ char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 		if (!text)
-			return error_set(e, EF_REASON_NO_MEMORY, FILE_NAME);
-		int r = store->save(store->ctx, FILE_NAME, text, strlen(text));
+			return error_set(e, EF_REASON_NO_MEMORY, "%s", TIME_FLOOR_FILE);
+		int r = store->save(store->ctx, TIME_FLOOR_FILE, text, strlen(text));
 		if (r < 0)
-			return error_errno(e, r, "cannot store %s", FILE_NAME);
+			return error_errno(e, r, "cannot store %s", TIME_FLOOR_FILE);
 		f->stored = now;
 	}
 	f->floor = now;

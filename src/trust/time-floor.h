@@ -12,6 +12,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* In the trust store. No role's file: in those, a "%" of the name is written "%25". */
+#define TIME_FLOOR_FILE "%time.json"
+
 struct time_floor {
 	int64_t floor;		/* seconds since 1970; it is at least this */
 	uint64_t since_us;	/* monotonic time at which it was at least that */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "trust/tuf-delegation.h"
-#include "util/hex.h"
 #include <openssl/evp.h>
 #include <stdint.h>
 #include <string.h>
@@ -141,28 +140,28 @@ bool tuf_path_match(const char *pattern, const char *path)
 	}
 }
 
-static bool prefix_allows(const json_t *prefixes, const char *path)
+bool tuf_path_hash(const char *path, char out[DIGEST_HEX_MAX])
 {
-	char hex[DIGEST_HEX_MAX];
 	uint8_t digest[DIGEST_SIZE];
 
 	if (EVP_Digest(path, strlen(path), digest, NULL, EVP_sha256(), NULL) != 1)
 		return false;
-	digest_hex(digest, hex);
-	for (size_t i = 0; i < json_array_size(prefixes); i++) {
-		const char *prefix = json_string_value(json_array_get(prefixes, i));
-		if (prefix && *prefix && strncmp(hex, prefix, strlen(prefix)) == 0)
-			return true;
-	}
-	return false;
+	digest_hex(digest, out);
+	return true;
 }
 
-bool tuf_delegation_allows(const json_t *delegation, const char *path)
+bool tuf_delegation_allows(const json_t *delegation, const char *path, const char *hash)
 {
 	const json_t *paths = json_object_get(delegation, "paths");
+	const json_t *prefixes = json_object_get(delegation, "path_hash_prefixes");
 
 	for (size_t i = 0; i < json_array_size(paths); i++)
 		if (tuf_path_match(json_string_value(json_array_get(paths, i)), path))
 			return true;
-	return prefix_allows(json_object_get(delegation, "path_hash_prefixes"), path);
+	for (size_t i = 0; i < json_array_size(prefixes); i++) {
+		const char *prefix = json_string_value(json_array_get(prefixes, i));
+		if (*prefix && strncmp(hash, prefix, strlen(prefix)) == 0)
+			return true;
+	}
+	return false;
 }

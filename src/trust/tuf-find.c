@@ -9,7 +9,7 @@
 
 static const char *name_of(const json_t *delegation)
 {
-	return json_string_value(json_object_get(delegation, "name"));
+	return tuf_delegation_name(delegation);
 }
 
 void tuf_walk_reset(struct tuf *t)
@@ -44,7 +44,7 @@ static struct tuf_role *role_get(const struct tuf *t, const struct tuf_step *s)
 static enum ef_reason role_add(struct tuf *t, const struct tuf_step *s, struct tuf_doc *doc,
 	struct tuf_role **ret, struct error *e)
 {
-	struct tuf_role *r = calloc(1, sizeof(*r));
+	struct tuf_role *r = calloc(1, sizeof(*r)), **end = &t->roles;
 
 	if (!r) {
 		tuf_doc_free(doc);
@@ -54,16 +54,19 @@ static enum ef_reason role_add(struct tuf *t, const struct tuf_step *s, struct t
 	r->delegation = s->delegation;
 	r->doc = *doc;
 	*doc = (struct tuf_doc){.envelope = NULL};
-	r->next = t->roles;
-	t->roles = r;
+	while (*end)
+		end = &(*end)->next;
+	*end = r;
 	*ret = r;
 	return EF_REASON_OK;
 }
 
-static bool visited(const struct tuf_walk *w, const char *name)
+/* A role on the way to itself: the delegations go round in a circle. On another way it is another
+ * question, which other keys may answer. */
+static bool is_circle(const struct tuf_step *s)
 {
-	for (size_t i = 0; i < w->n_visited; i++)
-		if (strcmp(w->visited[i], name) == 0)
+	for (const struct tuf_role *r = s->parent; r; r = r->parent)
+		if (strcmp(name_of(r->delegation), name_of(s->delegation)) == 0)
 			return true;
 	return false;
 }
@@ -80,7 +83,7 @@ static enum ef_reason push(struct tuf *t, const struct tuf_role *role, struct er
 		return error_set(e, EF_REASON_NO_MEMORY, "search");
 	for (size_t i = 0; i < all; i++) {
 		const json_t *d = json_array_get(delegations, i);
-		if (!tuf_delegation_allows(d, w->path))
+		if (!tuf_delegation_allows(d, w->path, w->hash))
 			continue;
 		chosen[n++] = d;
 		if (json_is_true(json_object_get(d, "terminating"))) {
@@ -114,16 +117,12 @@ static enum ef_reason visit(struct tuf *t, const struct tuf_role *role, struct e
 static enum ef_reason role_stored(
 	struct tuf *t, const struct tuf_step *s, struct tuf_role **ret, struct error *e)
 {
-	char file[TUF_FILE_MAX];
-	const char *name = name_of(s->delegation);
 	struct tuf_doc *stored = &t->walk.stored;
 
 	tuf_doc_free(stored);
-	tuf_file_name(name, file);
-	if (tuf_stored_targets(t, file, tuf_delegation_keys(tuf_role_doc(t, s->parent)),
-		    s->delegation, stored, e) != EF_REASON_OK)
+	if (tuf_stored_role(t, s, stored, e) != EF_REASON_OK)
 		return e->reason;
-	if (tuf_targets_current(t, name, stored))
+	if (tuf_targets_current(t, name_of(s->delegation), stored))
 		return role_add(t, s, stored, ret, e);
 	return EF_REASON_OK;
 }
@@ -135,9 +134,9 @@ static enum ef_reason walk_on(struct tuf *t, struct error *e)
 
 	while (!w->target && w->n_stack > 0 && w->n_visited < ROLES_MAX) {
 		struct tuf_step s = w->stack[--w->n_stack];
-		if (visited(w, name_of(s.delegation)))
+		if (is_circle(&s))
 			continue;
-		w->visited[w->n_visited++] = name_of(s.delegation);
+		w->n_visited++;
 		struct tuf_role *role = role_get(t, &s);
 		if (!role && role_stored(t, &s, &role, e) != EF_REASON_OK)
 			return e->reason;
@@ -160,9 +159,7 @@ enum ef_reason tuf_feed_role(struct tuf *t, const void *data, size_t size, struc
 	struct tuf_role *role;
 	struct tuf_doc new;
 
-	if (tuf_take_targets(t, data, size, name_of(s.delegation),
-		    tuf_delegation_keys(tuf_role_doc(t, s.parent)), s.delegation, &w->stored, &new,
-		    e) != EF_REASON_OK ||
+	if (tuf_take_targets(t, data, size, &s, &w->stored, &new, e) != EF_REASON_OK ||
 		role_add(t, &s, &new, &role, e) != EF_REASON_OK ||
 		visit(t, role, e) != EF_REASON_OK)
 		return e->reason;
@@ -197,30 +194,37 @@ enum ef_reason tuf_find(struct tuf *t, const char *path, struct error *e)
 	if (!*path || strlen(path) >= sizeof(((struct tuf_target *)0)->path))
 		return error_set(e, EF_REASON_USAGE, "path of a target");
 	t->walk.path = strdup(path);
-	if (!t->walk.path)
+	if (!t->walk.path || !tuf_path_hash(path, t->walk.hash))
 		return error_set(e, EF_REASON_NO_MEMORY, "search");
 	if (visit(t, NULL, &t->error) == EF_REASON_OK)
 		walk_on(t, &t->error);
 	return begun(t, e);
 }
 
+static const json_t *delegation_in(const struct tuf_doc *doc, const char *name)
+{
+	const json_t *delegations = tuf_delegations(doc);
+
+	for (size_t i = 0; i < json_array_size(delegations); i++)
+		if (strcmp(name_of(json_array_get(delegations, i)), name) == 0)
+			return json_array_get(delegations, i);
+	return NULL;
+}
+
 /* The delegation to a role by name: in targets, or in a role that was loaded. */
 static bool delegation_find(const struct tuf *t, const char *name, struct tuf_step *ret)
 {
-	const struct tuf_role *role = NULL;
+	*ret = (struct tuf_step){NULL, delegation_in(&t->targets, name)};
+	for (const struct tuf_role *role = t->roles; role && !ret->delegation; role = role->next)
+		*ret = (struct tuf_step){role, delegation_in(&role->doc, name)};
+	return ret->delegation;
+}
 
-	for (;; role = role ? role->next : t->roles) {
-		const json_t *delegations = tuf_delegations(tuf_role_doc(t, role));
-		for (size_t i = 0; i < json_array_size(delegations); i++) {
-			const json_t *d = json_array_get(delegations, i);
-			if (strcmp(name_of(d), name) != 0)
-				continue;
-			*ret = (struct tuf_step){role, d};
-			return true;
-		}
-		if (role ? !role->next : !t->roles)
-			return false;
-	}
+const struct tuf_role *tuf_role_find(const struct tuf *t, const char *name)
+{
+	struct tuf_step s;
+
+	return delegation_find(t, name, &s) ? role_get(t, &s) : NULL;
 }
 
 enum ef_reason tuf_load_role(struct tuf *t, const char *role, struct error *e)
@@ -250,8 +254,12 @@ enum ef_reason tuf_found(const struct tuf *t, struct tuf_target *ret, struct err
 
 static bool allowed(const struct tuf_role *role, const char *path)
 {
+	char hash[DIGEST_HEX_MAX];
+
+	if (!tuf_path_hash(path, hash))
+		return false;
 	for (; role; role = role->parent)
-		if (!tuf_delegation_allows(role->delegation, path))
+		if (!tuf_delegation_allows(role->delegation, path, hash))
 			return false;
 	return true;
 }
@@ -266,12 +274,8 @@ int tuf_list(const struct tuf *t, const char *role,
 
 	if (!t->refreshed)
 		return -ENOENT;
-	if (strcmp(role, "targets") != 0) {
-		for (r = t->roles; r && strcmp(name_of(r->delegation), role) != 0;)
-			r = r->next;
-		if (!r)
-			return -ENOENT;
-	}
+	if (strcmp(role, "targets") != 0 && !(r = tuf_role_find(t, role)))
+		return -ENOENT;
 	json_object_foreach ((json_t *)tuf_targets(tuf_role_doc(t, r)), path, entry) {
 		struct error ignored = {.reason = EF_REASON_OK};
 		if (!allowed(r, path) ||

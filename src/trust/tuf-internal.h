@@ -10,7 +10,7 @@
 #define TIMESTAMP_SIZE_MAX (64u << 10)
 #define SNAPSHOT_SIZE_MAX (4u << 20)
 #define TARGETS_SIZE_MAX (8u << 20)
-#define ROOTS_MAX 32u	/* root steps in one refresh (S-16) */
+#define ROOTS_MAX 256u	/* root steps in one refresh (S-16) */
 #define ROLES_MAX 32u	/* delegated roles visited in one search */
 
 /* What the engine waits for. The order is that of steps[] in tuf.c. */
@@ -32,10 +32,10 @@ struct tuf_step {
 /* A search in progress, and what came of it. */
 struct tuf_walk {
 	char *path;	/* NULL: a role is loaded for its own sake */
+	char hash[DIGEST_HEX_MAX];	/* of path */
 	struct tuf_step *stack;
 	size_t n_stack;
-	const char *visited[ROLES_MAX];
-	size_t n_visited;
+	unsigned n_visited;
 	struct tuf_step wanted;		/* asked for */
 	struct tuf_doc stored;		/* what the store held of it */
 	const json_t *target;		/* found */
@@ -74,9 +74,16 @@ enum ef_reason tuf_stored_root(const struct tuf_store *s, struct tuf_doc *ret, s
 /* One whose keys cannot have changed since it was stored: it verifies, or is unreadable. */
 enum ef_reason tuf_stored_fixed(const struct tuf *t, enum tuf_doc_type type, const char *role,
 	struct tuf_doc *ret, struct error *e);
-/* A delegated role's document, which drops out when the delegation has no such keys. */
-enum ef_reason tuf_stored_targets(const struct tuf *t, const char *file, const json_t *keys,
-	const json_t *role, struct tuf_doc *ret, struct error *e);
+/* A delegated role's document; an empty one too when it is not by the keys of this delegation. */
+enum ef_reason tuf_stored_role(const struct tuf *t, const struct tuf_step *s, struct tuf_doc *ret,
+	struct error *e);
+/*
+ * The store has one file for all who delegate to a role of one name. Where targets is one of them,
+ * the file is by the keys that targets names: a document that is not, and good enough for another
+ * role that delegates to the name, is never stored in its place.
+ */
+enum ef_reason tuf_may_store(const struct tuf *t, const struct tuf_step *s, const struct tuf_doc *d,
+	bool *ret, struct error *e);
 /* Whatever is wrong with stored state is one reason; being out of memory is not wrong with it. */
 enum ef_reason tuf_unreadable(const char *file, const struct error *why, struct error *e);
 enum ef_reason tuf_save(struct tuf *t, const char *file, const void *data, size_t size,
@@ -93,11 +100,11 @@ enum ef_reason tuf_feed_timestamp(struct tuf *t, const void *data, size_t size, 
 enum ef_reason tuf_feed_snapshot(struct tuf *t, const void *data, size_t size, struct error *e);
 enum ef_reason tuf_feed_targets(struct tuf *t, const void *data, size_t size, struct error *e);
 /*
- * Every check on a targets document of the role called name, then it is stored. stored: what is
- * trusted of it already, or an empty doc.
+ * Every check on the document of targets (s: NULL) or of a delegated role, then it is stored.
+ * stored: what is trusted of it already, or an empty doc.
  */
-enum ef_reason tuf_take_targets(struct tuf *t, const void *data, size_t size, const char *name,
-	const json_t *keys, const json_t *role, const struct tuf_doc *stored, struct tuf_doc *ret,
+enum ef_reason tuf_take_targets(struct tuf *t, const void *data, size_t size,
+	const struct tuf_step *s, const struct tuf_doc *stored, struct tuf_doc *ret,
 	struct error *e);
 /* Whether d is what the snapshot lists for the role, and not expired: no need to fetch it. */
 bool tuf_targets_current(const struct tuf *t, const char *name, const struct tuf_doc *d);
@@ -105,12 +112,14 @@ bool tuf_targets_current(const struct tuf *t, const char *name, const struct tuf
 enum ef_reason tuf_want_targets(struct tuf *t, enum tuf_state state, const char *name,
 	struct error *e);
 
-/* tuf-rotation.c: before a root, or a targets document, is replaced by a new one. */
+/* tuf-rotation.c: before root, or targets, is replaced by a new one. */
 enum ef_reason tuf_rotate_root(struct tuf *t, const struct tuf_doc *new, struct error *e);
 enum ef_reason tuf_rotate_delegations(struct tuf *t, const struct tuf_doc *old,
 	const struct tuf_doc *new, struct error *e);
 
 /* tuf-find.c */
+/* A loaded role, as targets, or else the first role that was loaded, delegates to it. */
+const struct tuf_role *tuf_role_find(const struct tuf *t, const char *name);
 enum ef_reason tuf_feed_role(struct tuf *t, const void *data, size_t size, struct error *e);
 void tuf_walk_reset(struct tuf *t);
 void tuf_roles_free(struct tuf *t);

@@ -224,13 +224,30 @@ enum ef_reason tuf_want_targets(
 	return tuf_want(t, state, max, "%s", file);
 }
 
-enum ef_reason tuf_take_targets(struct tuf *t, const void *data, size_t size, const char *name,
-	const json_t *keys, const json_t *role, const struct tuf_doc *stored, struct tuf_doc *ret,
+static enum ef_reason store_targets(struct tuf *t, const struct tuf_step *s, const char *name,
+	const void *data, size_t size, const struct tuf_doc *stored, const struct tuf_doc *new,
+	struct error *e)
+{
+	char file[TUF_FILE_MAX];
+	bool may;
+
+	if (s ? tuf_may_store(t, s, new, &may, e) != EF_REASON_OK
+	      : tuf_rotate_delegations(t, stored, new, e) != EF_REASON_OK)
+		return e->reason;
+	tuf_file_name(name, file);
+	return !s || may ? tuf_save(t, file, data, size, e) : EF_REASON_OK;
+}
+
+enum ef_reason tuf_take_targets(struct tuf *t, const void *data, size_t size,
+	const struct tuf_step *s, const struct tuf_doc *stored, struct tuf_doc *ret,
 	struct error *e)
 {
 	_cleanup_doc_ struct tuf_doc new = {.envelope = NULL};
 	const char *file = t->request.name;
-	char store_name[TUF_FILE_MAX];
+	const char *name = s ? tuf_delegation_name(s->delegation) : "targets";
+	const json_t *keys =
+		s ? tuf_delegation_keys(tuf_role_doc(t, s->parent)) : tuf_root_keys(&t->root);
+	const json_t *role = s ? s->delegation : tuf_root_role(&t->root, "targets");
 	struct tuf_meta meta = {.version = 0};
 	bool listed = t->snapshot.envelope && tuf_meta_of(&t->snapshot, name, &meta);
 
@@ -247,10 +264,8 @@ enum ef_reason tuf_take_targets(struct tuf *t, const void *data, size_t size, co
 	if (new.version < floor)
 		return error_set(e, EF_REASON_METADATA_ROLLBACK, "%s: version %llu after %llu",
 			file, (ull) new.version, (ull)floor);
-	tuf_file_name(name, store_name);
 	if (tuf_check_expiry(t, &new, file, e) != EF_REASON_OK ||
-		tuf_rotate_delegations(t, stored, &new, e) != EF_REASON_OK ||
-		tuf_save(t, store_name, data, size, e) != EF_REASON_OK)
+		store_targets(t, s, name, data, size, stored, &new, e) != EF_REASON_OK)
 		return e->reason;
 	*ret = new;
 	new = (struct tuf_doc){.envelope = NULL};
@@ -261,8 +276,7 @@ enum ef_reason tuf_feed_targets(struct tuf *t, const void *data, size_t size, st
 {
 	struct tuf_doc new;
 
-	if (tuf_take_targets(t, data, size, "targets", tuf_root_keys(&t->root),
-		    tuf_root_role(&t->root, "targets"), &t->targets, &new, e) != EF_REASON_OK)
+	if (tuf_take_targets(t, data, size, NULL, &t->targets, &new, e) != EF_REASON_OK)
 		return e->reason;
 	doc_replace(&t->targets, &new);
 	t->refreshed = true;

@@ -159,7 +159,7 @@ static bool delegation_ok(const json_t *d)
 	const json_t *prefixes = json_object_get(d, "path_hash_prefixes");
 	const json_t *terminating = json_object_get(d, "terminating");
 
-	return role_ok(d) && tuf_role_name_ok(json_string_value(json_object_get(d, "name"))) &&
+	return role_ok(d) && tuf_role_name_ok(tuf_delegation_name(d)) &&
 	       (!paths || all_strings(paths)) && (!prefixes || all_strings(prefixes)) &&
 	       !(paths && prefixes) && (!terminating || json_is_boolean(terminating));
 }
@@ -179,7 +179,7 @@ static enum ef_reason delegations_check(const json_t *o, const char *name, struc
 	json_array_foreach (roles, i, d) {
 		if (!delegation_ok(d))
 			return error_set(e, EF_REASON_BAD_FORMAT, "%s: delegation %zu", name, i);
-		const char *role = json_string_value(json_object_get(d, "name"));
+		const char *role = tuf_delegation_name(d);
 		if (json_object_get(seen, role))
 			return error_set(
 				e, EF_REASON_BAD_FORMAT, "%s: two delegations to %s", name, role);
@@ -295,4 +295,9 @@ const json_t *tuf_delegation_keys(const struct tuf_doc *targets)
 const json_t *tuf_delegations(const struct tuf_doc *targets)
 {
 	return json_object_get(json_object_get(targets->body, "delegations"), "roles");
+}
+
+const char *tuf_delegation_name(const json_t *delegation)
+{
+	return json_string_value(json_object_get(delegation, "name"));
 }

@@ -58,5 +58,6 @@ bool tuf_meta_matches(const struct tuf_meta *m, uint64_t size, const struct tuf_
 const json_t *tuf_targets(const struct tuf_doc *targets);
 const json_t *tuf_delegation_keys(const struct tuf_doc *targets);
 const json_t *tuf_delegations(const struct tuf_doc *targets);	/* array, or NULL */
+const char *tuf_delegation_name(const json_t *delegation);
 /* length, digests of a target's entry; false when no digest is of a kind we know. */
 bool tuf_target_read(const json_t *entry, uint64_t *length, struct tuf_hashes *ret);

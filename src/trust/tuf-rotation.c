@@ -141,7 +141,7 @@ enum ef_reason tuf_rotate_root(struct tuf *t, const struct tuf_doc *new, struct 
 
 static bool is_named(const json_t *delegation, const char *name)
 {
-	const char *s = json_string_value(json_object_get(delegation, "name"));
+	const char *s = tuf_delegation_name(delegation);
 
 	return s && strcmp(s, name) == 0;
 }
@@ -190,7 +190,7 @@ enum ef_reason tuf_rotate_delegations(
 
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		struct key_set is = {tuf_delegation_keys(new), json_array_get(list, i)};
-		const char *name = json_string_value(json_object_get(is.role, "name"));
+		const char *name = tuf_delegation_name(is.role);
 		struct key_set was = {tuf_delegation_keys(old), delegation_to(old, name, i)};
 		if ((!was.role || !covers(&was, &is)) && recheck(t, &is, name, e) != EF_REASON_OK)
 			return e->reason;

@@ -72,24 +72,47 @@ enum ef_reason tuf_stored_fixed(const struct tuf *t, enum tuf_doc_type type, con
 	return EF_REASON_OK;
 }
 
-enum ef_reason tuf_stored_targets(const struct tuf *t, const char *file, const json_t *keys,
-	const json_t *role, struct tuf_doc *ret, struct error *e)
+enum ef_reason tuf_stored_role(
+	const struct tuf *t, const struct tuf_step *s, struct tuf_doc *ret, struct error *e)
 {
 	struct error why = {.reason = EF_REASON_OK};
 	_cleanup_free_ uint8_t *data = NULL;
+	char file[TUF_FILE_MAX];
 	size_t size;
 
+	tuf_file_name(tuf_delegation_name(s->delegation), file);
 	if (tuf_stored_load(&t->store, file, &data, &size, e) != EF_REASON_OK || !data)
 		return e->reason;
-	if (tuf_doc_open(data, size, keys, role, TUF_TARGETS, file, ret, &why) == EF_REASON_OK)
+	if (tuf_doc_open(data, size, tuf_delegation_keys(tuf_role_doc(t, s->parent)), s->delegation,
+		    TUF_TARGETS, file, ret, &why) == EF_REASON_OK)
 		return EF_REASON_OK;
 	if (why.reason == EF_REASON_BAD_SIGNATURE) {
 		struct error ignored = {.reason = EF_REASON_OK};
 		_cleanup_json_ json_t *envelope = tuf_envelope_read(data, size, file, &ignored);
-		if (envelope && !tuf_envelope_claims(envelope, role))
-			return EF_REASON_OK; /* rotated away */
+		/* Stored on the word of someone else, or rotated away. */
+		if (envelope && (s->parent || !tuf_envelope_claims(envelope, s->delegation)))
+			return EF_REASON_OK;
 	}
 	return tuf_unreadable(file, &why, e);
+}
+
+enum ef_reason tuf_may_store(const struct tuf *t, const struct tuf_step *s, const struct tuf_doc *d,
+	bool *ret, struct error *e)
+{
+	const char *name = tuf_delegation_name(s->delegation);
+	const json_t *list = s->parent ? tuf_delegations(&t->targets) : NULL;
+	struct error why = {.reason = EF_REASON_OK};
+
+	*ret = true;
+	for (size_t i = 0; *ret && i < json_array_size(list); i++) {
+		const json_t *owner = json_array_get(list, i);
+		if (strcmp(tuf_delegation_name(owner), name) == 0)
+			*ret = tuf_envelope_verify(d->envelope, tuf_delegation_keys(&t->targets),
+				       owner, name, &why) == EF_REASON_OK;
+	}
+	return why.reason == EF_REASON_NO_MEMORY
+		       ? error_set(e, EF_REASON_NO_MEMORY, "%s", why.detail)
+		       : EF_REASON_OK;
 }
 
 enum ef_reason tuf_save(

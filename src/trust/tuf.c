@@ -214,10 +214,8 @@ static const struct tuf_doc *doc_by_name(const struct tuf *t, const char *role)
 	for (size_t i = 0; i < sizeof(top) / sizeof(top[0]); i++)
 		if (strcmp(top[i].name, role) == 0)
 			return top[i].doc;
-	for (const struct tuf_role *r = t->roles; r; r = r->next)
-		if (strcmp(json_string_value(json_object_get(r->delegation, "name")), role) == 0)
-			return &r->doc;
-	return NULL;
+	const struct tuf_role *r = tuf_role_find(t, role);
+	return r ? &r->doc : NULL;
 }
 
 uint64_t tuf_version(const struct tuf *t, const char *role)

@@ -61,6 +61,7 @@ static CURLcode set_up(CURL *c, const char *url, struct body *b)
 	const CURLcode r[] = {
 		curl_easy_setopt(c, CURLOPT_URL, url),
 		curl_easy_setopt(c, CURLOPT_PATH_AS_IS, 1L),
+		curl_easy_setopt(c, CURLOPT_NOPROXY, "*"), /* the suite serves on the loopback */
 		curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https"),
 		curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, "http,https"),
 		curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L),

@@ -1,242 +1,49 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The conformance client as a process, against a web server on the loopback that serves a
- * repository in memory: exit codes, requests, files. The kinds are those of the public suite.
+ * The kinds of the public suite, from the specification: basic, expiration, file download, quoting,
+ * static repositories. Keys, rollback, delegation graphs and rotations are in
+ * test-tuf-client-roles, what expires while a client runs in test-tuf-client-clock.
  */
-#include "repo.h"
-#include "trust/key.h"
-#include "unit.h"
+#include "client.h"
 #include "util/cleanup.h"
-#include "util/fdio.h"
 #include "util/hex.h"
 #include "util/json.h"
-#include <arpa/inet.h>
-#include <dirent.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#define FAR "2999-01-01T00:00:00Z"
+#define repo (world.repo)
 
-static struct repo *repo;
-static int server = -1, status_code;
-static char dir[64], metadata[80], targets[80], root_file[80], metadata_url[80], targets_url[80];
-static char requests[8192]; /* paths that were asked for, each with a blank behind it */
+static const char *const roles[] = {"root", "timestamp", "snapshot", "targets"};
 
-static void listen_on_loopback(void)
-{
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t n = sizeof(a);
-
-	server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	ck_assert_int_eq(bind(server, (struct sockaddr *)&a, sizeof(a)), 0);
-	ck_assert_int_eq(listen(server, 8), 0);
-	ck_assert_int_eq(getsockname(server, (struct sockaddr *)&a, &n), 0);
-	snprintf(metadata_url, sizeof(metadata_url), "http://127.0.0.1:%d/metadata/",
-		ntohs(a.sin_port));
-	snprintf(
-		targets_url, sizeof(targets_url), "http://127.0.0.1:%d/targets", ntohs(a.sin_port));
-}
-
-static void setup(void)
-{
-	strcpy(dir, "/tmp/ef-client-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	snprintf(metadata, sizeof(metadata), "%s/metadata", dir);
-	snprintf(targets, sizeof(targets), "%s/targets", dir);
-	snprintf(root_file, sizeof(root_file), "%s/root.json", dir);
-	status_code = 0;
-	repo = repo_new();
-	static const char *const roles[] = {"root", "timestamp", "snapshot", "targets"};
-	for (int i = 0; i < 4; i++) {
-		repo_expire(repo, roles[i], FAR);
-		repo_publish(repo, roles[i]);
-	}
-	listen_on_loopback();
-}
-
-static void remove_all(const char *path)
-{
-	DIR *d = opendir(path);
-	struct dirent *e;
-	char sub[400];
-
-	while (d && (e = readdir(d))) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		snprintf(sub, sizeof(sub), "%s/%s", path, e->d_name);
-		if (unlink(sub) < 0)
-			remove_all(sub);
-	}
-	if (d)
-		closedir(d);
-	rmdir(path);
-}
-
-static void teardown(void)
-{
-	close(server);
-	repo_free(repo);
-	remove_all(dir);
-}
-
-/* One request, HTTP/1.0. */
-static void answer(void)
-{
-	_cleanup_close_ int fd = accept4(server, NULL, NULL, SOCK_CLOEXEC);
-	char buf[4096], head[128], path[1024];
-	ssize_t n = 0, r;
-
-	while (!memmem(buf, (size_t)n, "\r\n\r\n", 4) &&
-		(r = read(fd, buf + n, sizeof(buf) - 1 - (size_t)n)) > 0)
-		n += r;
-	buf[n] = 0;
-	if (sscanf(buf, "GET %1023s HTTP/1.", path) != 1)
-		return;
-	size_t used = strlen(requests);
-	snprintf(requests + used, sizeof(requests) - used, "%s ", path);
-	const char *name = strncmp(path, "/metadata/", 10) == 0 ? path + 10 : path + 1;
-	const struct repo_file *f = repo_get(repo, name);
-	int code = status_code ? status_code : f ? 200 : 404;
-	n = snprintf(head, sizeof(head), "HTTP/1.0 %d X\r\nContent-Length: %zu\r\n\r\n", code,
-		f ? f->size : 0);
-	fd_write_full(fd, head, (size_t)n);
-	if (f)
-		fd_write_full(fd, f->data, f->size);
-}
-
-/* Runs the client to its end while serving it; its exit code. */
-static int run(const char *const *args)
-{
-	const char *argv[16] = {TUF_CLIENT};
-	int status, i = 0;
-
-	while (args[i] && i < 14) {
-		argv[i + 1] = args[i];
-		i++;
-	}
-	requests[0] = 0;
-	pid_t pid = fork();
-	if (pid == 0) {
-		int null = open("/dev/null", O_WRONLY);
-		dup2(null, 2);
-		dup2(null, 1);
-		execv(TUF_CLIENT, (char *const *)argv);
-		_exit(127);
-	}
-	for (;;) {
-		struct pollfd p = {.fd = server, .events = POLLIN};
-		if (poll(&p, 1, 5) > 0)
-			answer();
-		else if (waitpid(pid, &status, WNOHANG) == pid)
-			return WIFEXITED(status) ? WEXITSTATUS(status) : 200;
-	}
-}
-
-#define RUN(...) run((const char *const[]){__VA_ARGS__, NULL})
-
-static int init_with(const void *data, size_t size)
-{
-	_cleanup_close_ int fd = open(root_file, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
-
-	ck_assert_int_eq(fd_write_full(fd, data, size), 0);
-	return RUN("--metadata-dir", metadata, "init", root_file);
-}
-
-static int init(void)
-{
-	const struct repo_file *f = repo_get(repo, "1.root.json");
-
-	return init_with(f->data, f->size);
-}
-
-static int refresh(void)
-{
-	return RUN("--metadata-url", metadata_url, "--metadata-dir", metadata, "refresh");
-}
-
-static int download(const char *name)
-{
-	return RUN("--metadata-url", metadata_url, "--metadata-dir", metadata, "--target-name",
-		name, "--target-dir", targets, "--target-base-url", targets_url, "download");
-}
-
-/* 0 when there is none. */
-static uint64_t version(const char *role)
-{
-	char path[200];
-	uint64_t v = 0;
-
-	snprintf(path, sizeof(path), "%s/%s.json", metadata, role);
-	_cleanup_json_ json_t *o = json_load_file(path, 0, NULL);
-	json_get_uint(json_get_object(o, "signed"), "version", &v);
-	return v;
-}
-
-static int count(const char *path)
-{
-	DIR *d = opendir(path);
-	struct dirent *e;
-	int n = 0;
-
-	while (d && (e = readdir(d)))
-		n += e->d_name[0] != '.';
-	if (d)
-		closedir(d);
-	return n;
-}
-
-static void assert_target(const char *file, const char *want)
-{
-	char path[400];
-	_cleanup_free_ uint8_t *data = NULL;
-	size_t size;
-
-	snprintf(path, sizeof(path), "%s/%s", targets, file);
-	ck_assert_msg(file_read(path, 10000, &data, &size) == 0, "%s", path);
-	ck_assert_str_eq((char *)data, want);
-}
-
-/* A target, signed by role and published; served is what the server has of it. */
-static void publish_target(
-	const char *role, const char *path, const char *content, const char *served)
-{
-	char file[300], hex[65];
-	uint8_t digest[32];
-	const char *slash = strrchr(path, '/');
-	int n = slash ? (int)(slash + 1 - path) : 0;
-
-	repo_target(repo, role, path, content);
-	EVP_Digest(content, strlen(content), digest, NULL, EVP_sha256(), NULL);
-	snprintf(file, sizeof(file), "targets/%.*s%s.%s", n, path, digest_hex(digest, hex),
-		path + n);
-	repo_put(repo, file, served, strlen(served));
-	repo_set_version(repo, role, repo_version(repo, role) + 1);
-	repo_update(repo);
-}
+/* --- basic --- */
 
 START_TEST(test_refresh)
 {
 	ck_assert_int_eq(init(), 0);
-	ck_assert_str_eq(requests, "");
+	ck_assert_str_eq(world.requests, "");
 	ck_assert_int_eq(refresh(), 0);
-	ck_assert_str_eq(requests, "/metadata/2.root.json /metadata/timestamp.json "
-				   "/metadata/1.snapshot.json /metadata/1.targets.json ");
-	ck_assert_int_eq(count(metadata), 4);
+	assert_asked("2.root.json timestamp.json 1.snapshot.json 1.targets.json ");
+	ck_assert_int_eq(count(world.metadata), 4);
+	for (int i = 0; i < 4; i++)
+		assert_held(roles[i]);
 	ck_assert_int_eq(refresh(), 0);
-	ck_assert_str_eq(requests, "/metadata/2.root.json /metadata/timestamp.json ");
+	assert_asked("2.root.json timestamp.json ");
 	repo_bump(repo, "root");
-	repo_set_version(repo, "targets", 2);
-	repo_update(repo);
+	publish_all();
 	ck_assert_int_eq(refresh(), 0);
-	ck_assert_uint_eq(version("root"), 2);
-	ck_assert_uint_eq(version("timestamp"), 2);
-	ck_assert_uint_eq(version("snapshot"), 2);
-	ck_assert_uint_eq(version("targets"), 2);
+	assert_asked("2.root.json 3.root.json timestamp.json 2.snapshot.json 2.targets.json ");
+	assert_versions(2, 2, 2, 2);
+}
+END_TEST
+
+START_TEST(test_implicit_refresh)
+{
+	ck_assert_int_eq(init(), 0);
+	ck_assert_int_eq(download("nonexistent artifact"), 1);
+	assert_asked("2.root.json timestamp.json 1.snapshot.json 1.targets.json ");
+	assert_versions(1, 1, 1, 1);
+	ck_assert_int_eq(count(world.targets), 0);
 }
 END_TEST
 
@@ -246,45 +53,165 @@ START_TEST(test_bad_initial_root)
 
 	if (_i == 0)
 		json_object_del(json_object_get(v, "signed"), "version");
-	else
+	else if (_i == 1)
 		json_array_clear(json_object_get(v, "signatures"));
+	else
+		json_object_set_new(json_array_get(json_object_get(v, "signatures"), 0), "sig",
+			json_string("00"));
 	_cleanup_free_ char *text = json_dumps(v, 0);
 	ck_assert_int_eq(init_with(text, strlen(text)), 1);
 	ck_assert_int_eq(refresh(), 1);
-	ck_assert_str_eq(requests, "");
+	ck_assert_str_eq(world.requests, "");
 }
 END_TEST
 
 /* Which role is signed by a stranger, and what is trusted afterwards. */
 START_TEST(test_unsigned)
 {
-	static const char *const roles[] = {"root", "timestamp", "snapshot", "targets"};
-	static const uint64_t after[][4] = {{1, 0, 0, 0}, {2, 0, 0, 0}, {2, 2, 0, 0}, {2, 2, 2, 0}};
+	static const int after[][4] = {{1, 0, 0, 0}, {2, 0, 0, 0}, {2, 2, 0, 0}, {2, 2, 2, 0}};
 
 	ck_assert_int_eq(init(), 0);
 	repo_signers(repo, roles[_i], LIST(20));
 	repo_bump(repo, "root");
-	repo_set_version(repo, "targets", 2);
-	repo_update(repo);
+	publish_all();
 	ck_assert_int_eq(refresh(), 1);
-	for (int i = 0; i < 4; i++)
-		ck_assert_uint_eq(version(roles[i]), after[_i][i]);
+	assert_versions(after[_i][0], after[_i][1], after[_i][2], after[_i][3]);
+}
+END_TEST
+
+/* A version in the name of the file, and another one in it. */
+START_TEST(test_version_mismatch)
+{
+	static const char *const files[] = {"2.root.json", "2.snapshot.json", "2.targets.json"};
+	static const char *const names[] = {"root", "snapshot", "targets"};
+	static const int after[][4] = {{1, 0, 0, 0}, {1, 2, 0, 0}, {1, 2, 2, 0}};
+
+	ck_assert_int_eq(init(), 0);
+	publish_all();
+	repo_set_version(repo, names[_i], 3);
+	_cleanup_json_ json_t *v = repo_envelope(repo, names[_i]);
+	repo_put_json(repo, files[_i], v);
+	ck_assert_int_eq(refresh(), 1);
+	assert_versions(after[_i][0], after[_i][1], after[_i][2], after[_i][3]);
+}
+END_TEST
+
+/* The same version with other content is no news: what is trusted stays, nothing is fetched. */
+START_TEST(test_timestamp_changed_in_place)
+{
+	ck_assert_int_eq(init(), 0);
+	ck_assert_int_eq(refresh(), 0);
+	json_t *meta = json_object_get(repo_body(repo, "timestamp"), "meta");
+	json_object_set_new(json_object_get(meta, "snapshot.json"), "version", json_integer(100));
+	repo_publish(repo, "timestamp");
+	ck_assert_int_eq(refresh(), 0);
+	assert_asked("2.root.json timestamp.json ");
+	assert_versions(1, 1, 1, 1);
+	_cleanup_json_ json_t *v = repo_envelope(repo, "timestamp");
+	char path[200];
+	snprintf(path, sizeof(path), "%s/timestamp.json", world.metadata);
+	_cleanup_json_ json_t *held = json_load_file(path, 0, NULL);
+	ck_assert(!json_equal(held, v));
+}
+END_TEST
+
+/* Targets that no snapshot lists yet do not exist. */
+START_TEST(test_newer_than_listed)
+{
+	ck_assert_int_eq(init(), 0);
+	ck_assert_int_eq(refresh(), 0);
+	repo_bump(repo, "targets");
+	ck_assert_int_eq(refresh(), 0);
+	assert_asked_last(" timestamp.json ");
+	assert_versions(1, 1, 1, 1);
+}
+END_TEST
+
+START_TEST(test_metadata_digests)
+{
+	ck_assert_int_eq(init(), 0);
+	repo->meta_hashes = true;
+	publish_all();
+	ck_assert_int_eq(refresh(), 0);
+	publish_all();
+	json_t *meta = json_object_get(
+		json_object_get(repo_body(repo, "snapshot"), "meta"), "targets.json");
+	json_object_set_new(meta, "hashes",
+		json_pack("{s:s}", "sha256",
+			"46419349341cfb2d95f6ae3d4cd5c3d3dd7f4673985dad42a45130be5e0531a0"));
+	repo->meta_hashes = false; /* of this snapshot */
+	repo_bump(repo, "snapshot");
+	json_object_set_new(json_object_get(repo_body(repo, "timestamp"), "meta"), "snapshot.json",
+		json_pack("{s:I}", "version", (json_int_t)repo_version(repo, "snapshot")));
+	repo_bump(repo, "timestamp");
+	ck_assert_int_eq(refresh(), 1);
+	assert_versions(1, 4, 4, 2);
+}
+END_TEST
+
+/* The bytes that came are the bytes that are kept. */
+START_TEST(test_bytes_kept)
+{
+	_cleanup_free_ char *text = NULL;
+	_cleanup_json_ json_t *v = repo_envelope(repo, "timestamp");
+
+	ck_assert_int_eq(init(), 0);
+	text = json_dumps(v, JSON_INDENT(7) | JSON_SORT_KEYS);
+	repo_put(repo, "timestamp.json", text, strlen(text));
+	ck_assert_int_eq(refresh(), 0);
+	assert_held("timestamp");
+}
+END_TEST
+
+/* Fields that nobody knows are signed like all others, and no obstacle. */
+START_TEST(test_unknown_fields)
+{
+	json_t *root = repo_body(repo, "root");
+
+	ck_assert_int_eq(init(), 0);
+	json_object_set_new(root, "custom-field", json_pack("{s:[i,b,n]}", "a", 1, 1));
+	json_object_set_new(json_object_get(json_object_get(root, "roles"), "root"), "another",
+		json_string("value"));
+	const char *id;
+	json_t *key;
+	json_object_foreach (json_object_get(root, "keys"), id, key)
+		json_object_set_new(key, "keyid_hash_algorithms", json_pack("[s]", "md5"));
+	repo_bump(repo, "root");
+	publish_all();
+	ck_assert_int_eq(refresh(), 0);
+	assert_versions(2, 2, 2, 2);
 }
 END_TEST
 
 START_TEST(test_missing_file)
 {
 	static const char *const names[] = {"timestamp.json", "2.snapshot.json", "2.targets.json"};
-	static const char *const roles[] = {"timestamp", "snapshot", "targets"};
+	static const int after[][4] = {{1, 1, 1, 1}, {1, 2, 1, 1}, {1, 2, 2, 1}};
 
 	ck_assert_int_eq(init(), 0);
 	ck_assert_int_eq(refresh(), 0);
-	repo_set_version(repo, "targets", 2);
-	repo_update(repo);
+	publish_all();
 	repo_remove(repo, names[_i]);
 	ck_assert_int_eq(refresh(), 1);
-	for (int i = 0; i < 3; i++)
-		ck_assert_uint_eq(version(roles[i]), i < _i ? 2 : 1);
+	assert_asked_last(
+		(const char *[]){" timestamp.json ", " 2.snapshot.json ", " 2.targets.json "}[_i]);
+	assert_versions(after[_i][0], after[_i][1], after[_i][2], after[_i][3]);
+}
+END_TEST
+
+/* S-04: a snapshot in the place of a timestamp, were it signed by the timestamp's key. */
+START_TEST(test_wrong_type)
+{
+	ck_assert_int_eq(init(), 0);
+	json_object_set_new(json_object_get(repo_body(repo, "snapshot"), "meta"), "snapshot.json",
+		json_pack("{s:i}", "version", 1));
+	repo_keys(repo, "snapshot", 1, LIST(1, 2));
+	repo_bump(repo, "root");
+	repo_set_version(repo, "snapshot", 2);
+	_cleanup_json_ json_t *v = repo_envelope(repo, "snapshot");
+	repo_put_json(repo, "timestamp.json", v);
+	ck_assert_int_eq(refresh(), 1);
+	assert_versions(2, 0, 0, 0);
 }
 END_TEST
 
@@ -292,10 +219,10 @@ END_TEST
 START_TEST(test_http_status)
 {
 	ck_assert_int_eq(init(), 0);
-	status_code = (int[]){500, 503, 204, 301}[_i];
+	world.status = (int[]){500, 503, 204, 301, 410, 403}[_i];
 	ck_assert_int_eq(refresh(), 1);
-	ck_assert_str_eq(requests, "/metadata/2.root.json ");
-	status_code = 0;
+	assert_asked(_i == 5 ? "2.root.json timestamp.json " : "2.root.json ");
+	world.status = 0;
 	ck_assert_int_eq(refresh(), 0);
 }
 END_TEST
@@ -311,89 +238,121 @@ START_TEST(test_endless_data)
 }
 END_TEST
 
+/* Without consistent snapshots no file but the root has a version or a digest in its name. */
+START_TEST(test_not_consistent)
+{
+	ck_assert_int_eq(init(), 0);
+	json_object_set_new(repo_body(repo, "root"), "consistent_snapshot", json_boolean(_i));
+	if (_i == 2)
+		json_object_del(repo_body(repo, "root"), "consistent_snapshot");
+	repo_bump(repo, "root");
+	delegate("targets", "..", 5, "dir/*");
+	publish_target("..", "dir/file", "content", "content");
+	repo_put(repo, "targets/dir/file", "content", 7);
+	publish_all();
+	ck_assert_int_eq(download("dir/file"), 0);
+	assert_target("dir%2Ffile", "content");
+	assert_asked(_i == 1 ? "2.root.json 3.root.json timestamp.json 3.snapshot.json "
+			       "2.targets.json 2....json "
+			     : "2.root.json 3.root.json timestamp.json snapshot.json "
+			       "targets.json ...json ");
+}
+END_TEST
+
+START_TEST(test_usage)
+{
+	ck_assert_int_eq(RUN("refresh"), 1);
+	ck_assert_int_eq(RUN("--metadata-dir", world.metadata, "refresh"), 1);
+	ck_assert_int_eq(RUN("--metadata-dir", world.metadata, "init"), 1);
+	ck_assert_int_eq(RUN("--metadata-dir", world.metadata, "init", "/nonexistent"), 1);
+	ck_assert_int_eq(RUN("--metadata-dir", world.metadata, "--metadata-url", world.metadata_url,
+				 "download"),
+		1);
+	ck_assert_int_eq(RUN("--nonsense"), 1);
+	ck_assert_int_eq(RUN("--metadata-dir", world.metadata, "--metadata-url", world.metadata_url,
+				 "erase"),
+		1);
+	ck_assert_str_eq(world.requests, "");
+}
+END_TEST
+
+/* --- expiration --- */
+
+/* A root that has expired is taken, and then nothing more; of others not even that. */
 START_TEST(test_expired)
 {
-	static const char *const roles[] = {"root", "timestamp", "snapshot", "targets"};
+	static const int first[][4] = {{2, 0, 0, 0}, {1, 0, 0, 0}, {1, 2, 0, 0}, {1, 2, 2, 0}};
+	bool seen = _i >= 4; /* the client has been here before */
+	int i = _i % 4, n = seen ? 1 : 0;
 
 	ck_assert_int_eq(init(), 0);
-	repo_expire(repo, roles[_i], PAST);
-	if (_i == 0)
+	if (seen)
+		ck_assert_int_eq(refresh(), 0);
+	repo_expire(repo, roles[i], PAST);
+	if (i == 0)
 		repo_bump(repo, "root");
-	repo_set_version(repo, "targets", 2);
-	repo_update(repo);
+	publish_all();
 	ck_assert_int_eq(refresh(), 1);
-	ck_assert_uint_eq(version(roles[_i]), _i == 0 ? 2 : 0);
+	assert_versions(
+		first[i][0], first[i][1] ? first[i][1] : n, first[i][2] ? first[i][2] : n, n);
 }
 END_TEST
 
-START_TEST(test_rollback)
+START_TEST(test_expired_delegated)
 {
 	ck_assert_int_eq(init(), 0);
-	repo_bump(repo, "timestamp");
+	delegate("targets", "role", 5, "*");
+	repo_expire(repo, "role", PAST);
+	publish_target("role", "file", "content", "content");
+	publish_all();
 	ck_assert_int_eq(refresh(), 0);
-	repo_set_version(repo, "timestamp", 1);
-	repo_publish(repo, "timestamp");
-	ck_assert_int_eq(refresh(), 1);
-	ck_assert_uint_eq(version("timestamp"), 2);
-	repo_keys(repo, "timestamp", 1, LIST(8));
-	repo_bump(repo, "root");
-	repo_publish(repo, "timestamp");
-	ck_assert_int_eq(refresh(), 0);
-	ck_assert_uint_eq(version("timestamp"), 1);
+	ck_assert_int_eq(download("file"), 1);
+	ck_assert_uint_eq(version("role"), 0);
+	ck_assert_int_eq(count(world.targets), 0);
 }
 END_TEST
 
-START_TEST(test_key_kinds)
-{
-	char id[65];
-
-	ck_assert_int_eq(init(), 0);
-	EVP_PKEY_free(repo->keys[8]);
-	repo->keys[8] = key_make(_i);
-	repo_keys(repo, "root", 2, LIST(0, 8));
-	repo_bump(repo, "root");
-	ck_assert_int_eq(refresh(), 0);
-	ck_assert_uint_eq(version("root"), 2);
-	repo_set_version(repo, "root", 3);
-	_cleanup_json_ json_t *e = repo_envelope(repo, "root");
-	json_t *s = key_signature(repo_key(repo, 8), repo_body(repo, "targets"));
-	ck_assert_str_eq(json_string_value(json_object_get(s, "keyid")), repo_key_id(repo, 8, id));
-	json_array_set_new(json_object_get(e, "signatures"), 1, s);
-	repo_put_json(repo, "3.root.json", e);
-	ck_assert_int_eq(refresh(), 1);
-	ck_assert_uint_eq(version("root"), 2);
-}
-END_TEST
-
-START_TEST(test_implicit_refresh)
-{
-	ck_assert_int_eq(init(), 0);
-	ck_assert_int_eq(download("nonexistent artifact"), 1);
-	ck_assert_uint_eq(version("targets"), 1);
-	ck_assert_int_eq(count(targets), 0);
-}
-END_TEST
+/* --- file download --- */
 
 START_TEST(test_download)
 {
 	ck_assert_int_eq(init(), 0);
 	publish_target("targets", "file.txt", "content", "content");
 	publish_target("targets", "path/to/a/file.txt", "deeper", "deeper");
+	publish_target("targets", "path", "", "");
 	ck_assert_int_eq(refresh(), 0);
-	ck_assert_int_eq(count(targets), 0);
+	ck_assert_int_eq(count(world.targets), 0);
 	ck_assert_int_eq(download("file.txt"), 0);
 	assert_target("file.txt", "content");
 	ck_assert_int_eq(download("path/to/a/file.txt"), 0);
 	assert_target("path%2Fto%2Fa%2Ffile.txt", "deeper");
-	ck_assert_ptr_nonnull(strstr(requests, "/targets/path/to/a/"));
+	ck_assert_ptr_nonnull(strstr(world.requests, "/targets/path/to/a/"));
+	ck_assert_int_eq(download("path"), 0);
+	assert_target("path", "");
 	/* What is there already is not fetched again. */
 	ck_assert_int_eq(download("file.txt"), 0);
-	ck_assert_ptr_null(strstr(requests, "/targets/"));
+	ck_assert_ptr_null(strstr(world.requests, "/targets/"));
 	/* A new version takes the place of the old one. */
 	publish_target("targets", "file.txt", "news", "news");
 	ck_assert_int_eq(download("file.txt"), 0);
 	assert_target("file.txt", "news");
-	ck_assert_int_eq(count(targets), 2);
+	ck_assert_int_eq(count(world.targets), 3);
+}
+END_TEST
+
+/* Several in one go, in their order, up to the first that fails. */
+START_TEST(test_download_several)
+{
+	ck_assert_int_eq(init(), 0);
+	publish_target("targets", "one", "content", "content");
+	publish_target("targets", "two", "more", "more");
+	publish_target("targets", "bad", "content", "CONTENT");
+	ck_assert_int_eq(download_both("one", "two"), 0);
+	ck_assert_int_eq(count(world.targets), 2);
+	ck_assert_int_eq(download_both("two", "bad"), 1);
+	ck_assert_int_eq(download_both("bad", "one"), 1);
+	ck_assert_ptr_null(strstr(world.requests, ".one "));
+	ck_assert_int_eq(count(world.targets), 2);
 }
 END_TEST
 
@@ -408,36 +367,79 @@ START_TEST(test_substituted)
 	ck_assert_int_eq(download("shorter"), 1);
 	ck_assert_int_eq(download("longer"), 1);
 	ck_assert_int_eq(download("other"), 1);
-	ck_assert_int_eq(count(targets), 1);
+	ck_assert_int_eq(count(world.targets), 1);
+	/* What was good stays when the server has something else in its place. */
+	publish_target("targets", "good", "content", "CONTENT");
+	ck_assert_int_eq(download("good"), 0);
+	assert_target("good", "content");
+	publish_target("targets", "good", "contents", "CONTENTS");
+	ck_assert_int_eq(download("good"), 1);
+	assert_target("good", "content");
 	/* A file that someone changed here is fetched anew. */
+	publish_target("targets", "good", "content", "content");
 	char path[200];
-	snprintf(path, sizeof(path), "%s/good", targets);
-	truncate(path, 3);
+	snprintf(path, sizeof(path), "%s/good", world.targets);
+	ck_assert_int_eq(truncate(path, 3), 0);
 	ck_assert_int_eq(download("good"), 0);
 	assert_target("good", "content");
 }
 END_TEST
 
-/* Names in requests are quoted, and stay in their directories here. */
+/* sha256, sha512, both, and none that is known: by one of them in the name, checked by all. */
+START_TEST(test_digests)
+{
+	uint8_t digest[64];
+	char s256[129], s512[129], file[200];
+	json_t *hashes;
+
+	EVP_Digest("content", 7, digest, NULL, EVP_sha256(), NULL);
+	hex_encode(digest, 32, s256);
+	EVP_Digest("content", 7, digest, NULL, EVP_sha512(), NULL);
+	hex_encode(digest, 64, s512);
+	hashes = _i == 0   ? json_pack("{s:s}", "sha256", s256)
+		 : _i == 1 ? json_pack("{s:s}", "sha512", s512)
+		 : _i == 2 ? json_pack("{s:s, s:s}", "sha512", s512, "sha256", s256)
+		 : _i == 3 ? json_pack("{s:s, s:s}", "blake2b", "00", "sha256", s256)
+		 : _i == 4 ? json_pack("{s:s}", "unknown", s512)
+			   : NULL;
+	if (_i == 5) { /* one of two is wrong */
+		s512[0] ^= 1;
+		hashes = json_pack("{s:s, s:s}", "sha512", s512, "sha256", s256);
+	}
+	ck_assert_int_eq(init(), 0);
+	json_object_set_new(json_object_get(repo_body(repo, "targets"), "targets"), "file",
+		json_pack("{s:i, s:o}", "length", 7, "hashes", hashes));
+	snprintf(file, sizeof(file), "targets/%s.file", s256);
+	repo_put(repo, file, "content", 7);
+	snprintf(file, sizeof(file), "targets/%s.file", s512);
+	repo_put(repo, file, "content", 7);
+	publish_all();
+	ck_assert_int_eq(download("file"), _i < 4 ? 0 : 1);
+	ck_assert_int_eq(count(world.targets), _i < 4 ? 1 : 0);
+}
+END_TEST
+
+/* --- quoting --- */
+
+/* Names of roles are quoted in requests, and stay in their folder here. */
 START_TEST(test_quoting)
 {
 	static const struct {
 		const char *role, *quoted;
 	} t[] = {{"?", "%3F"}, {"#", "%23"}, {"/delegated", "%2Fdelegated"},
-		{"../delegated", "..%2Fdelegated"}};
-	const char *const any[] = {"*", NULL};
+		{"../delegated", "..%2Fdelegated"}, {"..", ".."}, {"a b%20", "a%20b%2520"},
+		{"\xc3\xa9\\\n", "%C3%A9%5C%0A"}};
 	char want[64];
 
 	ck_assert_int_eq(init(), 0);
-	repo_delegate(repo, "targets", t[_i].role, 5, any);
-	repo_expire(repo, t[_i].role, FAR);
-	repo_set_version(repo, "targets", 2);
-	repo_update(repo);
+	delegate("targets", t[_i].role, 5, "*");
+	publish_all();
 	ck_assert_int_eq(download("nonexistent"), 1);
-	snprintf(want, sizeof(want), "/metadata/1.%s.json ", t[_i].quoted);
-	ck_assert_ptr_nonnull(strstr(requests, want));
+	snprintf(want, sizeof(want), " 1.%s.json ", t[_i].quoted);
+	assert_asked_last(want);
 	ck_assert_uint_eq(version(t[_i].quoted), 1);
-	ck_assert_int_eq(count(dir), 2); /* metadata and the root that was given, nothing else */
+	ck_assert_int_eq(count(world.metadata), 5);
+	ck_assert_int_eq(count(world.dir), 2); /* metadata and the root that was given */
 }
 END_TEST
 
@@ -445,7 +447,8 @@ START_TEST(test_target_names)
 {
 	static const struct {
 		const char *name, *file;
-	} t[] = {{"../up", "..%2Fup"}, {"/abs", "%2Fabs"}, {"a b", "a%20b"}, {"a%20b", "a%2520b"}};
+	} t[] = {{"../up", "..%2Fup"}, {"/abs", "%2Fabs"}, {"a b", "a%20b"}, {"a%20b", "a%2520b"},
+		{"\xc3\xa9?#", "%C3%A9%3F%23"}};
 
 	ck_assert_int_eq(init(), 0);
 	publish_target("targets", t[_i].name, "content", "content");
@@ -457,47 +460,57 @@ START_TEST(test_target_names)
 		}
 	ck_assert_int_eq(download(t[_i].name), 0);
 	assert_target(t[_i].file, "content");
-	ck_assert_int_eq(count(dir), 3);
+	ck_assert_int_eq(count(world.dir), 3);
 }
 END_TEST
 
-START_TEST(test_usage)
+/* --- static repositories --- */
+
+/* Bytes that another tool signed: static/README.md. The root that is given is not the last one. */
+START_TEST(test_static)
 {
-	ck_assert_int_eq(RUN("refresh"), 1);
-	ck_assert_int_eq(RUN("--metadata-dir", metadata, "refresh"), 1);
-	ck_assert_int_eq(RUN("--metadata-dir", metadata, "init"), 1);
-	ck_assert_int_eq(RUN("--metadata-dir", metadata, "init", "/nonexistent"), 1);
+	world.folder = STATIC;
 	ck_assert_int_eq(
-		RUN("--metadata-dir", metadata, "--metadata-url", metadata_url, "download"), 1);
-	ck_assert_int_eq(RUN("--nonsense"), 1);
-	ck_assert_int_eq(
-		RUN("--metadata-dir", metadata, "--metadata-url", metadata_url, "erase"), 1);
-	ck_assert_str_eq(requests, "");
+		RUN("--metadata-dir", world.metadata, "init", STATIC "/metadata/1.root.json"), 0);
+	ck_assert_int_eq(refresh(), 0);
+	assert_versions(3, 4, 4, 2);
+	ck_assert_int_eq(download_both("notes.txt", "firmware/board.bin"), 0);
+	assert_target("notes.txt", "Notes.\n");
+	assert_target("firmware%2Fboard.bin", "\x01\x02\x03 firmware\n");
+	ck_assert_int_eq(download("firmware/other"), 1);
 }
 END_TEST
 
 static Suite *suite(void)
 {
 	Suite *s = suite_create("trust/tuf-client");
-	TCase *t = tcase_create("client");
+	TCase *t = world_case("client");
 
-	tcase_set_timeout(t, 60);
-	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, test_refresh);
-	tcase_add_loop_test(t, test_bad_initial_root, 0, 2);
-	tcase_add_loop_test(t, test_unsigned, 0, 4);
-	tcase_add_loop_test(t, test_missing_file, 0, 3);
-	tcase_add_loop_test(t, test_http_status, 0, 4);
-	tcase_add_test(t, test_endless_data);
-	tcase_add_loop_test(t, test_expired, 0, 4);
-	tcase_add_test(t, test_rollback);
-	tcase_add_loop_test(t, test_key_kinds, 0, 3);
 	tcase_add_test(t, test_implicit_refresh);
-	tcase_add_test(t, test_download);
-	tcase_add_test(t, test_substituted);
-	tcase_add_loop_test(t, test_quoting, 0, 4);
-	tcase_add_loop_test(t, test_target_names, 0, 4);
+	tcase_add_loop_test(t, test_bad_initial_root, 0, 3);
+	tcase_add_loop_test(t, test_unsigned, 0, 4);
+	tcase_add_loop_test(t, test_version_mismatch, 0, 3);
+	tcase_add_test(t, test_timestamp_changed_in_place);
+	tcase_add_test(t, test_newer_than_listed);
+	tcase_add_test(t, test_metadata_digests);
+	tcase_add_test(t, test_bytes_kept);
+	tcase_add_test(t, test_unknown_fields);
+	tcase_add_loop_test(t, test_missing_file, 0, 3);
+	tcase_add_test(t, test_wrong_type);
+	tcase_add_loop_test(t, test_http_status, 0, 6);
+	tcase_add_test(t, test_endless_data);
+	tcase_add_loop_test(t, test_not_consistent, 0, 3);
 	tcase_add_test(t, test_usage);
+	tcase_add_loop_test(t, test_expired, 0, 8);
+	tcase_add_test(t, test_expired_delegated);
+	tcase_add_test(t, test_download);
+	tcase_add_test(t, test_download_several);
+	tcase_add_test(t, test_substituted);
+	tcase_add_loop_test(t, test_digests, 0, 6);
+	tcase_add_loop_test(t, test_quoting, 0, 7);
+	tcase_add_loop_test(t, test_target_names, 0, 5);
+	tcase_add_test(t, test_static);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -3,8 +3,9 @@
  * The command line of the public tuf-conformance suite around src/trust:
  *   tuf-client --metadata-dir D init ROOT
  *   tuf-client --metadata-dir D --metadata-url U refresh
- *   tuf-client --metadata-dir D --metadata-url U --target-name T --target-base-url B --target-dir O
- * download Exit code 0 or 1. What went wrong stands on standard error.
+ *   tuf-client --metadata-dir D --metadata-url U --target-name T… --target-base-url B --target-dir
+ * O download Several targets are fetched in their order by one client, up to the first that fails.
+ * Exit code 0 or 1; what went wrong stands on standard error.
  */
 #include "fetch.h"
 #include "trust/tuf.h"
@@ -23,12 +24,15 @@
 #define ROOT_MAX (1u << 20)
 #define TARGET_MAX (256u << 20)
 #define FILE_NAME_MAX 200
+#define TARGETS 64
 
 DEFINE_CLEANUP(struct tuf *, tuf_close)
 DEFINE_CLEANUP(struct fetch *, fetch_free)
 
 struct options {
-	const char *metadata_dir, *metadata_url, *target_name, *target_base_url, *target_dir;
+	const char *metadata_dir, *metadata_url, *target_base_url, *target_dir;
+	const char *targets[TARGETS];
+	size_t n_targets;
 };
 
 static enum ef_reason open_store(
@@ -124,14 +128,14 @@ static bool is_stored(const struct options *o, const struct tuf_target *target)
 }
 
 static enum ef_reason get_target(
-	const struct options *o, struct tuf *t, struct fetch *f, struct error *e)
+	const struct options *o, const char *name, struct tuf *t, struct fetch *f, struct error *e)
 {
 	struct tuf_target target;
 	char file[TUF_TARGET_FILE_MAX], quoted[3 * TUF_TARGET_FILE_MAX];
 	_cleanup_free_ uint8_t *data = NULL;
 	size_t size;
 
-	if (tuf_find(t, o->target_name, e) != EF_REASON_OK ||
+	if (tuf_find(t, name, e) != EF_REASON_OK ||
 		serve(t, f, o->metadata_url, e) != EF_REASON_OK ||
 		tuf_found(t, &target, e) != EF_REASON_OK)
 		return e->reason;
@@ -160,8 +164,9 @@ static enum ef_reason do_online(const struct options *o, struct error *e)
 		return error_set(e, EF_REASON_NO_MEMORY, "curl");
 	if (open_store(o, &dir, e) == EF_REASON_OK && tuf_open(&store, &t, e) == EF_REASON_OK &&
 		tuf_refresh(t, TUF_ONLINE, now_real_s(), e) == EF_REASON_OK &&
-		serve(t, f, o->metadata_url, e) == EF_REASON_OK && o->target_name)
-		get_target(o, t, f, e);
+		serve(t, f, o->metadata_url, e) == EF_REASON_OK)
+		for (size_t i = 0; i < o->n_targets && !e->reason; i++)
+			get_target(o, o->targets[i], t, f, e);
 	ef_close(dir.dir_fd);
 	return e->reason;
 }
@@ -171,15 +176,15 @@ static enum ef_reason dispatch(struct options *o, int n, char **verb, struct err
 	if (o->metadata_dir && n == 2 && strcmp(verb[0], "init") == 0)
 		return do_init(o, verb[1], e);
 	if (o->metadata_dir && o->metadata_url && n == 1 && strcmp(verb[0], "refresh") == 0) {
-		o->target_name = NULL;
+		o->n_targets = 0;
 		return do_online(o, e);
 	}
-	if (o->metadata_dir && o->metadata_url && o->target_name && o->target_base_url &&
+	if (o->metadata_dir && o->metadata_url && o->n_targets > 0 && o->target_base_url &&
 		o->target_dir && n == 1 && strcmp(verb[0], "download") == 0)
 		return do_online(o, e);
 	return error_set(e, EF_REASON_USAGE,
 		"--metadata-dir D init ROOT | --metadata-dir D --metadata-url U refresh | … "
-		"--target-name T --target-base-url B --target-dir O download");
+		"--target-name T… --target-base-url B --target-dir O download");
 }
 
 int main(int argc, char **argv)
@@ -192,18 +197,18 @@ int main(int argc, char **argv)
 		{"target-dir", required_argument, NULL, 'o'},
 		{NULL, 0, NULL, 0},
 	};
-	struct options o = {NULL, NULL, NULL, NULL, NULL};
+	struct options o = {.n_targets = 0};
 	struct error e = {.reason = EF_REASON_OK};
 	char text[600];
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-		const char **to = c == 'm'   ? &o.metadata_dir
-				  : c == 'u' ? &o.metadata_url
-				  : c == 't' ? &o.target_name
-				  : c == 'b' ? &o.target_base_url
-				  : c == 'o' ? &o.target_dir
-					     : NULL;
+		const char **to = c == 'm'			      ? &o.metadata_dir
+				  : c == 'u'			      ? &o.metadata_url
+				  : c == 'b'			      ? &o.target_base_url
+				  : c == 'o'			      ? &o.target_dir
+				  : c == 't' && o.n_targets < TARGETS ? &o.targets[o.n_targets++]
+								      : NULL;
 		if (!to)
 			return EXIT_FAILURE;
 		*to = optarg;

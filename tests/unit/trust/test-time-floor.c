@@ -136,6 +136,27 @@ START_TEST(test_writes)
 }
 END_TEST
 
+/* S-25: no role, whatever its name, takes the place of what is known of time. */
+START_TEST(test_role_called_time)
+{
+	static const char *const names[] = {"time", "%time", "%25time"};
+	struct tuf_target target;
+
+	start();
+	repo_delegate(repo, "targets", names[_i], 5, PATHS("*"));
+	repo_target(repo, names[_i], "file", "content");
+	repo_set_version(repo, "targets", 2);
+	repo_update(repo);
+	refresh_by(NOW, true);
+	ck_assert_reason(find("file", &target), OK);
+	ck_assert_uint_eq(stored_version(names[_i]), 1);
+	mono = 0;
+	start();
+	ck_assert_reason(last.reason, OK);
+	ck_assert_int_eq(time_floor_now(&f, 0, false, mono), NOW);
+}
+END_TEST
+
 START_TEST(test_unreadable)
 {
 	static const char *const texts[] = {"", "{", "{}", "{\"floor\":-1}", "{\"floor\":1.5}",
@@ -143,7 +164,7 @@ START_TEST(test_unreadable)
 		"{\"floor\":99999999999999999999}"};
 
 	s = memory_store(&store);
-	s.save(s.ctx, "time.json", texts[_i], strlen(texts[_i]));
+	s.save(s.ctx, TIME_FLOOR_FILE, texts[_i], strlen(texts[_i]));
 	start();
 	ck_assert_reason(last.reason, STATE_UNREADABLE);
 }
@@ -178,6 +199,7 @@ static Suite *suite(void)
 	tcase_add_test(t, test_far_future);
 	tcase_add_loop_test(t, test_years_on, 0, 2);
 	tcase_add_test(t, test_writes);
+	tcase_add_loop_test(t, test_role_called_time, 0, 3);
 	tcase_add_loop_test(t, test_unreadable, 0, 9);
 	tcase_add_test(t, test_store_errors);
 	suite_add_tcase(t_suite, t);

@@ -171,6 +171,25 @@ START_TEST(test_cycle_and_bound)
 }
 END_TEST
 
+/* All delegate to all: there are thousands of ways, and an end to them. */
+START_TEST(test_all_to_all)
+{
+	static const char *const names[] = {"targets", "A", "B", "C", "D", "E", "F", "G"};
+	struct tuf_target target;
+
+	for (int i = 0; i < 8; i++)
+		for (int j = 1; j < 8; j++)
+			repo_delegate(repo, names[i], names[j], 4 + j, PATHS("*"));
+	repo_target(repo, "G", "file", "by G");
+	repo_set_version(repo, "targets", 2);
+	repo_update(repo);
+	ck_assert_reason(refresh(), OK);
+	ck_assert_reason(find("file", &target), OK);
+	ck_assert_reason(find("missing", &target), NOT_SIGNED_FOR);
+	ck_assert_str_eq(repo->log, "");
+}
+END_TEST
+
 START_TEST(test_hash_prefixes)
 {
 	/* SHA-256 of "file": 3b9c358f36f0a31b… */
@@ -363,6 +382,33 @@ START_TEST(test_two_parents)
 }
 END_TEST
 
+/* Nor is it good on the second way because it was on the first, in one search. */
+START_TEST(test_second_way)
+{
+	struct tuf_target target;
+
+	repo_delegate(repo, "targets", "A", 5, PATHS("*"));
+	repo_delegate(repo, "targets", "B", 6, PATHS("*"));
+	repo_delegate(repo, "targets", "Z", 9, PATHS("*"));
+	repo_delegate(repo, "B", "C", 7, PATHS("*"));
+	repo_delegate(repo, "A", "C", 8, PATHS("*"));
+	repo_target(repo, "C", "by C", "content");
+	repo_target(repo, "Z", "by Z", "content");
+	repo_set_version(repo, "targets", 2);
+	repo_update(repo); /* C is signed by key 8 */
+	ck_assert_reason(refresh(), OK);
+	ck_assert_reason(find("by C", &target), OK);
+	ck_assert_reason(find("by Z", &target), BAD_SIGNATURE);
+	ck_assert_str_eq(repo->log, "1.B.json 1.C.json ");
+	repo_signers(repo, "C", LIST(7, 8));
+	repo_set_version(repo, "C", 2);
+	repo_update(repo);
+	ck_assert_reason(refresh(), OK);
+	ck_assert_reason(find("by Z", &target), OK);
+	ck_assert_str_eq(repo->log, "2.C.json 1.Z.json ");
+}
+END_TEST
+
 START_TEST(test_usage)
 {
 	static char longest[600];
@@ -446,6 +492,31 @@ START_TEST(test_list)
 }
 END_TEST
 
+/* Of two roles that go by one name, the list is of the one that targets delegates to. */
+START_TEST(test_list_of_targets)
+{
+	struct tuf_target target;
+	char out[256] = "";
+
+	repo_delegate(repo, "targets", "P", 6, PATHS("p/*"));
+	repo_delegate(repo, "P", "X", 7, PATHS("p/*"));
+	repo_delegate(repo, "targets", "X", 5, PATHS("x/*"));
+	repo_signers(repo, "X", LIST(5, 7));
+	repo_target(repo, "X", "x/1", "x");
+	repo_target(repo, "X", "p/1", "x");
+	repo_set_version(repo, "targets", 2);
+	repo_update(repo);
+	ck_assert_reason(refresh(), OK);
+	ck_assert_reason(find("p/1", &target), OK); /* X, as P sees it */
+	ck_assert_int_eq(tuf_list(tuf, "X", note, out), -ENOENT);
+	ck_assert_uint_eq(tuf_version(tuf, "X"), 0);
+	ck_assert_reason(load("X"), OK);
+	ck_assert_int_eq(tuf_list(tuf, "X", note, out), 0);
+	ck_assert_str_eq(out, "x/1 ");
+	ck_assert_uint_eq(tuf_version(tuf, "X"), 1);
+}
+END_TEST
+
 START_TEST(test_load_errors)
 {
 	struct tuf_target target;
@@ -471,6 +542,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, test_search, 0, sizeof(searches) / sizeof(searches[0]));
 	tcase_add_test(t, test_priority);
 	tcase_add_test(t, test_cycle_and_bound);
+	tcase_add_test(t, test_all_to_all);
 	tcase_add_loop_test(t, test_hash_prefixes, 0, 7);
 	tcase_add_test(t, test_bound);
 	tcase_add_loop_test(t, test_names, 0, 11);
@@ -478,8 +550,10 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, test_bad_role, 0, 6);
 	tcase_add_test(t, test_stored_role_expires);
 	tcase_add_test(t, test_two_parents);
+	tcase_add_test(t, test_second_way);
 	tcase_add_test(t, test_usage);
 	tcase_add_test(t, test_list);
+	tcase_add_test(t, test_list_of_targets);
 	tcase_add_test(t, test_load_errors);
 	suite_add_tcase(s, t);
 	return s;

@@ -161,14 +161,14 @@ END_TEST
 START_TEST(test_bound)
 {
 	repo_expire(repo, "root", PAST);
-	for (int i = 0; i < 40; i++)
+	for (int i = 0; i < 260; i++)
 		repo_bump(repo, "root");
 	repo_expire(repo, "root", LATER);
 	repo_bump(repo, "root");
 	ck_assert_reason(refresh(), EXPIRED);
-	ck_assert_uint_eq(stored_version("root"), 33);
+	ck_assert_uint_eq(stored_version("root"), 257);
 	ck_assert_reason(refresh(), OK);
-	ck_assert_uint_eq(stored_version("root"), 42);
+	ck_assert_uint_eq(stored_version("root"), 262);
 }
 END_TEST
 

@@ -106,7 +106,7 @@ START_TEST(time_never_moves_back) /* S-19 */
 	struct update *u = NULL;
 	struct error e = {0};
 	world_kill(w);
-	snprintf(path, sizeof(path), "%s/state/trust/time.json", w->dir);
+	snprintf(path, sizeof(path), "%s/state/trust/%s", w->dir, TIME_FLOOR_FILE);
 	ck_assert_int_eq(truncate(path, _i), 0);
 	ck_assert_int_eq(update_new(&u, &env, &e), EF_REASON_STATE_UNREADABLE);
 	ck_assert_int_eq(unlink(path), 0);
