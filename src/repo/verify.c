@@ -145,7 +145,7 @@ static enum ef_reason refresh(
 
 static enum ef_reason verify_metadata(struct verification *v, const char *root, struct error *e)
 {
-	const struct tuf_store store = {&v->files, memory_load, memory_save, memory_remove};
+	const struct tuf_store store = {&v->files, memory_load, memory_save, memory_remove, NULL};
 	_cleanup_free_ uint8_t *data = NULL;
 	size_t size;
 	enum ef_reason r = read_root(v, root, &data, &size, e);
@@ -172,7 +172,7 @@ static enum ef_reason verify_metadata(struct verification *v, const char *root, 
 static enum ef_reason verify_rest(struct verification *v, struct error *e)
 {
 	struct verification own = {.from = v->from};
-	const struct tuf_store store = {&own.files, memory_load, memory_save, memory_remove};
+	const struct tuf_store store = {&own.files, memory_load, memory_save, memory_remove, NULL};
 	_cleanup_free_ uint8_t *data = NULL;
 	size_t size;
 	enum ef_reason r =

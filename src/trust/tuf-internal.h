@@ -88,6 +88,8 @@ enum ef_reason tuf_may_store(const struct tuf *t, const struct tuf_step *s, cons
 enum ef_reason tuf_unreadable(const char *file, const struct error *why, struct error *e);
 enum ef_reason tuf_save(struct tuf *t, const char *file, const void *data, size_t size,
 	struct error *e);
+enum ef_reason tuf_save_copy(struct tuf *t, const char *file, const void *data, size_t size,
+	struct error *e);
 enum ef_reason tuf_forget(struct tuf *t, const char *file, struct error *e);
 /* Forgets stored targets documents that are newer than a snapshot without predecessor lists them. */
 enum ef_reason tuf_forget_newer(struct tuf *t, const struct tuf_doc *snapshot, struct error *e);

@@ -229,13 +229,16 @@ static enum ef_reason store_targets(struct tuf *t, const struct tuf_step *s, con
 	struct error *e)
 {
 	char file[TUF_FILE_MAX];
-	bool may;
+	bool may = true;
 
 	if (s ? tuf_may_store(t, s, new, &may, e) != EF_REASON_OK
 	      : tuf_rotate_delegations(t, stored, new, e) != EF_REASON_OK)
 		return e->reason;
+	if (!may)
+		return EF_REASON_OK;
 	tuf_file_name(name, file);
-	return !s || may ? tuf_save(t, file, data, size, e) : EF_REASON_OK;
+	return s && s->parent ? tuf_save_copy(t, file, data, size, e)
+			      : tuf_save(t, file, data, size, e);
 }
 
 enum ef_reason tuf_take_targets(struct tuf *t, const void *data, size_t size,

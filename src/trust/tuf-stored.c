@@ -123,6 +123,15 @@ enum ef_reason tuf_save(
 	return r < 0 ? error_errno(e, r, "cannot store %s", file) : EF_REASON_OK;
 }
 
+enum ef_reason tuf_save_copy(
+	struct tuf *t, const char *file, const void *data, size_t size, struct error *e)
+{
+	if (!t->store.save_copy)
+		return tuf_save(t, file, data, size, e);
+	int r = t->store.save_copy(t->store.ctx, file, data, size);
+	return r < 0 ? error_errno(e, r, "cannot store %s", file) : EF_REASON_OK;
+}
+
 enum ef_reason tuf_forget(struct tuf *t, const char *file, struct error *e)
 {
 	int r = t->store.remove(t->store.ctx, file);

@@ -26,6 +26,11 @@ struct tuf_store {
 	int (*load)(void *ctx, const char *name, uint8_t **ret, size_t *size);
 	int (*save)(void *ctx, const char *name, const void *data, size_t size);	/* atomic, durable */
 	int (*remove)(void *ctx, const char *name);	/* absent is success */
+	/*
+	 * As save, for roles that others than targets delegate to: they may be many, and are no more
+	 * than copies of what can be had again. NULL: save.
+	 */
+	int (*save_copy)(void *ctx, const char *name, const void *data, size_t size);
 };
 
 /* Files in a directory; names are checked, never joined blindly (S-25). */

@@ -297,6 +297,42 @@ START_TEST(holds_the_rollout_key)
 }
 END_TEST
 
+static unsigned copies;
+
+static int no_copy(void *ctx, const char *name, const void *data, size_t size)
+{
+	copies++;
+	return 0;
+}
+
+/* He brings up new roles for ever: a store that will not have them does not grow (I-7). */
+START_TEST(fills_no_disk)
+{
+	struct tuf_store s = memory_store(&store);
+	struct tuf_target target;
+	size_t before;
+	char name[32];
+
+	s.save_copy = no_copy;
+	tuf_close(tuf);
+	ck_assert_int_eq(tuf_open(&s, &tuf, &last), EF_REASON_OK);
+	takes("better code");
+	ck_assert_reason(find(STATEMENT, &target), OK);
+	before = store.n;
+	json_object_clear(json_object_get(repo_body(repo, "rollouts"), "targets"));
+	for (int i = 0; i < 20; i++) {
+		snprintf(name, sizeof(name), "junk%d", i);
+		repo_delegate(repo, "rollouts", name, EVIL, PATHS("*/*"));
+		publish("rollouts");
+		ck_assert_reason(refresh(), OK);
+		ck_assert_reason(find(STATEMENT, &target), NOT_SIGNED_FOR);
+	}
+	ck_assert_uint_ge(copies, 20);
+	ck_assert_uint_eq(store.n, before);
+	next_release_works();
+}
+END_TEST
+
 /* --- release keys --- */
 
 /* Fewer than the threshold, with every online key beside them. */
@@ -377,6 +413,7 @@ static Suite *suite(void)
 	tcase_add_test(t, replays_the_network);
 	tcase_add_loop_test(t, holds_timestamp_and_snapshot, 0, 4);
 	tcase_add_loop_test(t, holds_the_rollout_key, 0, 6);
+	tcase_add_test(t, fills_no_disk);
 	tcase_add_loop_test(t, holds_too_few_release_keys, 0, 3);
 	tcase_add_test(t, holds_enough_release_keys);
 	suite_add_tcase(s, t);
