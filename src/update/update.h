@@ -144,6 +144,8 @@ enum ef_reason update_resume(struct update *u, struct error *e);
 
 typedef void (*update_done)(void *ctx, const char *version, const struct error *e);
 
+/* A look or a deployment is reading: update_check joins the one, and is BUSY for the other. */
+bool update_reading(const struct update *u);
 /* Looks at the source: done with the newest version that would be installed, "" when none. */
 enum ef_reason update_check(struct update *u, update_done done, void *ctx, struct error *e);
 /* Begins a deployment: version NULL or "" for the newest that the rollout statement lets go. One that is named
