@@ -59,6 +59,11 @@
 		"configure a node for it or correct the release") \
 	X(TRIAL_RUNNING, 68, "trial-running", "a release is on trial", "confirm or reject it first") \
 	X(HELD, 69, "held", "held back by policy", "install it by hand or change the policy") \
+	X(HALTED, 70, "halted", "its publisher has halted it", "wait until it goes on, or for the release after it") \
+	X(UNLISTED, 71, "unlisted", "its publisher has not begun to roll it out", \
+		"wait, or take it now with 'edgeferry install VERSION'") \
+	X(LATER, 72, "later", "not this gateway's turn yet", \
+		"wait, or take it now with 'edgeferry install VERSION'") \
 	/* image and node */ \
 	X(BAD_IMAGE, 80, "bad-image", "not a firmware image of a kind supported", "make it with edgeferry-repo or imgtool") \
 	X(IMAGE_UNSIGNED, 81, "image-unsigned", "the image has no signature", "sign the image") \

@@ -121,17 +121,30 @@ static json_t *trust(const struct document_source *s)
 		stamp(tuf_expires(t, "root")));
 }
 
+static json_t *rollout(const struct document_source *s)
+{
+	uint64_t counter;
+	int64_t until;
+	struct error e = {0};
+
+	if (!update_statement(s->update, &counter, &until, &e))
+		return json_null();
+	return json_pack("{s:I, s:o, s:s, s:s}", "counter", (json_int_t)counter, "expires",
+		stamp(until), "reason", reason_word(e.reason), "detail", e.detail);
+}
+
 json_t *document_status(const struct document_source *s)
 {
 	const struct deployment *d = update_current(s->update);
 	json_t *slots = json_array();
-	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:b, s:o, s:s, s:o, s:o, s:o}",
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:b, s:o, s:s, s:o, s:o, s:o, s:o}",
 		"version", EF_VERSION, "product", s->config->product ? s->config->product : "",
 		"id", s->config->id ? s->config->id : "", "release", update_release(s->update),
 		"state", update_state_word(s->update), "deployment",
 		d ? json_integer((json_int_t)d->id) : json_null(), "trial",
 		d && d->state == DEPLOYMENT_TRIAL, "server", server(s), "broker", s->broker,
-		"slots", slots, "nodes", document_nodes(s), "trust", trust(s));
+		"slots", slots, "nodes", document_nodes(s), "trust", trust(s), "rollout",
+		rollout(s));
 
 	if (s->config->slot_a && s->config->slot_b) {
 		json_array_append_new(slots, document_slot(s, SLOT_A));
@@ -200,7 +213,16 @@ static const char *release_state(const struct known_release *r)
 		return "installed";
 	if (r->error.reason == EF_REASON_OK)
 		return "available";
+	if (r->held)
+		return "held";
 	return r->error.reason == EF_REASON_DOWNGRADE ? "older" : "refused";
+}
+
+static json_t *place(const struct known_release *r)
+{
+	return r->placed ? json_pack("{s:I, s:I}", "share", (json_int_t)r->share, "place",
+				   (json_int_t)r->place)
+			 : json_null();
 }
 
 static json_t *release(const struct known_release *r)
@@ -215,10 +237,11 @@ static json_t *release(const struct known_release *r)
 				component_type_word(c->type), "version", version_text(&c->version),
 				"compatible", c->compatible));
 	}
-	return json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:o}", "version", r->version,
+	return json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:o, s:o}", "version", r->version,
 		"sequence", (json_int_t)r->sequence, "kind", release_kind_word(r->kind), "state",
 		release_state(r), "reason", reason_word(r->error.reason), "detail", r->error.detail,
-		"notes", r->manifest ? r->manifest->notes : "", "components", components);
+		"notes", r->manifest ? r->manifest->notes : "", "rollout", place(r), "components",
+		components);
 }
 
 json_t *document_releases(const struct document_source *s)

@@ -39,14 +39,15 @@ static const struct verb {
 		"Shows the installed release, what is going on, whether server and broker are\n"
 		"reachable, both slots and all nodes."},
 	{"check", verb_check, TAKES_JSON, 0, 0, "", "Look for releases now",
-		"Looks at the server now. Exit code 0 when a release can be installed, 2 when\n"
-		"there is nothing newer."},
+		"Looks at the server now, and says which releases are held back and why. Exit\n"
+		"code 0 when a release can be installed, 2 when there is none."},
 	{"list", verb_list, TAKES_JSON, 0, 0, "", "List the releases known",
 		"Lists the releases that the last check has found, newest first, and why one\n"
-		"of them would be refused."},
+		"of them would be refused or is held back."},
 	{"install", verb_install, TAKES_JSON | TAKES_WAIT, 1, 0, "[VERSION|BUNDLE]",
 		"Install a release or a bundle",
-		"Installs the release named, the newest without a name, or the one in a bundle;\n"
+		"Installs the release named, also before this gateway's turn, without a name the\n"
+		"newest one whose turn it is, or the one in a bundle;\n"
 		"shows its progress and ends when it is confirmed or has gone back. What consists\n"
 		"of digits, dots and '+' is a version, what begins with https:// the address of a\n"
 		"bundle on a web server, everything else is a file."},

@@ -30,6 +30,7 @@ static const struct {
 } states[] = {
 	{"confirmed", TONE_GOOD, true},
 	{"installed", TONE_GOOD, false},
+	{"held", TONE_WARN, false},
 	{"available", TONE_BOLD, false},
 	{"good", TONE_GOOD, false},
 	{"connected", TONE_GOOD, false},

@@ -5,6 +5,8 @@
 #include "cli/show.h"
 #include "cli/watch.h"
 #include "util/cleanup.h"
+#include "util/json.h"
+#include "util/text.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -14,9 +16,47 @@
 #define ACT_US (150ull * 1000000)
 #define CHECK_US (600ull * 1000000)
 
+/* Releases that are newer than what is offered or installed, and held. */
+static json_t *held_releases(const json_t *releases, const char *offered)
+{
+	json_t *held = json_array(), *r;
+	size_t i;
+
+	json_array_foreach (releases, i, r) {
+		const char *state = text_of(r, "state");
+		if (strcmp(state, "installed") == 0 || strcmp(text_of(r, "version"), offered) == 0)
+			break;
+		if (strcmp(state, "held") == 0)
+			json_array_append(held, r);
+	}
+	return held;
+}
+
+static void print_check(const struct cli *cli, const char *version, const json_t *held)
+{
+	const json_t *r;
+	size_t i;
+
+	json_array_foreach (held, i, r) {
+		const char *word = text_of(r, "reason"), *hint = reason_word_hint(word);
+		_cleanup_free_ char *why = reason_sentence(word, text_of(r, "detail"));
+		_cleanup_free_ char *name = strdup(text_of(r, "version"));
+		if (why && name)
+			fprintf(cli->out.file, "Release %s is held back: %s%s%s.\n",
+				text_clean(name), text_clean(why), *hint ? "; " : "", hint);
+	}
+	if (*version)
+		fprintf(cli->out.file, "Release %s can be installed: 'edgeferry install'.\n",
+			version);
+	else if (json_array_size(held) == 0)
+		fprintf(cli->out.file,
+			"Nothing newer than what is installed; 'edgeferry list' shows all.\n");
+}
+
 int verb_check(struct cli *cli, char **args)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	_cleanup_json_ json_t *releases = NULL, *held = NULL;
 	const char *version;
 
 	int r = client_call(cli, CHECK_US, "Check", &reply, NULL);
@@ -24,17 +64,16 @@ int verb_check(struct cli *cli, char **args)
 		return r;
 	if (sd_bus_message_read(reply, "s", &version) < 0)
 		return client_error(NULL, -EBADMSG);
+	r = client_document(cli, BUS_PATH, BUS_NAME ".Manager", "ListReleases", &releases, NULL);
+	if (r != EXIT_DONE)
+		return r;
+	held = held_releases(releases, version);
 	if (cli->json != JSON_OFF) {
-		json_t *o = json_pack(
-			"{s:o}", "version", *version ? json_string(version) : json_null());
+		_cleanup_json_ json_t *o = json_pack("{s:o, s:O}", "version",
+			*version ? json_string(version) : json_null(), "held", held);
 		document_print(cli, o);
-		json_decref(o);
-	} else if (*version) {
-		fprintf(cli->out.file, "Release %s can be installed: 'edgeferry install'.\n",
-			version);
 	} else {
-		fprintf(cli->out.file,
-			"Nothing newer than what is installed; 'edgeferry list' shows all.\n");
+		print_check(cli, version, held);
 	}
 	return *version ? EXIT_DONE : EXIT_NOTHING;
 }

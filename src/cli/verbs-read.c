@@ -164,6 +164,24 @@ static void print_trust(const struct cli *cli, const json_t *trust)
 	line(cli, "Trust", TONE_PLAIN, value);
 }
 
+static void print_rollout(const struct cli *cli, const json_t *rollout)
+{
+	_cleanup_free_ char *why =
+		reason_sentence(text_of(rollout, "reason"), text_of(rollout, "detail"));
+	char when[STAMP_MAX], value[64];
+
+	if (!json_is_object(rollout))
+		return;
+	if (number_of(rollout, "counter") > 0) {
+		snprintf(value, sizeof(value), "statement %lld, until %s",
+			(long long)number_of(rollout, "counter"),
+			stamp_format(text_of(rollout, "expires"), when));
+		line(cli, "Rollout", TONE_PLAIN, value);
+	}
+	if (why && *why)
+		line(cli, number_of(rollout, "counter") > 0 ? "" : "Rollout", TONE_BAD, why);
+}
+
 static int print_slots(const struct cli *cli, const json_t *slots)
 {
 	static const struct column columns[] = {{"SLOT", 0}, {"RELEASE", 0}, {"MARK", 0},
@@ -210,6 +228,7 @@ int verb_status(struct cli *cli, char **args)
 	print_server(cli, json_object_get(s, "server"));
 	line(cli, "Broker", state_tone(text_of(s, "broker")), text_of(s, "broker"));
 	print_trust(cli, json_object_get(s, "trust"));
+	print_rollout(cli, json_object_get(s, "rollout"));
 	if (json_array_size(json_object_get(s, "slots")) > 0) {
 		fputc('\n', cli->out.file);
 		r = print_slots(cli, json_object_get(s, "slots"));
@@ -241,7 +260,8 @@ static void add_release(struct table *t, const json_t *r)
 	table_cell(t, state_tone(state), state);
 	table_cell(t, TONE_PLAIN, text_of(r, "kind"));
 	table_cell(t, TONE_PLAIN, list);
-	table_cell(t, TONE_PLAIN, strcmp(state, "refused") == 0 && why ? why : text_of(r, "notes"));
+	bool trouble = strcmp(state, "refused") == 0 || strcmp(state, "held") == 0;
+	table_cell(t, TONE_PLAIN, trouble && why ? why : text_of(r, "notes"));
 }
 
 int verb_list(struct cli *cli, char **args)

@@ -16,9 +16,8 @@ struct daemon {
 	struct update *update;
 	struct bus *bus;
 	sd_event_source *poll, *outbox, *retry_outbox;
-	bool newer;		  /* a release is offered that is newer than the one under way */
-	bool looking, look_again; /* a look is under way; another was asked for meanwhile */
-	uint64_t reporting;	  /* id of the report under way; 0: none */
+	bool newer;	    /* a release is offered that is newer than the one under way */
+	uint64_t reporting; /* id of the report under way; 0: none */
 	bool rebooting;
 };
 

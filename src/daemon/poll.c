@@ -7,7 +7,7 @@
 
 /* What the gateway needs to settle: network, clock, nodes. */
 #define FIRST_LOOK_US 200000u
-/* After a deployment that a newer release was waiting for. */
+/* After a deployment that a newer release was waiting for, and while something is being read. */
 #define NEXT_LOOK_US 1000000u
 
 uint64_t poll_wait(uint64_t poll_us, uint32_t random)
@@ -55,7 +55,6 @@ static void on_looked(void *ctx, const char *version, const struct error *e)
 	struct daemon *d = ctx;
 	char text[512];
 
-	d->looking = false;
 	if (e->reason) {
 		error_format(e, text, sizeof text);
 		log_warning("looking for releases: %s", text);
@@ -63,10 +62,14 @@ static void on_looked(void *ctx, const char *version, const struct error *e)
 		log_info("release %s can be installed", version);
 		install_newest(d, version);
 	}
-	if (d->look_again) {
-		d->look_again = false;
-		poll_now(d, "asked again meanwhile");
-	}
+}
+
+static void look_soon(struct daemon *d)
+{
+	if (!d->poll)
+		return;
+	sd_event_source_set_time_relative(d->poll, NEXT_LOOK_US);
+	sd_event_source_set_enabled(d->poll, SD_EVENT_ONESHOT);
 }
 
 void poll_now(struct daemon *d, const char *why)
@@ -75,34 +78,32 @@ void poll_now(struct daemon *d, const char *why)
 
 	if (!d->config->url || d->rebooting)
 		return;
-	if (d->looking) {
-		d->look_again = true;
+	/* what this is about may be newer than what is being read: a halt of it */
+	if (update_reading(d->update)) {
+		look_soon(d);
 		return;
 	}
 	log_debug("looking for releases: %s", why);
-	d->looking = true;
-	if (update_check(d->update, on_looked, d, &e)) {
-		d->looking = false;
+	if (update_check(d->update, on_looked, d, &e))
 		log_info("not looking for releases now: %s", e.detail);
-	}
 }
 
 static int on_poll(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	struct daemon *d = userdata;
 
-	poll_now(d, "time to");
 	sd_event_source_set_time_relative(s, poll_wait(d->config->poll_us, draw()));
-	return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+	sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+	poll_now(d, "time to");
+	return 0;
 }
 
 void poll_over(struct daemon *d)
 {
-	if (!d->newer || !d->poll)
+	if (!d->newer)
 		return;
 	d->newer = false;
-	sd_event_source_set_time_relative(d->poll, NEXT_LOOK_US);
-	sd_event_source_set_enabled(d->poll, SD_EVENT_ONESHOT);
+	look_soon(d);
 }
 
 int poll_start(struct daemon *d)

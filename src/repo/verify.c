@@ -313,6 +313,7 @@ static enum ef_reason verify_statement(struct verification *v, const char *produ
 	_cleanup_free_ uint8_t *data = NULL;
 	char path[ROLLOUT_TARGET_MAX], file[TUF_TARGET_FILE_MAX + 16] = "targets/";
 	struct tuf_target t;
+	const char *foreign;
 	size_t size;
 	enum ef_reason r = s ? EF_REASON_OK : error_set(e, EF_REASON_NO_MEMORY, "statement");
 
@@ -323,6 +324,9 @@ static enum ef_reason verify_statement(struct verification *v, const char *produ
 		r = pump(v, e);
 	if (!r)
 		r = tuf_found(v->tuf, &t, e);
+	if (!r && (foreign = tuf_overstep(v->tuf, role_names[ROLE_ROLLOUTS])))
+		r = error_set(e, EF_REASON_NOT_SIGNED_FOR, "the role %s names %s",
+			role_names[ROLE_ROLLOUTS], foreign);
 	if (r)
 		return r;
 	tuf_target_file(&t, file + strlen(file), sizeof(file) - strlen(file));

@@ -221,17 +221,22 @@ const char *rollout_answer_word(enum rollout_answer a)
 	return words[a];
 }
 
-/* bucket / 2^64 < share / 1000, without rounding */
-static bool below(uint64_t bucket, unsigned share)
+/* Rounded down, so that place < share is bucket / 2^64 < share / 1000 exactly. */
+bool rollout_place(const char *salt, const char *device, unsigned *ret)
 {
-	return (unsigned __int128)bucket * ROLLOUT_WHOLE < (unsigned __int128)share << 64;
+	uint64_t bucket;
+
+	if (!rollout_bucket(salt, device, &bucket))
+		return false;
+	*ret = (unsigned)((unsigned __int128)bucket * ROLLOUT_WHOLE >> 64);
+	return true;
 }
 
 enum rollout_answer rollout_decide(const struct rollout *r, const char *version, uint64_t sequence,
 	const char *device, int64_t now)
 {
 	const struct rollout_release *x = rollout_find(r, version);
-	uint64_t bucket;
+	unsigned place;
 
 	if (now >= r->expires)
 		return ROLLOUT_EXPIRED;
@@ -239,7 +244,7 @@ enum rollout_answer rollout_decide(const struct rollout *r, const char *version,
 		return ROLLOUT_UNLISTED;
 	if (x->halted)
 		return ROLLOUT_HALTED;
-	if (!rollout_bucket(x->salt, device, &bucket))
+	if (!rollout_place(x->salt, device, &place))
 		return ROLLOUT_FAILED;
-	return below(bucket, x->share) ? ROLLOUT_GO : ROLLOUT_LATER;
+	return place < x->share ? ROLLOUT_GO : ROLLOUT_LATER;
 }

@@ -59,6 +59,8 @@ enum ef_reason rollout_follows(const struct rollout *last, const struct rollout 
 
 /* First 8 bytes, big-endian, of SHA-256(salt, newline, device). False when that failed. */
 bool rollout_bucket(const char *salt, const char *device, uint64_t *ret);
+/* The device's place, in thousandths of the fleet, 0 to 999: its turn has come when it is below the share. */
+bool rollout_place(const char *salt, const char *device, unsigned *ret);
 
 /* ROLLOUT_GO is not zero, so that an answer never given is none to go by. */
 enum rollout_answer {

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Section 5.6.7: the pre-order walk of delegations, and lists of what a role signs for. */
+#include "trust/canonical.h"
+#include "trust/key.h"
 #include "trust/tuf-delegation.h"
 #include "trust/tuf-internal.h"
 #include "trust/tuf-target.h"
 #include "util/cleanup.h"
+#include "util/json.h"
 #include <errno.h>
+#include <openssl/evp.h>
 #include <string.h>
 
 static const char *name_of(const json_t *delegation)
@@ -287,4 +291,50 @@ int tuf_list(const struct tuf *t, const char *role,
 			return n;
 	}
 	return 0;
+}
+
+const char *tuf_overstep(const struct tuf *t, const char *role)
+{
+	const struct tuf_role *r = t->refreshed ? tuf_role_find(t, role) : NULL;
+	const char *path;
+	json_t *entry;
+
+	if (!r)
+		return NULL;
+	json_object_foreach ((json_t *)tuf_targets(&r->doc), path, entry)
+		if (!allowed(r, path))
+			return path;
+	return NULL;
+}
+
+enum ef_reason tuf_delegated(
+	const struct tuf *t, const char *role, bool *ret, uint8_t keys[32], struct error *e)
+{
+	const json_t *delegation = delegation_in(&t->targets, role), *id;
+	_cleanup_json_ json_t *set = json_object();
+	_cleanup_free_ char *text = NULL;
+	struct tuf_meta meta;
+	size_t i, size;
+
+	*ret = false;
+	if (!t->refreshed || t->mode != TUF_ONLINE)
+		return error_set(e, EF_REASON_USAGE, "metadata was not refreshed");
+	if (!delegation || !tuf_meta_of(&t->snapshot, role, &meta))
+		return EF_REASON_OK;
+	/* an object, because its canonical form is sorted */
+	json_array_foreach (json_object_get(delegation, "keyids"), i, id) {
+		const json_t *key =
+			json_object_get(tuf_delegation_keys(&t->targets), json_string_value(id));
+		char own[65] = "";
+		if (!key)
+			continue;
+		tuf_key_id(key, own);
+		if (!own[0] || json_object_set_new(set, own, json_true()) < 0)
+			return error_set(e, EF_REASON_NO_MEMORY, "%s", role);
+	}
+	if (!set || canonical_json(set, &text, &size) < 0 ||
+		EVP_Digest(text, size, keys, NULL, EVP_sha256(), NULL) != 1)
+		return error_set(e, EF_REASON_NO_MEMORY, "%s", role);
+	*ret = true;
+	return EF_REASON_OK;
 }

@@ -110,6 +110,17 @@ int tuf_list(const struct tuf *t, const char *role,
 	int (*cb)(void *ctx, const struct tuf_target *target), void *ctx);
 
 /*
+ * After an online refresh that succeeded: *ret is whether targets itself delegates to role and the
+ * snapshot lists the role's document. If so, keys is a digest of the set of keys that the delegation
+ * names: other keys, another digest (S-17).
+ */
+enum ef_reason tuf_delegated(const struct tuf *t, const char *role, bool *ret, uint8_t keys[32],
+	struct error *e);
+
+/* A path that a loaded role names although a delegation on the way to it does not let it; NULL: none. */
+const char *tuf_overstep(const struct tuf *t, const char *role);
+
+/*
  * Path below the targets folder: "releases/demo/<sha256>.2.0.0.json" when consistent, else path; not
  * percent-encoded. "" when out is too small: TUF_TARGET_FILE_MAX is enough.
  */

@@ -71,13 +71,55 @@ static bool take_release(struct update *u, struct known_release *k)
 	return true;
 }
 
-static void on_look(struct update *u, const struct error *e)
+/* Nothing is wrong with it, but it must not be now. */
+static void acquire_held(struct update *u, const struct error *e)
+{
+	u->run.busy = false;
+	deployment_move(u, EVENT_HELD, e, NULL);
+}
+
+/* Named: that one. Otherwise the newest that is let go, or that is installed already. */
+static struct look_release *chosen(struct update *u)
+{
+	const struct deployment *d = u->current;
+	struct look *l = &u->look;
+
+	for (size_t i = 0; i < l->n; i++) {
+		const struct known_release *k = &l->list[i].known;
+		struct error why = {0};
+		if (d->wanted[0] ? strcmp(d->wanted, k->version) == 0
+				 : d->origin != ORIGIN_SOURCE ||
+					   strcmp(k->version, u->release) == 0 ||
+					   !statement_judge(u, k->version, k->sequence, &why))
+			return &l->list[i];
+	}
+	return NULL;
+}
+
+static void nothing_chosen(struct update *u)
 {
 	struct deployment *d = u->current;
 	struct look *l = &u->look;
+	struct error why = {0};
+
+	if (d->wanted[0] == 0 && l->n > 0) {
+		const struct known_release *newest = &l->list[0].known;
+		strcpy(d->release, newest->version);
+		statement_judge(u, newest->version, newest->sequence, &why);
+		acquire_held(u, &why);
+		return;
+	}
+	error_set(&why, EF_REASON_NOT_FOUND, "release %s is not offered",
+		d->wanted[0] ? d->wanted : "of this product");
+	acquire_failed(u, &why);
+}
+
+static void on_look(struct update *u, const struct error *e)
+{
+	struct deployment *d = u->current;
 	struct error why = *e;
 
-	l->for_deployment = false;
+	u->look.for_deployment = false;
 	u->run.busy = false;
 	if (d->origin == ORIGIN_SOURCE)
 		look_note(u, e);
@@ -85,24 +127,22 @@ static void on_look(struct update *u, const struct error *e)
 		acquire_failed(u, &why);
 		return;
 	}
-	for (size_t i = 0; i < l->n; i++)
-		if (d->wanted[0] == 0 || strcmp(d->wanted, l->list[i].known.version) == 0) {
-			d->server_before = u->server_reachable;
-			if (u->bundle && bundle_judge(u, &l->list[i], &why)) {
-				/* the file is at fault, not the release: its digest is not kept */
-				strcpy(d->release, l->list[i].known.version);
-				acquire_failed(u, &why);
-				return;
-			}
-			if (take_release(u, &l->list[i].known)) {
-				u->run.phase = ACQUIRE_ADMIT;
-				update_kick(u);
-			}
-			return;
-		}
-	error_set(&why, EF_REASON_NOT_FOUND, "release %s is not offered",
-		d->wanted[0] ? d->wanted : "of this product");
-	acquire_failed(u, &why);
+	struct look_release *r = chosen(u);
+	if (!r) {
+		nothing_chosen(u);
+		return;
+	}
+	d->server_before = u->server_reachable;
+	if (u->bundle && bundle_judge(u, r, &why)) {
+		/* the file is at fault, not the release: its digest is not kept */
+		strcpy(d->release, r->known.version);
+		acquire_failed(u, &why);
+		return;
+	}
+	if (take_release(u, &r->known)) {
+		u->run.phase = ACQUIRE_ADMIT;
+		update_kick(u);
+	}
 }
 
 /* The release before, from our own records; its objects are kept. */
@@ -148,7 +188,8 @@ static void acquire_look(struct update *u)
 		return;
 	}
 	u->run.busy = true;
-	look_start(u, u->current->origin == ORIGIN_SOURCE, on_look);
+	look_start(u, u->current->origin == ORIGIN_SOURCE ? LOOK_FOR_RELEASES : LOOK_IN_BUNDLE,
+		on_look);
 	u->look.for_deployment = u->look.phase != LOOK_IDLE;
 }
 
@@ -159,6 +200,10 @@ static void acquire_admit(struct update *u)
 	struct admit_input in;
 	struct error e = {0};
 
+	if (statement_stops(u, &e)) {
+		acquire_held(u, &e);
+		return;
+	}
 	admit_prepare(u, &g, &in, d->origin == ORIGIN_ROLLBACK);
 	if (plan_admit(d->manifest, &in, &e) || objects_admit(u, d->manifest, &e)) {
 		acquire_failed(u, &e);

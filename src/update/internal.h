@@ -6,11 +6,13 @@
  * after everything that ends. So going on after a restart is the same as going on.
  */
 #include "bundle/bundle.h"
+#include "trust/rollout.h"
 #include "trust/time-floor.h"
 #include "update/machine.h"
 #include "update/plan.h"
 #include "update/store.h"
 #include "util/cleanup.h"
+#include "util/hex.h"
 #include "util/time-util.h"
 #include "worker/client.h"
 
@@ -19,7 +21,7 @@
 #define RETRY_MAX_US (30 * USEC_PER_SEC)
 #define TRIALS_MAX 3
 #define RELEASES_MAX 64		/* looked at; the newest */
-#define MANIFESTS_MAX 8		/* fetched; the newest */
+#define MANIFESTS_MAX 8		/* fetched; the newest, and as many that the rollout statement holds */
 #define MANIFEST_SIZE_MAX (1u << 20)
 #define IMAGE_SIZE_MAX (16u << 20)	/* of an MCU */
 #define INDEX_SIZE_MAX (256u << 20)
@@ -51,7 +53,19 @@ struct fetch {
 };
 
 /* --- looking at a source (look.c) --- */
-enum look_phase { LOOK_IDLE, LOOK_REFRESH, LOOK_ROLE, LOOK_FIND, LOOK_MANIFEST };
+enum look_phase {
+	LOOK_IDLE,
+	LOOK_REFRESH,
+	LOOK_STATEMENT,		/* rollout statement: found, fetched */
+	LOOK_ROLE,
+	LOOK_FIND,
+	LOOK_MANIFEST,
+};
+enum look_for {
+	LOOK_FOR_STATEMENT,	/* the source's metadata and rollout statement, no more */
+	LOOK_FOR_RELEASES,	/* and its releases */
+	LOOK_IN_BUNDLE,		/* releases; a bundle has no statement */
+};
 
 struct look_release {
 	struct known_release known;
@@ -61,12 +75,28 @@ struct look_release {
 
 struct look {
 	enum look_phase phase;
+	enum look_for wanted;
 	bool online;
 	bool for_deployment;	/* not for a check */
+	bool reached;		/* the server gave something */
 	int64_t now;		/* as of which metadata is judged */
+	struct tuf_target statement;
 	struct look_release *list;
 	size_t n, at;
+	unsigned fetched[2];	/* manifests, of releases that may go and of held ones */
 	void (*done)(struct update *u, const struct error *e);
+};
+
+/* --- what the publisher lets go (statement.c) --- */
+#define STATEMENT_ROLE "rollouts"
+
+struct statement {
+	bool ruled;		/* targets delegates to the role by these keys, and its document is listed: */
+	char keys[DIGEST_HEX_MAX];
+	bool taken;		/* and this is the last one taken: */
+	struct rollout last;
+	int64_t until;
+	struct error error;	/* why what is published now was not taken; nothing is let go then */
 };
 
 /* --- the current deployment's bundle, while it is looked at from afar (remote.c) --- */
@@ -136,6 +166,7 @@ struct run {
 	size_t manifest_size;
 	struct plan_image *images;
 
+	bool asked;		/* the source was, for its statement */
 	bool begun, server_ok, confirmed_by_hand;
 	struct checks *checks;
 	bool checks_ok;
@@ -175,6 +206,7 @@ struct update {
 	struct reader reader;
 	struct fetch *fetches;
 	struct look look;
+	struct statement statement;
 	struct bundle *bundle;	/* of the current deployment */
 	struct remote remote;
 
@@ -235,12 +267,41 @@ void fetch_free(struct fetch *f);
 void fetch_drop(struct fetch *f);	/* cancels; the answer will be dropped */
 
 /* look.c */
-void look_start(struct update *u, bool online, void (*done)(struct update *u, const struct error *e));
+void look_start(struct update *u, enum look_for wanted, void (*done)(struct update *u, const struct error *e));
 void look_clear(struct update *u);
+/*
+ * The newest release of the list that would be installed, NULL when there is none: what the rollout
+ * statement holds is passed over, anything else that is newer and refused is not. *refused is the
+ * first one that was.
+ */
+const struct known_release *look_candidate(const struct known_release *list, size_t n,
+	const struct known_release **refused);
 void known_clear(struct known_release *list, size_t n);
 /* Fills k->error and k->installed from what is known here. */
 enum ef_reason look_judge(struct update *u, struct known_release *k, bool remember, struct error *e);
 void admit_prepare(struct update *u, struct plan_gateway *g, struct admit_input *in, bool going_back);
+
+/* statement.c */
+enum ef_reason statement_open(struct update *u, struct error *e);	/* as it was stored */
+/* After an online refresh: whether there is a statement to be looked at. */
+enum ef_reason statement_expected(struct update *u, bool *ret, struct error *e);
+/* The bytes found under target: the statement from now on, or the reason why nothing is let go. */
+void statement_take(struct update *u, const struct tuf_target *target, const void *data, size_t size);
+void statement_refuse(struct update *u, const struct error *e);
+/* OK: a release is let go or not by its entry. Otherwise why none is. */
+enum ef_reason statement_in_force(const struct update *u, struct error *e);
+/* Why the release is not let go on this gateway. */
+enum ef_reason statement_judge(const struct update *u, const char *version, uint64_t sequence,
+	struct error *e);
+/* False: it does not name the release. */
+bool statement_share(const struct update *u, const char *version, uint64_t sequence, unsigned *share,
+	unsigned *place);
+/* Why the deployment under way must not go on, whoever began it; OK although it is not its turn. */
+enum ef_reason statement_stops(const struct update *u, struct error *e);
+/* True: its release is halted, and it is being ended. */
+bool statement_halts(struct update *u);
+/* Looks at the source once for the current state of the deployment; false: not over yet, it kicks. */
+bool statement_asked(struct update *u);
 
 /* carried.c: everything in the bundle is named by what was verified, before anything of it is used */
 enum ef_reason bundle_judge(struct update *u, const struct look_release *r, struct error *e);

@@ -47,11 +47,13 @@ void look_clear(struct update *u)
 static void look_end(struct update *u, const struct error *e)
 {
 	void (*done)(struct update * u, const struct error *e) = u->look.done;
-	struct error copy = *e;
+	struct error copy = *e, why = {0};
 
 	u->look.phase = LOOK_IDLE;
 	u->look.done = NULL;
-	if (u->look.online && copy.reason == EF_REASON_OK)
+	/* as of a false time something has expired: that moves no bound (S-19) */
+	if (u->look.online && copy.reason == EF_REASON_OK &&
+		statement_in_force(u, &why) != EF_REASON_EXPIRED)
 		trust_note(u, u->look.now);
 	done(u, &copy);
 	if (u->look.phase == LOOK_IDLE) /* else whoever was answered looks again */
@@ -205,14 +207,27 @@ static void fetch_manifest(struct update *u)
 	reader_start(u, l->online, path, r->target.length, on_manifest);
 }
 
+/* What is held is shown as well, but takes no room from what may go. A bundle holds few of the
+ * releases that its metadata names. */
+static bool wants_manifest(struct update *u, const struct known_release *k)
+{
+	struct look *l = &u->look;
+	struct error why = {0};
+
+	if (!l->online)
+		return true;
+	bool held = statement_judge(u, k->version, k->sequence, &why) != EF_REASON_OK;
+	return l->fetched[held]++ < MANIFESTS_MAX;
+}
+
 static void next_manifest(struct update *u)
 {
 	struct look *l = &u->look;
 	struct error e = {0};
-	/* a bundle holds few of the releases that its metadata names */
-	size_t max = l->online ? MANIFESTS_MAX : RELEASES_MAX;
 
-	if (l->at >= l->n || l->at >= max) {
+	while (l->at < l->n && !wants_manifest(u, &l->list[l->at].known))
+		l->at++;
+	if (l->at >= l->n) {
 		look_end(u, &e);
 		return;
 	}
@@ -223,36 +238,100 @@ static void next_manifest(struct update *u)
 		pump(u);
 }
 
-static void operation_over(struct update *u)
+static void load_releases(struct update *u)
 {
 	struct error e = {0};
 
-	if (u->look.phase == LOOK_FIND) {
-		/* an error here is one release's, unless metadata could not be had */
-		enum ef_reason r = tuf_result(u->tuf, &e);
-		if (r != EF_REASON_OK && reason_passes(r))
-			look_end(u, &e);
-		else
-			fetch_manifest(u);
+	u->look.phase = LOOK_ROLE;
+	if (u->look.wanted == LOOK_FOR_STATEMENT || tuf_load_role(u->tuf, ROLE, &e))
+		look_end(u, &e);
+	else
+		pump(u);
+}
+
+/* Whatever is wrong with a statement holds everything; that it could not be had ends the look. */
+static void statement_failed(struct update *u, const struct error *e)
+{
+	if (reason_passes(e->reason)) {
+		look_end(u, e);
 		return;
 	}
-	if (tuf_result(u->tuf, &e)) {
+	statement_refuse(u, e);
+	load_releases(u);
+}
+
+static void on_statement(struct update *u, const uint8_t *data, size_t size, const struct error *e)
+{
+	if (e->reason != EF_REASON_OK) {
+		statement_failed(u, e);
+		return;
+	}
+	statement_take(u, &u->look.statement, data, size);
+	load_releases(u);
+}
+
+static void fetch_statement(struct update *u)
+{
+	struct tuf_target *t = &u->look.statement;
+	char file[TUF_TARGET_FILE_MAX], path[TUF_TARGET_FILE_MAX + 16];
+	struct error e = {0};
+
+	if (tuf_found(u->tuf, t, &e) == EF_REASON_OK && t->length > ROLLOUT_SIZE_MAX)
+		error_set(&e, EF_REASON_BAD_SIZE, "%s", t->path);
+	if (e.reason) {
+		statement_failed(u, &e);
+		return;
+	}
+	t->custom = NULL; /* borrowed */
+	tuf_target_file(t, file, sizeof(file));
+	snprintf(path, sizeof(path), "targets/%s", file);
+	reader_start(u, true, path, t->length, on_statement);
+}
+
+/* Before anything is looked for: a halt must get through whatever is wrong with releases. */
+static void find_statement(struct update *u)
+{
+	char path[ROLLOUT_TARGET_MAX];
+	struct error e = {0};
+	bool expected = false;
+
+	if (u->look.online && statement_expected(u, &expected, &e)) {
 		look_end(u, &e);
 		return;
 	}
-	if (u->look.phase == LOOK_REFRESH) {
-		u->look.phase = LOOK_ROLE;
-		if (tuf_load_role(u->tuf, ROLE, &e))
-			look_end(u, &e);
-		else
-			pump(u);
+	if (!expected) {
+		load_releases(u);
 		return;
 	}
-	list_releases(u);
+	u->look.phase = LOOK_STATEMENT;
+	rollout_target(u->env.config->product, path);
+	if (tuf_find(u->tuf, path, &e))
+		look_end(u, &e);
+	else
+		pump(u);
+}
+
+static void operation_over(struct update *u)
+{
+	struct error e = {0};
+	enum ef_reason r = tuf_result(u->tuf, &e);
+
+	if (u->look.phase == LOOK_STATEMENT)
+		fetch_statement(u);
+	/* an error here is one release's, unless metadata could not be had */
+	else if (u->look.phase == LOOK_FIND && !reason_passes(r))
+		fetch_manifest(u);
+	else if (r != EF_REASON_OK)
+		look_end(u, &e);
+	else if (u->look.phase == LOOK_REFRESH)
+		find_statement(u);
+	else
+		list_releases(u);
 }
 
 static void on_metadata(struct update *u, const uint8_t *data, size_t size, const struct error *e)
 {
+	u->look.reached = u->look.reached || e->reason == EF_REASON_OK;
 	if (e->reason == EF_REASON_OK)
 		tuf_feed(u->tuf, data, size);
 	else if (e->reason == EF_REASON_NOT_FOUND)
@@ -275,14 +354,18 @@ static void pump(struct update *u)
 	reader_start(u, u->look.online, path, request.max_size, on_metadata);
 }
 
-void look_start(
-	struct update *u, bool online, void (*done)(struct update *u, const struct error *e))
+void look_start(struct update *u, enum look_for wanted,
+	void (*done)(struct update *u, const struct error *e))
 {
+	bool online = wanted != LOOK_IN_BUNDLE;
 	struct error e = {0};
 
 	look_clear(u);
-	u->look = (struct look){
-		.phase = LOOK_REFRESH, .online = online, .done = done, .now = update_now(u)};
+	u->look = (struct look){.phase = LOOK_REFRESH,
+		.wanted = wanted,
+		.online = online,
+		.done = done,
+		.now = update_now(u)};
 	if (trust_open(u, &e) ||
 		tuf_refresh(u->tuf, online ? TUF_ONLINE : TUF_OFFLINE, u->look.now, &e))
 		look_end(u, &e);
@@ -364,10 +447,12 @@ enum ef_reason look_judge(struct update *u, struct known_release *k, bool rememb
 {
 	struct plan_gateway g;
 	struct admit_input in;
-	struct error why;
+	struct error why = {0};
 	bool found;
 
 	k->installed = strcmp(k->version, update_release(u)) == 0;
+	k->held = !k->installed && statement_judge(u, k->version, k->sequence, &why);
+	k->placed = statement_share(u, k->version, k->sequence, &k->share, &k->place);
 	if (k->error.reason != EF_REASON_OK)
 		return EF_REASON_OK;
 	admit_prepare(u, &g, &in, false);
@@ -375,6 +460,11 @@ enum ef_reason look_judge(struct update *u, struct known_release *k, bool rememb
 		error_set(&k->error, EF_REASON_DOWNGRADE,
 			"sequence %" PRIu64 ", %" PRIu64 " was installed", k->sequence,
 			in.sequence);
+		k->held = false; /* and never comes */
+		return EF_REASON_OK;
+	}
+	if (k->held) {
+		k->error = why;
 		return EF_REASON_OK;
 	}
 	if (!k->manifest) {
@@ -388,4 +478,19 @@ enum ef_reason look_judge(struct update *u, struct known_release *k, bool rememb
 	if (found)
 		k->error = why;
 	return EF_REASON_OK;
+}
+
+const struct known_release *look_candidate(
+	const struct known_release *list, size_t n, const struct known_release **refused)
+{
+	*refused = NULL;
+	for (size_t i = 0; i < n && !list[i].installed; i++) {
+		if (list[i].error.reason == EF_REASON_OK)
+			return &list[i];
+		if (!*refused)
+			*refused = &list[i];
+		if (!list[i].held)
+			break;
+	}
+	return NULL;
 }

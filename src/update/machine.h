@@ -21,8 +21,9 @@ enum deployment_event {
 	EVENT_FAILED,	 /* a required part failed, or a check did, or a deadline passed */
 	EVENT_CANCEL,	 /* by hand */
 	EVENT_REJECT,	 /* by hand */
+	EVENT_HELD,	 /* the rollout statement stops it */
 };
-#define DEPLOYMENT_EVENTS (EVENT_REJECT + 1)
+#define DEPLOYMENT_EVENTS (EVENT_HELD + 1)
 
 enum deployment_action {
 	ACTION_NONE,	 /* the event means nothing in this state */

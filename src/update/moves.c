@@ -128,7 +128,9 @@ static bool worth_remembering(const struct deployment *d)
 {
 	static const uint8_t none[32];
 
-	if (memcmp(d->manifest_sha256, none, sizeof(none)) == 0)
+	/* a release that was halted may go on one day: the statement says so then */
+	if (memcmp(d->manifest_sha256, none, sizeof(none)) == 0 ||
+		d->error.reason == EF_REASON_HALTED)
 		return false;
 	if (d->state == DEPLOYMENT_REVERTED)
 		return true;
@@ -217,7 +219,7 @@ bool deployment_move(struct update *u, enum deployment_event event, const struct
 	}
 	log_info("deployment %llu: %s -> %s%s%s", (unsigned long long)d->id, ev.from, ev.to,
 		d->error.reason ? ": " : "", d->error.reason ? d->error.detail : "");
-	if (t.action == ACTION_END)
+	if (t.action == ACTION_END && event != EVENT_HELD)
 		remember(u);
 	run_reset(u);
 	told(u, &ev, true);

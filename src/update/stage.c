@@ -345,8 +345,18 @@ void stage_advance(struct update *u)
 		deployment_move(u, EVENT_STAGED, NULL, NULL);
 }
 
-/* STAGED: windows, battery and interlocks will have their say here. */
+/*
+ * STAGED: windows, battery and interlocks will have their say here. The source is asked once more
+ * whether the release still goes (R-04); when it cannot be reached its last word counts.
+ */
 void release_advance(struct update *u)
 {
-	deployment_move(u, EVENT_ACTIVATE, NULL, NULL);
+	struct error e = {0};
+
+	if (u->current->origin == ORIGIN_SOURCE && !statement_asked(u))
+		return;
+	if (statement_stops(u, &e))
+		deployment_move(u, EVENT_HELD, &e, NULL);
+	else
+		deployment_move(u, EVENT_ACTIVATE, NULL, NULL);
 }

@@ -11,8 +11,6 @@
 
 #define SERVER_RETRY_US (2 * USEC_PER_SEC)
 #define CHECKS_GRACE_US (5 * USEC_PER_SEC)
-#define SERVER_FILE "metadata/timestamp.json"
-#define SERVER_FILE_MAX (64u << 10)
 
 static void fail(struct update *u, enum ef_reason reason, const char *detail)
 {
@@ -129,28 +127,17 @@ static enum look_result look_at_nodes(struct update *u, char *missing, size_t si
 	return all;
 }
 
-static void on_server(struct update *u, const uint8_t *data, size_t size, const struct error *e)
-{
-	u->run.busy = false;
-	if (e->reason == EF_REASON_OK)
-		u->run.server_ok = true;
-	else
-		u->run.wait_until = now_monotonic_us() + SERVER_RETRY_US;
-	update_kick(u);
-}
-
+/* Whether it can be reached, and whether it has halted the release meanwhile: one question. */
 static void ask_server(struct update *u)
 {
 	struct run *r = &u->run;
 
-	if (r->busy || u->look.phase != LOOK_IDLE)
-		return;
-	if (r->wait_until > now_monotonic_us()) {
-		update_kick_at(u, r->wait_until);
-		return;
+	if (r->wait_until <= now_monotonic_us() && statement_asked(u)) {
+		r->asked = false; /* it did not answer */
+		r->wait_until = now_monotonic_us() + SERVER_RETRY_US;
 	}
-	r->busy = true;
-	reader_start(u, true, SERVER_FILE, SERVER_FILE_MAX, on_server);
+	if (r->wait_until > now_monotonic_us())
+		update_kick_at(u, r->wait_until);
 }
 
 static void on_check(void *ctx, const char *name, const struct error *e)

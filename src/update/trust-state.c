@@ -40,8 +40,10 @@ void trust_note(struct update *u, int64_t now)
 bool update_stale(const struct update *u)
 {
 	int64_t expires = u->tuf ? tuf_expires(u->tuf, "timestamp") : 0;
+	struct error why = {0};
 
 	return u->check_error.reason == EF_REASON_EXPIRED ||
+	       statement_in_force(u, &why) == EF_REASON_EXPIRED ||
 	       (expires != 0 && expires <= update_now(u));
 }
 

@@ -68,7 +68,7 @@ static void judge_again(struct update *u)
 		struct known_release *k = &u->known[i];
 		struct error e = {0};
 
-		if (k->manifest)
+		if (k->manifest || k->held)
 			error_clear(&k->error);
 		look_judge(u, k, true, &e);
 	}
@@ -96,7 +96,8 @@ static int on_kick(sd_event_source *s, void *userdata)
 	if (!u->current || u->rebooting || !u->resumed)
 		return 0;
 	if (!deployment_over(u->current->state)) {
-		advance[u->current->state](u);
+		if (!statement_halts(u))
+			advance[u->current->state](u);
 		return 0;
 	}
 	judge_again(u);
@@ -175,7 +176,7 @@ static enum ef_reason open_all(struct update *u, struct error *e)
 	u->trust_store = trust_store_of(u);
 	if (state_lost(u, e) || store_open(state, &u->store, e) ||
 		store_get(u->store, "release", u->release, sizeof(u->release), e) ||
-		open_boot(u, e))
+		statement_open(u, e) || open_boot(u, e))
 		return e->reason;
 	if (trust_open(u, e) == EF_REASON_NO_TRUST) {
 		/* it can show what there is, and takes root.json at the next look */
@@ -276,9 +277,7 @@ static void note_refusal(struct update *u, const char *version, const struct err
 	struct error none = {0};
 	char text[400], last[400];
 
-	/* nothing published yet, or a network that is away: nobody offered anything */
-	if (e->reason == EF_REASON_OK || e->reason == EF_REASON_NOT_FOUND ||
-		reason_passes(e->reason))
+	if (e->reason == EF_REASON_OK || reason_passes(e->reason))
 		return;
 	snprintf(text, sizeof(text), "%s %s %s", version, reason_word(e->reason), e->detail);
 	store_get(u->store, "last-refusal", last, sizeof(last), &none);
@@ -317,21 +316,22 @@ void look_note(struct update *u, const struct error *e)
 
 static void on_check(struct update *u, const struct error *e)
 {
-	const char *version = "";
+	const struct known_release *newest = NULL, *refused = NULL;
+	struct error why = *e;
 
 	look_note(u, e);
 	if (e->reason == EF_REASON_OK) {
 		take_list(u);
-		if (u->n_known > 0 && !u->known[0].installed) {
-			if (u->known[0].error.reason == EF_REASON_OK)
-				version = u->known[0].version;
-			else
-				note_refusal(u, u->known[0].version, &u->known[0].error);
-		}
-	} else {
-		note_refusal(u, "", e);
+		newest = look_candidate(u->known, u->n_known, &refused);
+		statement_in_force(u, &why);
 	}
-	answer(u, version, e);
+	/* One cause a look: what is wrong with all, or with the newest. That nothing is published
+	 * is none. */
+	if (why.reason && e->reason != EF_REASON_NOT_FOUND)
+		note_refusal(u, "", &why);
+	else if (!newest && refused)
+		note_refusal(u, refused->version, &refused->error);
+	answer(u, newest ? newest->version : "", e);
 }
 
 enum ef_reason update_check(struct update *u, update_done done, void *ctx, struct error *e)
@@ -346,7 +346,7 @@ enum ef_reason update_check(struct update *u, update_done done, void *ctx, struc
 		return error_set(e, EF_REASON_BUSY, "a deployment is fetching");
 	u->waiters[u->n_waiters++] = (struct waiter){done, ctx};
 	if (u->n_waiters == 1)
-		look_start(u, true, on_check);
+		look_start(u, LOOK_FOR_RELEASES, on_check);
 	return EF_REASON_OK;
 }
 

@@ -106,6 +106,9 @@ struct known_release {
 	size_t size;
 	struct error error;	/* why it would not be installed; OK: it would */
 	bool installed;
+	bool held;		/* the rollout statement does not let it go */
+	bool placed;		/* the statement names it: */
+	unsigned share, place;	/* of the fleet, and this gateway's in it, in thousandths */
 };
 
 struct update_observer {
@@ -141,9 +144,12 @@ enum ef_reason update_resume(struct update *u, struct error *e);
 
 typedef void (*update_done)(void *ctx, const char *version, const struct error *e);
 
+/* A look or a deployment is reading: update_check joins the one, and is BUSY for the other. */
+bool update_reading(const struct update *u);
 /* Looks at the source: done with the newest version that would be installed, "" when none. */
 enum ef_reason update_check(struct update *u, update_done done, void *ctx, struct error *e);
-/* Begins a deployment: version NULL or "" for the newest. BUSY, TRIAL_RUNNING, NOT_FOUND … at once. */
+/* Begins a deployment: version NULL or "" for the newest that the rollout statement lets go. One that is named
+ * is taken although it is not this gateway's turn. BUSY, TRIAL_RUNNING, NOT_FOUND … at once. */
 enum ef_reason update_install(struct update *u, const char *version, uint64_t *id, struct error *e);
 /* Takes over fd of a bundle file. */
 enum ef_reason update_install_bundle(struct update *u, int fd, const char *name, uint64_t *id,
@@ -166,6 +172,9 @@ bool update_boot_state(const struct update *u, struct boot_state *ret);
 bool update_slot_release(const struct update *u, enum slot_id s, char release[EF_VERSION_TEXT_MAX],
 	uint8_t image[32]);
 const struct tuf *update_trust(const struct update *u);
+/* The rollout statement that counts, as of the last look; false: the source has none. counter 0: none was taken.
+ * e: why nothing is let go by it. */
+bool update_statement(const struct update *u, uint64_t *counter, int64_t *until, struct error *e);
 /* Freeze (S-21): what the source says last is older than it may be, or a look at it found that. */
 bool update_stale(const struct update *u);
 /* Of the deployment under way; otherwise "stale" or "idle". */

@@ -2,6 +2,19 @@
 /* What is read from the state database and needs nothing else. */
 #include "update/internal.h"
 
+bool update_reading(const struct update *u)
+{
+	return u->look.phase != LOOK_IDLE || u->reader.done;
+}
+
+bool update_statement(const struct update *u, uint64_t *counter, int64_t *until, struct error *e)
+{
+	*counter = u->statement.taken ? u->statement.last.counter : 0;
+	*until = u->statement.taken ? u->statement.until : 0;
+	statement_in_force(u, e);
+	return u->statement.ruled;
+}
+
 int update_deployments(
 	struct update *u, unsigned max, int (*cb)(void *ctx, const struct deployment *d), void *ctx)
 {

@@ -91,7 +91,7 @@ struct fake {
 	const struct step *last; /* of the deployment that ended */
 	uint64_t id;
 	char release[64], origin[16], path[80];
-	bool nothing_new;
+	unsigned checks; /* the first finds a release, the third not even one that is held */
 };
 
 static char *deployment_text(const struct fake *f)
@@ -211,9 +211,9 @@ static int install_bundle(sd_bus_message *m, void *userdata, sd_bus_error *error
 static int check(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct fake *f = userdata;
-	const char *found = f->nothing_new ? "" : "2.0.0";
+	const char *found = f->checks > 0 ? "" : "2.0.0";
 
-	f->nothing_new = true;
+	f->checks++;
 	return sd_bus_reply_method_return(m, "s", found);
 }
 
@@ -256,7 +256,7 @@ static int rollback(sd_bus_message *m, void *userdata, sd_bus_error *error)
 static int get_status(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	const struct fake *f = userdata;
-	char text[2048], current[24] = "null";
+	char text[3072], current[24] = "null";
 
 	if (f->step)
 		snprintf(current, sizeof(current), "%llu", (unsigned long long)f->id);
@@ -273,7 +273,9 @@ static int get_status(sd_bus_message *m, void *userdata, sd_bus_error *error)
 		"a.img\"},{\"slot\":\"B\",\"running\":false,"
 		"\"primary\":false,\"trial\":false,\"mark\":\"bad\",\"release\":null,\"image\":"
 		"null,\"path\":\"/b.img\"}],"
-		"\"nodes\":" NODES ",\"trust\":{\"root\":1,\"expires\":\"2030-01-01T00:00:00Z\"}}",
+		"\"nodes\":" NODES ",\"trust\":{\"root\":1,\"expires\":\"2030-01-01T00:00:00Z\"},"
+		"\"rollout\":{\"counter\":7,\"expires\":\"2026-11-24T08:00:00Z\",\"reason\":"
+		"\"bad-format\",\"detail\":\"rollout statement: the share of a release shrank\"}}",
 		f->step ? f->step->state : "idle", current);
 	return sd_bus_reply_method_return(m, "s", text);
 }
@@ -283,18 +285,29 @@ static int list_nodes(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return sd_bus_reply_method_return(m, "s", NODES);
 }
 
+#define HELD                                                                                    \
+	"{\"version\":\"3.0.0\",\"sequence\":3,\"kind\":\"feature\",\"state\":\"held\","        \
+	"\"reason\":\"later\",\"detail\":\"25.0 % of the gateways may take it, this one is at " \
+	"45.0 %\",\"notes\":\"\",\"rollout\":{\"share\":250,\"place\":450},"                    \
+	"\"components\":[]}"
+
 static int list_releases(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	return sd_bus_reply_method_return(m, "s",
-		"[{\"version\":\"2.0.0\",\"sequence\":2,\"kind\":\"security\",\"state\":"
-		"\"available\",\"reason\":\"ok\","
+	const struct fake *f = userdata;
+	char text[1024];
+
+	snprintf(text, sizeof(text),
+		"[%s{\"version\":\"2.0.0\",\"sequence\":2,\"kind\":\"security\",\"state\":"
+		"\"%s\",\"reason\":\"ok\","
 		"\"notes\":\"mends the "
 		"valve\",\"components\":[{\"name\":\"rootfs\",\"type\":\"rootfs\","
 		"\"version\":\"2.0.0\",\"compatible\":\"v,gw\"}]},{\"version\":\"0.9.0\","
 		"\"sequence\":1,"
 		"\"kind\":\"feature\",\"state\":\"refused\",\"reason\":\"not-compatible\","
 		"\"notes\":\"\","
-		"\"components\":[]}]");
+		"\"components\":[]}]",
+		f->checks < 3 ? HELD "," : "", f->checks > 1 ? "installed" : "available");
+	return sd_bus_reply_method_return(m, "s", text);
 }
 
 static int list_deployments(sd_bus_message *m, void *userdata, sd_bus_error *error)

@@ -154,6 +154,7 @@ def test_status(s):
     r = s.run("status")
     expect(r, 0, "Product  demo on gateway gw-1", "Release  1.0.0", "idle", "the server did not prove who it is",
            "CAFile=", "connected", "root 1, until 2030-01-01 00:00:00", "running, primary", "001122334455",
+           "Rollout  statement 7, until 2026-11-24 08:00:00", "the share of a release shrank",
            "meter", "mps2-an385", "badge: the node does not answer: no?[31m", "look at cable")
     assert "\x1b" not in r.stdout
 
@@ -173,7 +174,8 @@ def test_json(s):
 
 
 def test_tables(s):
-    expect(s.run("list"), 0, "2.0.0", "mends the valve", "rootfs 2.0.0", "made for other hardware")
+    expect(s.run("list"), 0, "2.0.0", "mends the valve", "rootfs 2.0.0", "made for other hardware", "held",
+           "not this gateway's turn yet: 25.0 % of the gateways may take it")
     r = s.run("nodes")
     expect(r, 0, "NODE", "/dev/ttyACM0")
     assert "BOOT" not in r.stdout  # no node says: no column
@@ -198,11 +200,24 @@ def test_fit_and_colour(s):
 def test_check(s):
     s.stop()
     s.start()
-    expect(s.run("check"), 0, "Release 2.0.0 can be installed", "edgeferry install")
+    why = ("Release 3.0.0 is held back: not this gateway's turn yet: 25.0 % of the gateways may take it, this one is "
+           "at 45.0 %; wait, or take it now with 'edgeferry install VERSION'.")
+    expect(s.run("check"), 0, why, "Release 2.0.0 can be installed", "edgeferry install")
+    r = s.run("check")
+    expect(r, 2, why)
+    assert "Nothing newer" not in r.stdout
     expect(s.run("check"), 2, "Nothing newer")
     r = s.run("check", "--json")
     expect(r, 2)
-    assert json.loads(r.stdout) == {"version": None}
+    assert json.loads(r.stdout) == {"version": None, "held": []}
+    s.stop()
+    s.start()
+    r = s.run("check", "--json")
+    expect(r, 0)
+    found = json.loads(r.stdout)
+    assert found["version"] == "2.0.0"
+    assert [(x["version"], x["reason"], x["rollout"]) for x in found["held"]] == [
+        ("3.0.0", "later", {"share": 250, "place": 450})]
 
 
 def test_install(s):

@@ -235,9 +235,9 @@ def documents_have_their_keys(b):
     b.up()
     s = b.document("GetStatus")
     for key in ("version", "product", "id", "release", "state", "deployment", "trial", "server", "broker", "slots",
-                "nodes", "trust"):
+                "nodes", "trust", "rollout"):
         assert key in s, key
-    assert s["state"] == "idle" and s["deployment"] is None and s["id"] == "gw-test" and s["broker"] == "none"
+    assert s["rollout"] is None and s["state"] == "idle" and s["deployment"] is None and s["id"] == "gw-test" and s["broker"] == "none"
     assert [x["slot"] for x in s["slots"]] == ["A", "B"] and s["slots"][0]["running"] and not s["slots"][1]["running"]
     nodes = b.document("ListNodes")
     assert [n["name"] for n in nodes] == ["meter"] and nodes[0]["present"] is False

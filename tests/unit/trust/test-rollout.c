@@ -33,10 +33,13 @@ START_TEST(test_bucket)
 		double fraction;
 	} vectors[] = {{"gw-0001", 0.450004}, {"gw-0002", 0.899318}, {"gw-0003", 0.198255}};
 	uint64_t bucket;
+	unsigned place;
 
 	for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
 		ck_assert(rollout_bucket("r42-7f3a", vectors[i].device, &bucket));
 		ck_assert_double_eq_tol(ldexp((double)bucket, -64), vectors[i].fraction, 5e-7);
+		ck_assert(rollout_place("r42-7f3a", vectors[i].device, &place));
+		ck_assert_uint_eq(place, (unsigned)(vectors[i].fraction * 1000));
 	}
 }
 END_TEST

@@ -533,6 +533,96 @@ START_TEST(test_load_errors)
 }
 END_TEST
 
+/* What a gateway asks of the role of rollout statements (S-17, S-04). */
+START_TEST(test_delegated)
+{
+	uint8_t first[32], again[32];
+	bool there;
+
+	ck_assert_int_eq(
+		tuf_delegated(tuf, "A", &there, first, &last), EF_REASON_USAGE); /* no refresh */
+	json_t *d = repo_delegate(repo, "targets", "A", 5, PATHS("a/*"));
+	repo_delegate(repo, "A", "B", 7, PATHS("a/*"));
+	repo_target(repo, "A", "a/1", "x");
+	repo_set_version(repo, "targets", 2);
+	repo_update(repo);
+	ck_assert_reason(refresh(), OK);
+	ck_assert_int_eq(tuf_delegated(tuf, "A", &there, first, &last), EF_REASON_OK);
+	ck_assert(there);
+	/* nobody delegates to it; one that another role delegates to */
+	ck_assert_int_eq(tuf_delegated(tuf, "C", &there, again, &last), EF_REASON_OK);
+	ck_assert(!there);
+	ck_assert_reason(load("A"), OK);
+	ck_assert_reason(load("B"), OK);
+	ck_assert_int_eq(tuf_delegated(tuf, "B", &there, again, &last), EF_REASON_OK);
+	ck_assert(!there);
+	/* the same keys in another order, twice, or with a key that is not there */
+	char id[65];
+	json_array_append_new(json_object_get(d, "keyids"), json_string("00"));
+	json_array_append_new(json_object_get(d, "keyids"), json_string(repo_key_id(repo, 5, id)));
+	for (int keys = 1; keys <= 2; keys++) {
+		repo_set_version(repo, "targets", repo_version(repo, "targets") + 1);
+		repo_update(repo);
+		ck_assert_reason(refresh(), OK);
+		ck_assert_int_eq(tuf_delegated(tuf, "A", &there, again, &last), EF_REASON_OK);
+		ck_assert(there && (memcmp(first, again, 32) == 0) == (keys == 1));
+		/* one more */
+		json_array_append_new(
+			json_object_get(d, "keyids"), json_string(repo_key_id(repo, 6, id)));
+		json_object_set_new(
+			json_object_get(
+				json_object_get(repo_body(repo, "targets"), "delegations"), "keys"),
+			id, tuf_key_to_json(repo_key(repo, 6)));
+	}
+	/* a bundle does not say */
+	ck_assert_reason(refresh_mode(TUF_OFFLINE, NOW), OK);
+	ck_assert_int_eq(tuf_delegated(tuf, "A", &there, again, &last), EF_REASON_USAGE);
+}
+END_TEST
+
+/* Delegated to, but the snapshot does not list it yet. */
+START_TEST(test_delegated_not_listed)
+{
+	uint8_t keys[32];
+	bool there = true;
+
+	repo_delegate(repo, "targets", "A", 5, PATHS("a/*"));
+	repo_bump(repo, "targets");
+	json_object_set_new(json_object_get(json_object_get(repo_body(repo, "snapshot"), "meta"),
+				    "targets.json"),
+		"version", json_integer((json_int_t)repo_version(repo, "targets")));
+	repo_bump(repo, "snapshot");
+	json_object_set_new(json_object_get(json_object_get(repo_body(repo, "timestamp"), "meta"),
+				    "snapshot.json"),
+		"version", json_integer((json_int_t)repo_version(repo, "snapshot")));
+	repo_bump(repo, "timestamp");
+	ck_assert_reason(refresh(), OK);
+	ck_assert_int_eq(tuf_delegated(tuf, "A", &there, keys, &last), EF_REASON_OK);
+	ck_assert(!there);
+}
+END_TEST
+
+START_TEST(test_overstep) /* S-04 */
+{
+	struct tuf_target target;
+
+	repo_delegate(repo, "targets", "A", 5, PATHS("a/*"));
+	repo_target(repo, "A", "a/1", "x");
+	repo_set_version(repo, "targets", 2);
+	repo_update(repo);
+	ck_assert_reason(refresh(), OK);
+	ck_assert_ptr_null(tuf_overstep(tuf, "A")); /* not loaded */
+	ck_assert_reason(find("a/1", &target), OK);
+	ck_assert_ptr_null(tuf_overstep(tuf, "A"));
+	repo_target(repo, "A", "b/1", "x");
+	repo_set_version(repo, "A", 2);
+	repo_update(repo);
+	ck_assert_reason(refresh(), OK);
+	ck_assert_reason(find("a/1", &target), OK);
+	ck_assert_str_eq(tuf_overstep(tuf, "A"), "b/1");
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("trust/tuf-find");
@@ -555,6 +645,9 @@ static Suite *suite(void)
 	tcase_add_test(t, test_list);
 	tcase_add_test(t, test_list_of_targets);
 	tcase_add_test(t, test_load_errors);
+	tcase_add_test(t, test_delegated);
+	tcase_add_test(t, test_delegated_not_listed);
+	tcase_add_test(t, test_overstep);
 	suite_add_tcase(s, t);
 	return s;
 }

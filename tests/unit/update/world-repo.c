@@ -43,6 +43,32 @@ void world_repo_sign(struct world *w)
 	world_repo_copy(w);
 }
 
+void world_rollout(struct world *w, const char *product, const char *text)
+{
+	static const char *const paths[] = {"rollouts/*", NULL};
+	char target[128], path[256], hex[DIGEST_HEX_MAX];
+
+	if (!w->rollouts) {
+		repo_delegate(w->repo, "targets", "rollouts", WORLD_ROLLOUTS_KEY, paths);
+		repo_set_version(w->repo, "targets", repo_version(w->repo, "targets") + 1);
+		repo_set_version(w->repo, "rollouts", 0);
+		w->rollouts = true;
+	}
+	snprintf(target, sizeof(target), "rollouts/%s.json", product);
+	repo_target(w->repo, "rollouts", target, text);
+	const char *digest = json_string_value(json_object_get(
+		json_object_get(
+			json_object_get(
+				json_object_get(repo_body(w->repo, "rollouts"), "targets"), target),
+			"hashes"),
+		"sha256"));
+	snprintf(hex, sizeof(hex), "%s", digest);
+	snprintf(path, sizeof(path), "targets/rollouts/%s.%s.json", hex, product);
+	world_put(w, path, text, strlen(text));
+	repo_set_version(w->repo, "rollouts", repo_version(w->repo, "rollouts") + 1);
+	world_repo_sign(w);
+}
+
 void world_repo_copy(struct world *w)
 {
 	struct repo *r = w->repo;

@@ -10,6 +10,8 @@
 struct tuf {
 	char wanted[512];
 	struct tuf_store store;
+	bool asking; /* for timestamp.json, once a refresh */
+	struct error error;
 };
 
 static struct tuf the_tuf;
@@ -55,8 +57,8 @@ enum ef_reason tuf_bootstrap(
 enum ef_reason tuf_refresh(struct tuf *t, enum tuf_mode mode, int64_t now, struct error *e)
 {
 	t->wanted[0] = 0;
-	if (mode == TUF_ONLINE && the_world->server_down)
-		return error_set(e, EF_REASON_NET_UNREACHABLE, "timestamp.json");
+	t->asking = mode == TUF_ONLINE;
+	error_clear(&t->error);
 	/* what a real one leaves behind, after a change of keys */
 	t->store.save(t->store.ctx, "timestamp.json", "1", 1);
 	t->store.remove(t->store.ctx, "timestamp.json");
@@ -68,24 +70,43 @@ enum ef_reason tuf_refresh(struct tuf *t, enum tuf_mode mode, int64_t now, struc
 
 bool tuf_next(struct tuf *t, struct tuf_request *ret)
 {
-	return false;
+	strcpy(ret->name, "timestamp.json");
+	ret->max_size = 4096;
+	return t->asking;
 }
 
 void tuf_feed(struct tuf *t, const void *data, size_t size)
 {
+	t->asking = false;
 }
 
 void tuf_feed_absent(struct tuf *t)
 {
+	t->asking = false;
 }
 
 void tuf_feed_error(struct tuf *t, const struct error *e)
 {
+	t->asking = false;
+	t->error = *e;
 }
 
 enum ef_reason tuf_result(const struct tuf *t, struct error *e)
 {
+	return error_set(e, t->error.reason, "%s", t->error.detail);
+}
+
+/* This source has no rollout statements. */
+enum ef_reason tuf_delegated(
+	const struct tuf *t, const char *role, bool *ret, uint8_t keys[32], struct error *e)
+{
+	*ret = false;
 	return EF_REASON_OK;
+}
+
+const char *tuf_overstep(const struct tuf *t, const char *role)
+{
+	return NULL;
 }
 
 int64_t tuf_expires(const struct tuf *t, const char *role)

@@ -53,7 +53,7 @@ struct world {
 		char path[160];
 		uint8_t *data;
 		size_t size;
-	} files[128];
+	} files[512];
 	size_t n_files;
 	struct {
 		char version[25], path[160], file[256];
@@ -66,6 +66,7 @@ struct world {
 	} releases[8];
 	size_t n_releases;
 	struct repo *repo;		/* who signs, where trust/tuf.h is the real one */
+	bool rollouts;			/* targets delegates to the role of statements */
 };
 
 extern struct world *the_world;
@@ -100,6 +101,10 @@ void world_repo_new(struct world *w);
 void world_repo_free(struct world *w);
 void world_repo_sign(struct world *w);
 void world_repo_copy(struct world *w);	/* what the repository has, to the server */
+/* The rollout statement of the product, as its text; signed by key WORLD_ROLLOUTS_KEY, and then as
+ * the role's signers are. There is such a role from the first one on. */
+#define WORLD_ROLLOUTS_KEY 6
+void world_rollout(struct world *w, const char *product, const char *text);
 
 /* The newest release as a bundle file; the server has nothing. Opened for reading. */
 int world_bundle(struct world *w);
