@@ -61,10 +61,10 @@ enum ef_session_verdict ef_session_open(struct ef_session *s, uint8_t *frame, si
 	for (int i = 0; i < 4; i++)
 		seq |= (uint32_t)frame[1 + i] << 8 * i;
 	again = c->next && seq == c->next - 1;
-	/* no more than one key ahead: a stranger's number must not cost a thousand rekeyings */
-	if (seq >= EF_SESSION_FRAMES || (seq < c->next && !again) || key_of(seq) > key_at(c) + 1)
+	if (seq >= EF_SESSION_FRAMES || (seq < c->next && !again))
 		return EF_SESSION_DROPPED;
 	next = *c;
+	/* the key in use or the next: a stranger's number must not cost a thousand rekeyings */
 	if ((key_of(seq) == key_at(c) || rekey(next.key)) &&
 		noise_decrypt(next.key, seq, frame, EF_SESSION_HEAD, frame + EF_SESSION_HEAD,
 			size - EF_SESSION_OVERHEAD, frame + size - 16)) {
