@@ -135,10 +135,10 @@ static void met(
 	s->node = *h;
 	if (version != EF_SESSION_VERSION)
 		session_fail(s, EF_REASON_NODE_PROTOCOL, "session: another version");
-	else if (!(h->flags & EF_SESSION_HAS_KEY))
-		session_fail(s, EF_REASON_NODE_KEY, "session: the node has no key");
 	else if (memcmp(h->board, s->board, sizeof s->board) != 0)
 		session_fail(s, EF_REASON_NODE_MISMATCH, "session: the node is of another class");
+	else if (!(h->flags & EF_SESSION_HAS_KEY))
+		session_fail(s, EF_REASON_NODE_KEY, "session: the node has no key");
 	else if (h->counter == 0)
 		session_fail(s, EF_REASON_NODE_FLASH, "session: the node can make no more");
 	else if (s->refused >= REFUSED_MAX)
