@@ -86,7 +86,7 @@ static struct outcome run_command(
 
 	if (!c)
 		return smp_error(EF_SMP_NOT_SUPPORTED);
-	if (!session_allows(a, h))
+	if (!agent_session_allows(a, h))
 		return smp_error(EF_SMP_ACCESS_DENIED);
 	if (!request_parse(body, h->length, c, v))
 		return smp_error(EF_SMP_INVALID);
@@ -130,7 +130,7 @@ void agent_init(struct agent *a, const struct agent_program *program)
 	a->program = program;
 	factory_load(&a->factory);
 	state_load(&a->state, a->factory.floor);
-	session_init(a);
+	agent_session_init(a);
 	frame_receiver_init(&a->receiver, a->message, sizeof(a->message));
 	a->started = port_millis();
 }
@@ -168,7 +168,7 @@ static void watch_trial(struct agent *a)
 
 static void answer(struct agent *a, size_t size)
 {
-	size = session_receive(a, a->message, size);
+	size = agent_session_receive(a, a->message, size);
 	if (!size)
 		return;
 	while (!port_uart_idle()) /* the frame before this one */
@@ -189,7 +189,7 @@ bool agent_poll(struct agent *a)
 	}
 	if (a->reset)
 		reset_now();
-	session_tick(a);
+	agent_session_tick(a);
 	watch_trial(a);
 	return n > 0;
 }

@@ -16,7 +16,7 @@ static void load_flags(struct agent *a)
 	ef_session_wipe(&key, sizeof(key));
 }
 
-void session_init(struct agent *a)
+void agent_session_init(struct agent *a)
 {
 	secrets_tidy();
 	load_flags(a);
@@ -29,7 +29,7 @@ static void forget(struct agent_session *s)
 	s->kept = 0;
 }
 
-void session_tick(struct agent *a)
+void agent_session_tick(struct agent *a)
 {
 	struct agent_session *s = &a->session;
 
@@ -37,7 +37,7 @@ void session_tick(struct agent *a)
 		forget(s);
 }
 
-bool session_allows(const struct agent *a, const struct ef_smp_header *h)
+bool agent_session_allows(const struct agent *a, const struct ef_smp_header *h)
 {
 	static const uint16_t open_to_all[][2] = {{EF_GROUP_OS, EF_OS_ECHO},
 		{EF_GROUP_OS, EF_OS_PARAMS}, {EF_GROUP_EDGEFERRY, EF_EF_IDENTIFY}};
@@ -155,7 +155,7 @@ static size_t answer_request(struct agent *a, uint8_t *frame, size_t size)
 	return n;
 }
 
-size_t session_receive(struct agent *a, uint8_t *message, size_t size)
+size_t agent_session_receive(struct agent *a, uint8_t *message, size_t size)
 {
 	size_t n;
 

@@ -20,11 +20,11 @@ struct agent_session {
 	bool inside; /* the request being served came in the session */
 };
 
-void session_init(struct agent *a);
-void session_tick(struct agent *a); /* ends it when it is old */
+void agent_session_init(struct agent *a);
+void agent_session_tick(struct agent *a); /* ends it when it is old */
 
 /* One message of the link, overwritten. Returns the size of the answer in a->response; 0: none. */
-size_t session_receive(struct agent *a, uint8_t *message, size_t size);
+size_t agent_session_receive(struct agent *a, uint8_t *message, size_t size);
 
 /* May the request with this header be served, or must it come in a session? */
-bool session_allows(const struct agent *a, const struct ef_smp_header *h);
+bool agent_session_allows(const struct agent *a, const struct ef_smp_header *h);

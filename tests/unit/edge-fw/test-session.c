@@ -40,7 +40,7 @@ static size_t to_node(const uint8_t *frame, size_t size)
 	uint8_t copy[ROOM];
 
 	memcpy(copy, frame, size); /* it is overwritten */
-	return session_receive(&node.agent, copy, size);
+	return agent_session_receive(&node.agent, copy, size);
 }
 
 static struct ef_session_hello ask_hello(void)
@@ -392,10 +392,10 @@ START_TEST(a_day)
 	ck_assert(meet());
 	assert_works();
 	sim.millis += EF_SESSION_SECONDS * 1000u - 1;
-	session_tick(&node.agent);
+	agent_session_tick(&node.agent);
 	assert_works();
 	sim.millis += 1;
-	session_tick(&node.agent);
+	agent_session_tick(&node.agent);
 	ck_assert_uint_eq(to_node(frame, seal_echo(frame)), EF_SESSION_HELLO_ANSWER_SIZE);
 	for (size_t i = 0; i < sizeof(node.agent.session.keys); i++)
 		ck_assert_uint_eq(((uint8_t *)&node.agent.session.keys)[i], 0);
