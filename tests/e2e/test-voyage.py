@@ -256,6 +256,10 @@ def secrets(s):
                 found.append(os.path.relpath(path, s.dir))
     holds(looked > 20, f"{looked} files were looked at")
     equal(sorted(found), ["meter.flash", "meter.key"], "files with the key in them")
+    for pid in s.gateway.pids("edgeferryd"):
+        with open(f"/proc/{pid}/limits") as f:
+            core = next(line for line in f if line.startswith("Max core file size"))
+        equal(core.split()[4:6], ["0", "0"], "size of a core dump")
     log = s.journal()
     holds("meter" in log, "the journal speaks of the meter")
     for said in (s.cli("status", "--json=short"), s.cli("nodes", "--json=short"), s.cli("history", "--json=short")):
