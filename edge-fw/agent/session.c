@@ -150,6 +150,8 @@ static size_t answer_request(struct agent *a, uint8_t *frame, size_t size)
 	if (n) {
 		memmove(a->response + EF_SESSION_HEAD, a->response, n);
 		n = ef_session_seal(&s->keys, a->response, n);
+		if (!n)
+			forget(s); /* its last number is used up */
 	}
 	s->kept = (uint16_t)n;
 	return n;
@@ -157,6 +159,7 @@ static size_t answer_request(struct agent *a, uint8_t *frame, size_t size)
 
 size_t agent_session_receive(struct agent *a, uint8_t *message, size_t size)
 {
+	const uint8_t *token;
 	size_t n;
 
 	if (!ef_session_is_frame(message)) {
@@ -167,9 +170,8 @@ size_t agent_session_receive(struct agent *a, uint8_t *message, size_t size)
 	}
 	switch (message[0]) {
 	case EF_SESSION_HELLO:
-		return size == EF_SESSION_HELLO_SIZE
-			       ? answer_hello(a, ef_session_get_hello(message, size))
-			       : 0;
+		token = ef_session_get_hello(message, size);
+		return token ? answer_hello(a, token) : 0;
 	case EF_SESSION_HANDSHAKE:
 		return answer_handshake(a, message, size);
 	case EF_SESSION_REQUEST:

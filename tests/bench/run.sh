@@ -13,7 +13,7 @@ echo
 echo "== UART: payload against line rate"
 tests/bench/uart/uart.py --node build/edge-fw/port/host/edgeferry-node --stage build/tests/bench/uart/uart-stage
 echo
-echo "== Session: a handshake on the smallest core"
+echo "== Session: a handshake"
 tests/bench/session/handshake.py --images build/edge-fw/cross
 echo
 echo "== Slot: staging against dd"

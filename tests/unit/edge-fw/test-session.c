@@ -419,6 +419,11 @@ START_TEST(rekey)
 	ck_assert_uint_eq(seal_echo(frame), 0);
 	ck_assert(meet());
 	assert_works();
+	node.agent.session.keys.tx.next = EF_SESSION_FRAMES; /* the other direction's end */
+	ck_assert_uint_eq(to_node(frame, seal_echo(frame)), 0);
+	ck_assert_uint_eq(to_node(frame, seal_echo(frame)), EF_SESSION_HELLO_ANSWER_SIZE);
+	ck_assert(meet());
+	assert_works();
 }
 END_TEST
 
