@@ -272,14 +272,16 @@ START_TEST(bad_nodes_F27)
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nSecurity=maybe\n");
 	load_bad("nodes.d/a.conf:4: Security=maybe: expected session or none");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nSecurity=session\n");
-	load_bad("nodes.d/a.conf: [Node] Key= is missing: name the file of the node's key, or allow to "
+	load_bad("nodes.d/a.conf: [Node] Key= is missing: name the file of the node's key, or "
+		 "allow to "
 		 "speak to it in the clear with Security=none");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nKey=keys/a\n");
 	load_bad("nodes.d/a.conf:4: Key=keys/a: expected an absolute path without '..', or "
 		 "credential:NAME");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nKey=credential:../a\n");
-	load_bad("nodes.d/a.conf:4: Key=credential:../a: expected credential:NAME, NAME of letters, "
-		 "digits, '-', '_' and '.'");
+	load_bad(
+		"nodes.d/a.conf:4: Key=credential:../a: expected credential:NAME, NAME of letters, "
+		"digits, '-', '_' and '.'");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nKey=credential:..\n");
 	load_bad("nodes.d/a.conf:4: Key=credential:..: expected credential:NAME, NAME of letters, "
 		 "digits, '-', '_' and '.'");
