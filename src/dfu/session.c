@@ -8,15 +8,15 @@
 
 #define HELLO_AGAIN_US (300 * USEC_PER_MSEC) /* doubles */
 #define HELLO_AGAIN_MAX_US (2 * USEC_PER_SEC)
-#define HANDSHAKE_AGAIN_US USEC_PER_SEC /* doubles */
-#define HANDSHAKE_US (10 * USEC_PER_SEC)
-#define REFUSED_MAX 3u	  /* handshakes in a row */
-#define HANDSHAKES_MAX 6u /* until the node is given up (F-32) */
+#define HANDSHAKE_AGAIN_US USEC_PER_SEC	 /* doubles */
+#define HANDSHAKE_US (10 * USEC_PER_SEC) /* a node may compute */
+#define REFUSED_MAX 3u			 /* handshakes in a row */
+#define HANDSHAKES_MAX 6u		 /* until the node is given up (F-32) */
 #define AGE_MAX_US ((EF_SESSION_SECONDS - 3600) * USEC_PER_SEC)
 #define FRAMES_MAX (EF_SESSION_FRAMES - EF_SESSION_REKEY)
-/* Hints are not proven: as many in a row, then one in such a time. */
+/* Hints are not proven: so many are taken in such a time. */
 #define HINTS_MAX 5u
-#define HINT_US (10 * USEC_PER_SEC)
+#define HINTS_US (50 * USEC_PER_SEC)
 
 void session_init(
 	struct session *s, const struct session_events *events, void *ctx, const uint8_t board[4])
@@ -25,7 +25,6 @@ void session_init(
 	s->events = events;
 	s->ctx = ctx;
 	memcpy(s->board, board, sizeof s->board);
-	s->handshake_us = HANDSHAKE_US;
 }
 
 void session_close(struct session *s)
@@ -116,7 +115,7 @@ static void begin_handshake(struct session *s, uint64_t now_us)
 		return;
 	}
 	s->state = SESSION_HANDSHAKE;
-	s->until_us = now_us + s->handshake_us;
+	s->until_us = now_us + HANDSHAKE_US;
 	s->wait_us = HANDSHAKE_AGAIN_US;
 	s->again_us = now_us + s->wait_us;
 	s->events->send(s->ctx, s->handshake, sizeof s->handshake);
@@ -152,7 +151,7 @@ static void met(
 
 static bool hint_taken(struct session *s, uint64_t now_us)
 {
-	if (now_us - s->hints_us >= HINT_US * HINTS_MAX) {
+	if (now_us - s->hints_us >= HINTS_US) {
 		s->hints = 0;
 		s->hints_us = now_us;
 	}
