@@ -23,6 +23,8 @@ static const struct command commands[] = {
 	{EF_GROUP_EDGEFERRY, EF_EF_IDENTIFY, EF_SMP_READ, {{"nonce", CBOR_BYTES}}, ef_identify},
 	{EF_GROUP_EDGEFERRY, EF_EF_PREFLIGHT, EF_SMP_WRITE,
 		{{"hdr", CBOR_BYTES}, {"tlv", CBOR_BYTES}, {"size", CBOR_UINT}}, ef_preflight},
+	{EF_GROUP_EDGEFERRY, EF_EF_KEY, EF_SMP_WRITE,
+		{{"key", CBOR_BYTES}, {"seed", CBOR_BYTES}, {"required", CBOR_BOOL}}, ef_key},
 };
 
 bool agent_on_trial(const struct agent *a)
@@ -84,6 +86,8 @@ static struct outcome run_command(
 
 	if (!c)
 		return smp_error(EF_SMP_NOT_SUPPORTED);
+	if (!agent_session_allows(a, h))
+		return smp_error(EF_SMP_ACCESS_DENIED);
 	if (!request_parse(body, h->length, c, v))
 		return smp_error(EF_SMP_INVALID);
 	return c->handle(a, v, w);
@@ -126,6 +130,7 @@ void agent_init(struct agent *a, const struct agent_program *program)
 	a->program = program;
 	factory_load(&a->factory);
 	state_load(&a->state, a->factory.floor);
+	agent_session_init(a);
 	frame_receiver_init(&a->receiver, a->message, sizeof(a->message));
 	a->started = port_millis();
 }
@@ -163,7 +168,7 @@ static void watch_trial(struct agent *a)
 
 static void answer(struct agent *a, size_t size)
 {
-	size = agent_request(a, a->message, size);
+	size = agent_session_receive(a, a->message, size);
 	if (!size)
 		return;
 	while (!port_uart_idle()) /* the frame before this one */
@@ -184,6 +189,7 @@ bool agent_poll(struct agent *a)
 	}
 	if (a->reset)
 		reset_now();
+	agent_session_tick(a);
 	watch_trial(a);
 	return n > 0;
 }

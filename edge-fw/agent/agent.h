@@ -5,6 +5,7 @@
  * frames in, requests, responses, frames out. It also ends a trial that is not confirmed in time
  * and feeds the watchdog, as long as it is called.
  */
+#include "agent/session.h"
 #include "agent/text.h"
 #include "boot/factory.h"
 #include "boot/state.h"
@@ -52,12 +53,13 @@ struct agent {
 	struct state state;
 	struct slot_view slot[2];
 	struct upload upload;
+	struct agent_session session;
 	struct frame_receiver receiver;
 	uint32_t started; /* milliseconds */
 	bool reset;	  /* as soon as the answer is out */
-	uint8_t message[PORT_MESSAGE_MAX + 2];
-	uint8_t response[AGENT_RESPONSE_MAX];
-	uint8_t frame[EF_SMP_FRAME_MAX(AGENT_RESPONSE_MAX)];
+	uint8_t message[PORT_MESSAGE_MAX + EF_SESSION_OVERHEAD + 2];
+	uint8_t response[AGENT_RESPONSE_MAX + EF_SESSION_OVERHEAD];
+	uint8_t frame[EF_SMP_FRAME_MAX(AGENT_RESPONSE_MAX + EF_SESSION_OVERHEAD)];
 };
 
 void agent_init(struct agent *a, const struct agent_program *program);

@@ -69,3 +69,4 @@ struct outcome image_upload(struct agent *a, const struct value *v, struct cbor_
 struct outcome image_erase(struct agent *a, const struct value *v, struct cbor_writer *w);
 struct outcome ef_identify(struct agent *a, const struct value *v, struct cbor_writer *w);
 struct outcome ef_preflight(struct agent *a, const struct value *v, struct cbor_writer *w);
+struct outcome ef_key(struct agent *a, const struct value *v, struct cbor_writer *w);

@@ -26,6 +26,7 @@ struct port_board {
 	struct port_area journal; /* 3 words for each step of a swap */
 	struct port_area state;	  /* two pages */
 	struct port_area factory; /* struct factory, written when the device is made */
+	struct port_area secrets; /* two pages; size 0: this board makes no sessions */
 	uint32_t watchdog_ms;	  /* more than one signature check takes */
 	bool fast; /* verifies a signature in well under a second: it is then checked at every boot
 		    */

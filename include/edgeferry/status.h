@@ -80,6 +80,8 @@
 		"look at the node's reset cause and boot log") \
 	X(NODE_MISMATCH, 91, "node-mismatch", "the node is not what the configuration says", \
 		"look at the wiring and at the node's file") \
+	X(NODE_KEY, 95, "node-key", "gateway and node have no session key in common", \
+		"give the node's own key in its file, Security=session and Key=") \
 	/* slots and trial */ \
 	X(SLOT_RUNNING, 100, "slot-running", "the slot named is the running one", "correct the slot configuration") \
 	X(SLOT_WRITE, 101, "slot-write", "writing the slot failed", "look at the kernel log; replace the medium") \

@@ -140,6 +140,11 @@ static enum ef_reason load_node(const struct loader *l, const char *path, const 
 	if (!n->compatible || !n->device)
 		return error_set(l->e, EF_REASON_CONFIG, "%s: [Node] %s= is missing", path,
 			n->compatible ? "Device" : "Compatible");
+	if (n->security == SECURITY_SESSION && !n->key)
+		return error_set(l->e, EF_REASON_CONFIG,
+			"%s: [Node] Key= is missing: name the file of the node's key, or allow to "
+			"speak to it in the clear with Security=none",
+			path);
 	for (size_t i = 0; i + 1 < c->n_nodes; i++)
 		if (strcmp(c->nodes[i].device, n->device) == 0)
 			return error_set(l->e, EF_REASON_CONFIG,

@@ -20,6 +20,7 @@ struct config_node {
 	char *device;		/* /dev/… , or a socket's path for sim */
 	uint32_t baud;		/* 115200 */
 	enum config_security security;
+	char *key;		/* of the session: a path or "credential:NAME"; NULL with SECURITY_NONE only */
 	bool required;		/* Optional=yes turns it off */
 };
 

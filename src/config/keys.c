@@ -59,6 +59,7 @@ static const struct key node_keys[] = {
 	{"Node", "Device", value_path, FIELD(device), NULL},
 	{"Node", "BaudRate", value_baud, FIELD(baud), "115200"},
 	{"Node", "Security", value_security, FIELD(security), "session"},
+	{"Node", "Key", value_key, FIELD(key), NULL},
 	{"Node", "Optional", value_no, FIELD(required), "no"},
 };
 #undef FIELD

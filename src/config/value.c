@@ -66,6 +66,19 @@ const char *value_path(const char *value, void *to)
 	return store(value, n, to);
 }
 
+const char *value_key(const char *value, void *to)
+{
+	static const char credential[] = "credential:";
+	const char *name = value + sizeof(credential) - 1;
+
+	if (strncmp(value, credential, sizeof(credential) - 1) != 0)
+		return value_path(value, to) ? "an absolute path without '..', or credential:NAME"
+					     : NULL;
+	if (!only(name, LOWER UPPER DIGITS "-_.") || name[0] == '.' || strlen(name) > 255)
+		return "credential:NAME, NAME of letters, digits, '-', '_' and '.'";
+	return store_all(value, to);
+}
+
 const char *value_url(const char *value, void *to)
 {
 	static const char scheme[] = "https://";

@@ -13,6 +13,7 @@ const char *value_text(const char *value, void *to);	   /* char * */
 const char *value_name(const char *value, void *to);	   /* char *: 1 to 32 of [a-z0-9-] */
 const char *value_compatible(const char *value, void *to); /* char * */
 const char *value_path(const char *value, void *to);	   /* char * */
+const char *value_key(const char *value, void *to);	   /* char *: a path or credential:NAME */
 const char *value_url(const char *value, void *to);	   /* char *, no slash at its end */
 const char *value_topic(const char *value, void *to);	   /* char *, no slash at its ends */
 const char *value_user(const char *value, void *to);	   /* char * */

@@ -8,6 +8,7 @@
 #include <getopt.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 
 #define CONFIG_DIR "/etc/edgeferry"
@@ -252,6 +253,7 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	log_open("edgeferryd", level);
+	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* nodes' keys may be in memory (S-31) */
 	rc = run(&d);
 	close_parts(&d);
 	return rc;

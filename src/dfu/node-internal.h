@@ -7,6 +7,7 @@
  */
 #include "dfu/node-messages.h"
 #include "dfu/node.h"
+#include "dfu/session.h"
 #include "dfu/smp-client.h"
 #include "dfu/upload.h"
 
@@ -81,6 +82,10 @@ struct node {
 	sd_event_source *timer;
 	struct link *link; /* NULL: closed */
 	struct smp_client client;
+	char *key; /* where it is; NULL: the node is spoken to in the clear */
+	struct session session;
+	uint8_t held[SMP_MESSAGE_MAX]; /* body of the request under way, until there is a session */
+	size_t held_size;
 	struct upload upload;
 	uint32_t window_max;	       /* 0: what the node takes. For benchmarks */
 	struct node_identity identity; /* of the last answers */
@@ -107,6 +112,15 @@ void node_fail_with(struct node *n, const struct error *e);
  */
 void node_send(
 	struct node *n, const struct node_request *request, const uint8_t *body, size_t size);
+
+/* The request under way, when the link is open and the session, if it needs one, too. */
+void node_call(struct node *n, const uint8_t *body, size_t size);
+/* It ends without an answer. */
+void node_silent(struct node *n);
+
+/* Sessions (node-session.c): node_call by way of one. */
+enum ef_reason node_session_init(struct node *n, const struct node_config *config, struct error *e);
+void node_session_call(struct node *n, const uint8_t *body, size_t size);
 
 /* Steps that several operations share (node-steps.c). */
 void step_ask(struct node *n);	 /* identify and image state into n->identity */

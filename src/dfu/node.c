@@ -21,8 +21,10 @@ static const struct node_timing default_timing = {
 /* The timer runs when the first of these is due: a time-out, a look, the delivery of a result. */
 static void node_arm(struct node *n)
 {
-	uint64_t at = smp_client_deadline(&n->client);
+	uint64_t at = smp_client_deadline(&n->client), session = session_deadline(&n->session);
 
+	if (session < at)
+		at = session;
 	if (n->op.plan && n->op.wake_us < at)
 		at = n->op.wake_us;
 	if (at == UINT64_MAX) {
@@ -37,6 +39,8 @@ static int client_send(void *ctx, const uint8_t *message, size_t size)
 {
 	struct node *n = ctx;
 
+	if (n->key)
+		return session_send(&n->session, message, size);
 	return n->link ? n->ops->send(n->link, message, size) : -ENOTCONN;
 }
 
@@ -44,11 +48,14 @@ static void link_message(void *ctx, const uint8_t *data, size_t size)
 {
 	struct node *n = ctx;
 
-	smp_client_receive(&n->client, now_monotonic_us(), data, size);
+	if (n->key)
+		session_receive(&n->session, now_monotonic_us(), data, size);
+	else
+		smp_client_receive(&n->client, now_monotonic_us(), data, size);
 	node_arm(n);
 }
 
-static void request_silent(struct node *n)
+void node_silent(struct node *n)
 {
 	node_answer silent = n->request.silent;
 
@@ -61,11 +68,12 @@ static void link_lost(void *ctx, const struct error *e)
 	struct node *n = ctx;
 
 	n->link = NULL;
+	session_close(&n->session);
 	smp_client_forget_all(&n->client);
 	if (n->op.plan && !n->op.finished) {
 		/* A node that is told to reset may take its port away and bring it back. */
 		if (n->request.then && (n->op.waiting || n->request.may_hang_up))
-			request_silent(n);
+			node_silent(n);
 		else if (!n->op.waiting)
 			node_fail_with(n, e);
 	}
@@ -79,6 +87,7 @@ static enum ef_reason node_open(struct node *n, struct error *e)
 	if (n->link)
 		return EF_REASON_OK;
 	smp_client_forget_all(&n->client);
+	session_close(&n->session);
 	smp_client_init(&n->client, client_send, n, n->spec.baud);
 	n->client.first_us = n->timing.first_us;
 	return n->ops->open(&n->link, n->event, &n->spec, &cb, e);
@@ -107,6 +116,9 @@ static void node_finish(struct node *n)
 	n->op.wake_us = now_monotonic_us();
 	upload_stop(&n->upload);
 	smp_client_forget_all(&n->client);
+	/* what was on its way is given up; what does not answer may have lost its session */
+	if (n->session.state != SESSION_OPEN || n->op.result.reason == EF_REASON_NODE_UNREACHABLE)
+		session_close(&n->session);
 }
 
 void node_done_now(struct node *n)
@@ -180,6 +192,7 @@ static int node_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	uint64_t now = now_monotonic_us();
 
 	smp_client_tick(&n->client, now);
+	session_tick(&n->session, now);
 	if (n->op.plan && !n->op.finished && n->op.wake_us <= now)
 		node_run(n);
 	if (n->op.plan && n->op.finished)
@@ -208,6 +221,9 @@ static void node_answered(void *ctx, const struct smp_request *q, const uint8_t 
 	bool unsupported;
 
 	n->request.then = NULL;
+	/* What does not answer any more, or was reset, has lost its session. */
+	if (!body || request.may_hang_up)
+		session_close(&n->session);
 	if (!body) {
 		if (request.silent)
 			request.silent(n, NULL, 0);
@@ -216,6 +232,11 @@ static void node_answered(void *ctx, const struct smp_request *q, const uint8_t 
 		return;
 	}
 	if (smp_body_status(body, size, request.what, &unsupported, &e)) {
+		if (e.reason == EF_REASON_DENIED && !n->key) {
+			error_clear(&e);
+			error_set(&e, EF_REASON_NODE_KEY, "%s: the node does it in a session only",
+				request.what);
+		}
 		if (unsupported && request.unsupported)
 			request.unsupported(n, body, size);
 		else if (request.silent && (n->op.waiting || request.optional))
@@ -227,8 +248,9 @@ static void node_answered(void *ctx, const struct smp_request *q, const uint8_t 
 	request.then(n, body, size);
 }
 
-void node_send(struct node *n, const struct node_request *request, const uint8_t *body, size_t size)
+void node_call(struct node *n, const uint8_t *body, size_t size)
 {
+	const struct node_request *request = &n->request;
 	struct smp_call call = {
 		.op = request->op,
 		.group = request->group,
@@ -238,22 +260,31 @@ void node_send(struct node *n, const struct node_request *request, const uint8_t
 		.done = node_answered,
 		.ctx = n,
 	};
-	struct error e = {0};
 	uint32_t order;
 	int r;
 
-	n->request = *request;
-	if (node_open(n, &e)) {
-		if (n->op.waiting)
-			request_silent(n);
-		else
-			node_fail_with(n, &e);
-		return;
-	}
 	r = size ? smp_client_call(&n->client, now_monotonic_us(), &call, body, size, &order)
 		 : -EMSGSIZE;
 	if (r < 0)
 		node_fail(n, EF_REASON_INTERNAL, "%s: %s", request->what, strerror(-r));
+}
+
+void node_send(struct node *n, const struct node_request *request, const uint8_t *body, size_t size)
+{
+	struct error e = {0};
+
+	n->request = *request;
+	if (node_open(n, &e)) {
+		if (n->op.waiting)
+			node_silent(n);
+		else
+			node_fail_with(n, &e);
+		return;
+	}
+	if (n->key)
+		node_session_call(n, body, size);
+	else
+		node_call(n, body, size);
 }
 
 /* Life */
@@ -281,6 +312,10 @@ enum ef_reason node_new(
 		node_free(n);
 		return error_errno(e, r < 0 ? r : -ENOMEM, "%s", config->name);
 	}
+	if (config->key && node_session_init(n, config, e)) {
+		node_free(n);
+		return e->reason;
+	}
 	*ret = n;
 	return EF_REASON_OK;
 }
@@ -296,8 +331,10 @@ void node_free(struct node *n)
 	if (n->timer)
 		sd_event_source_disable_unref(n->timer);
 	sd_event_unref(n->event);
+	session_close(&n->session);
 	free(n->name);
 	free(n->device);
+	free(n->key);
 	free(n);
 }
 

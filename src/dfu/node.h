@@ -43,6 +43,8 @@ struct node_config {
 	const char *name;
 	const struct link_ops *link;
 	struct link_spec spec;
+	const char *key;	/* session_key_load; NULL: no session */
+	const char *compatible;	/* "vendor.example,class"; with key only */
 };
 
 enum ef_reason node_new(struct node **ret, sd_event *event, const struct node_config *config,

@@ -59,6 +59,13 @@ static void upload_end(struct upload *u, struct error *e, bool again)
 	u->config.ended(u->config.ctx, e, again);
 }
 
+void upload_interrupt(struct upload *u)
+{
+	struct error none = {0};
+
+	upload_end(u, &none, true);
+}
+
 static void upload_fail(struct upload *u, enum ef_reason reason, const char *text)
 {
 	struct error e = {0};

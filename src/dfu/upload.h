@@ -51,3 +51,5 @@ uint32_t upload_chunk(uint32_t buf, uint32_t offset, uint32_t size);
 bool upload_start(struct upload *u, struct smp_client *client, const struct upload_config *config,
 	uint64_t now_us);
 void upload_stop(struct upload *u);
+/* The node was reset: ended is called with again. */
+void upload_interrupt(struct upload *u);

@@ -203,16 +203,15 @@ static enum ef_reason open_one(struct update *u, struct node_state *ns, struct e
 		.name = c->name,
 		.link = link_find(c->link),
 		.spec = {.device = c->device, .baud = c->baud},
+		/* in the clear only where the administrator says so */
+		.key = c->security == SECURITY_SESSION ? c->key : NULL,
+		.compatible = c->compatible,
 	};
 
 	if (!nc.link)
 		return error_set(e, EF_REASON_CONFIG, "node %s: no link \"%s\"", c->name, c->link);
-	/* There is no session yet: in the clear only where the administrator says so. */
-	if (c->security != SECURITY_NONE)
-		return error_set(e, EF_REASON_CONFIG,
-			"nodes.d/%s.conf: Security=session is not available in this version; "
-			"Security=none allows to speak to the node in the clear",
-			c->name);
+	if (c->security != SECURITY_NONE && !c->key)
+		return error_set(e, EF_REASON_CONFIG, "node %s: a session without Key=", c->name);
 	return node_new(&ns->node, u->env.event, &nc, e);
 }
 

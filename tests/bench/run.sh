@@ -13,6 +13,9 @@ echo
 echo "== UART: payload against line rate"
 tests/bench/uart/uart.py --node build/edge-fw/port/host/edgeferry-node --stage build/tests/bench/uart/uart-stage
 echo
+echo "== Session: a handshake"
+tests/bench/session/handshake.py --images build/edge-fw/cross
+echo
 echo "== Slot: staging against dd"
 tests/bench/stage/stage.py --worker build/src/worker/edgeferry-worker --repo build/src/repo/edgeferry-repo \
 	--cache build/lab

@@ -56,14 +56,14 @@ def missing(build, edge):
 class Scene(Stage):
     """A stage with eyes."""
 
-    def __init__(self, name):
+    def __init__(self, name, **options):
         build = os.environ.get("EDGEFERRY_BUILD") or os.path.join(os.path.dirname(os.path.dirname(HERE)), "build")
         edge = os.environ.get("EDGEFERRY_EDGE_BUILD") or build
         why = missing(build, edge)
         if why:
             Tap().skip_all(why)
         super().__init__(build, f"{build}/e2e/{name}", cache=os.environ.get("EDGEFERRY_LAB_CACHE"), edge=edge,
-                         debug=True)
+                         debug=True, **options)
 
     # ---- making releases ----
     def give(self, version, *, nodes=(), image=None, **firmware):
@@ -209,10 +209,10 @@ class Scene(Stage):
         return [line for line in self.journal().splitlines() if any(w in line for w in wanted)]
 
 
-def play(name, scenes, prepare=None):
+def play(name, scenes, prepare=None, **options):
     """Runs [(title, function of the scene)] one after the other on one stage; returns the exit code."""
     tap = Tap()
-    scene = Scene(name)
+    scene = Scene(name, **options)
     scene.set_up()
     if prepare:
         prepare(scene)

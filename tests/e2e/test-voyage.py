@@ -3,8 +3,10 @@
 """
 The first voyage under assertions: release 1 from a bundle, release 2 over broker and web server, the four
 failures of ./demo, and a last good release that is found by polling while the broker is away.
-Proves S-02, S-09, S-13, S-23, S-34, E-05, F-14, F-22, I-1, I-2, I-4, I-6, I-8 on the whole path.
+The meter is spoken to in a session, the lamp in the clear.
+Proves S-02, S-09, S-13, S-23, S-31, S-34, E-05, F-14, F-22, I-1, I-2, I-4, I-6, I-8 on the whole path.
 """
+import base64
 import json
 import os
 import shutil
@@ -235,6 +237,35 @@ def overtaken(s):
     s.invariants()
 
 
+def secrets(s):
+    """S-31: of all files that the run has left, only the key file and the node's flash have the meter's key in them."""
+    with open(s.key_file("meter")) as f:
+        text = f.read().strip()
+    key = bytes.fromhex(text)
+    shapes = [key, text.encode(), text.upper().encode(), base64.b64encode(key)[:42], key[:16], text[:32].encode()]
+    found, looked = [], 0
+    for folder, _, names in os.walk(s.dir):
+        for name in names:
+            path = os.path.join(folder, name)
+            if not os.path.isfile(path) or os.path.islink(path):
+                continue
+            with open(path, "rb") as f:
+                data = f.read()
+            looked += 1
+            if any(shape in data for shape in shapes):
+                found.append(os.path.relpath(path, s.dir))
+    holds(looked > 20, f"{looked} files were looked at")
+    equal(sorted(found), ["meter.flash", "meter.key"], "files with the key in them")
+    for pid in s.gateway.pids("edgeferryd"):
+        with open(f"/proc/{pid}/limits") as f:
+            core = next(line for line in f if line.startswith("Max core file size"))
+        equal(core.split()[4:6], ["0", "0"], "size of a core dump")
+    log = s.journal()
+    holds("meter" in log, "the journal speaks of the meter")
+    for said in (s.cli("status", "--json=short"), s.cli("nodes", "--json=short"), s.cli("history", "--json=short")):
+        holds(text not in said.stdout + said.stderr, "a key on the terminal")
+
+
 SCENES = [
     ("release 1 from a bundle file, no release published", factory),
     ("S-34 I-8 release 2: broker, web server, two nodes, slot; process boundaries", second),
@@ -245,7 +276,8 @@ SCENES = [
     ("S-13 a root filesystem whose check fails", failing_check),
     ("F-14 the next good release, polled without a broker; reports arrive later", polled),
     ("a release that comes during a deployment has its turn", overtaken),
+    ("S-31 keys are nowhere but where they belong", secrets),
 ]
 
 if __name__ == "__main__":
-    sys.exit(play("voyage", SCENES))
+    sys.exit(play("voyage", SCENES, sessions=("meter",)))

@@ -22,7 +22,9 @@ void sim_init(uint32_t page, uint32_t pages_in_scratch, uint32_t units, bool fas
 	sim.board.journal = (struct port_area){at += scratch, journal};
 	sim.board.state = (struct port_area){at += journal, 2 * page};
 	sim.board.factory = (struct port_area){at += 2 * page, 512};
-	sim.size = at + 512;
+	at += (512 + page - 1) / page * page;
+	sim.board.secrets = (struct port_area){at, 2 * page};
+	sim.size = at + 2 * page;
 	sim.random = 1;
 	memset(sim.flash, 0xff, sim.size);
 }

@@ -3,10 +3,11 @@
 """Makes the flash of a node as it leaves the factory: an image in slot 0 and the factory page
 (docs/SPEC-dfu.md, "Factory page"). No key is generated here; public keys come from PEM files.
 
-    factory.py --board mps2-an385 --image app.img --key edge.pub.pem --flash FILE [--id HEX] [--hwrev N]
+    factory.py --board mps2-an385 --image app.img --key edge.pub.pem --flash FILE [--id HEX] [--hwrev N] [--psk FILE]
 """
 import argparse
 import hashlib
+import os
 import struct
 import subprocess
 import sys
@@ -17,18 +18,20 @@ MAGIC = b"EFFP"
 VERSION = 1
 KEYS_MAX = 4
 
-# board: page, slot size, offsets of slot 0, state and factory page, size of the flash file
+# board: page, slot size, offsets of slot 0, state, factory page and secrets, size of the flash file
 MAPS = {
-    "nrf51-microbit": dict(page=1024, slot=96 << 10, slot0=0x8000, state=0x3F000, factory=0x3F800, size=256 << 10),
-    "mps2-an385": dict(page=4096, slot=384 << 10, slot0=0, state=0xE6000, factory=0xE8000, size=16 << 20),
+    "nrf51-microbit": dict(page=1024, slot=96 << 10, slot0=0x8000, state=0x3F000, factory=0x3F800, secrets=0x3D800,
+                           size=256 << 10),
+    "mps2-an385": dict(page=4096, slot=384 << 10, slot0=0, state=0xE6000, factory=0xE8000, secrets=0xE9000,
+                       size=16 << 20),
 }
 
 
 def host_map(slot):
-    """edgeferry-node: the two slots, scratch, journal, state, factory, one after the other."""
+    """edgeferry-node: the two slots, scratch, journal, state, factory, secrets, one after the other."""
     journal = 2 * slot + (16 << 10)
     return dict(page=4096, slot=slot, slot0=0, state=journal + 4096, factory=journal + 3 * 4096,
-                size=journal + 4 * 4096)
+                secrets=journal + 4 * 4096, size=journal + 6 * 4096)
 
 
 def uuids(vendor, class_name):
@@ -56,9 +59,23 @@ def factory_page(device_id, hwrev, floor, vendor, class_id, keys):
     return head + body + struct.pack("<I", zlib.crc32(head + body))
 
 
+def secrets_record(psk, seed, required=True):
+    """docs/SPEC-session.md, "Keys in the node"."""
+    body = b"EFK1" + struct.pack("<III", 1, 1, int(required)) + psk + seed + bytes(12)
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+def read_psk(path):
+    with open(path, encoding="ascii") as f:
+        psk = bytes.fromhex(f.read())
+    if len(psk) != 32:
+        raise ValueError(f"{path}: not 64 hexadecimal digits")
+    return psk
+
+
 def flash(board, image, keys, *, device_id=bytes(16), hwrev=1, floor=0, vendor="edgeferry.github.io",
-          class_name=None, slot=256 << 10):
-    """The flash file's whole contents. image: the signed image's bytes, or None."""
+          class_name=None, slot=256 << 10, psk=None):
+    """The flash file's whole contents. image: the signed image's bytes, or None; psk: 32 bytes, or None."""
     m = MAPS.get(board) or host_map(slot)
     data = bytearray(b"\xff" * m["size"])
     if image:
@@ -68,6 +85,9 @@ def flash(board, image, keys, *, device_id=bytes(16), hwrev=1, floor=0, vendor="
     v, c = uuids(vendor, class_name or board) if vendor else (bytes(16), bytes(16))
     page = factory_page(device_id, hwrev, floor, v, c, keys)
     data[m["factory"]:m["factory"] + len(page)] = page
+    if psk:
+        record = secrets_record(psk, os.urandom(32))
+        data[m["secrets"]:m["secrets"] + len(record)] = record
     return bytes(data)
 
 
@@ -83,6 +103,7 @@ def main():
     p.add_argument("--vendor", default="edgeferry.github.io")
     p.add_argument("--class", dest="class_name", help="default: the board's name")
     p.add_argument("--slot-size", type=lambda s: int(s, 0), default=256 << 10, help="edgeferry-node only")
+    p.add_argument("--psk", help="the node's secret key, 64 hexadecimal digits: it then answers to sessions only")
     a = p.parse_args()
     image = None
     if a.image:
@@ -90,7 +111,7 @@ def main():
             image = f.read()
     data = flash(a.board, image, [image_key(k) for k in a.key],
                  device_id=bytes.fromhex(a.id.zfill(32)), hwrev=a.hwrev, floor=a.floor, vendor=a.vendor,
-                 class_name=a.class_name, slot=a.slot_size)
+                 class_name=a.class_name, slot=a.slot_size, psk=a.psk and read_psk(a.psk))
     with open(a.flash, "wb") as f:
         f.write(data)
 

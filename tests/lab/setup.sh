@@ -62,3 +62,9 @@ if [ -n "$m" ]; then
 	[ -z "$m" ] || { say "still missing: $m" >&2; exit 1; }
 fi
 tests/lab/fetch-deb-source.sh bearssl
+# meson lays our build file over that source only when it unpacks it
+for ours in subprojects/packagefiles/*; do
+	for unpacked in subprojects/"${ours##*/}"-*/; do
+		[ ! -d "$unpacked" ] || cmp -s "$ours/meson.build" "$unpacked/meson.build" || cp "$ours/meson.build" "$unpacked"
+	done
+done

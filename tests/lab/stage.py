@@ -20,7 +20,7 @@ import time
 LAB = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, LAB)
 import rootfs  # noqa: E402
-from factory import flash, image_key  # noqa: E402
+from factory import flash, image_key, read_psk  # noqa: E402
 from gateway import Gateway  # noqa: E402
 from qemu_board import Board  # noqa: E402
 from servers import Servers  # noqa: E402
@@ -55,8 +55,8 @@ class Failed(Exception):
 class Stage:
     make_servers = Servers
 
-    def __init__(self, build, folder, cache=None, baud=115200, debug=False, automatic="all", edge=None):
-        """edge: another build folder, which has the firmware."""
+    def __init__(self, build, folder, cache=None, baud=115200, debug=False, automatic="all", edge=None, sessions=()):
+        """edge: another build folder, which has the firmware. sessions: nodes that have a key."""
         self.build = os.path.abspath(build)
         self.edge = os.path.abspath(edge or build)
         self.settings = {}      # {("Source", "PollSec"): "2s"}: what differs in edgeferry.conf
@@ -64,6 +64,7 @@ class Stage:
         self.cache = os.path.abspath(cache or f"{build}/lab")
         self.baud, self.debug, self.automatic = baud, debug, automatic
         self.www, self.workspace, self.config = f"{self.dir}/www", f"{self.dir}/publisher", f"{self.dir}/etc"
+        self.sessions = sessions
         self.processes, self.boards, self.servers, self.gateway = [], {}, None, None
         self.bus = f"unix:path={self.dir}/bus"
         self.slots = (f"{self.dir}/slot-a.img", f"{self.dir}/slot-b.img")
@@ -156,8 +157,16 @@ class Stage:
             yield path
             path = os.path.dirname(path)
 
+    def key_file(self, node):
+        return f"{self.dir}/{node}.key"
+
+    def _new_key(self, node):
+        with open(self.key_file(node), "w", opener=lambda p, flags: os.open(p, flags, 0o600)) as f:
+            f.write(os.urandom(32).hex() + "\n")
+        return read_psk(self.key_file(node))
+
     def _factory(self, node):
-        """The flash of a board as it leaves the factory: firmware 1.0.0 and who may sign the next."""
+        """The flash of a board as it leaves the factory: firmware 1.0.0, who may sign the next, its key."""
         image = f"{self.dir}/{node}-1.0.0.img"
         self.run(self.program("edgeferry-repo"), "image", "sign", "--key", "edge", "--version", "1.0.0", "--security", "1",
                  "--compatible", f"{VENDOR},{NODES[node]}", "--workspace", self.workspace, "--quiet",
@@ -166,7 +175,8 @@ class Stage:
             data = f.read()
         with open(f"{self.dir}/{node}.flash", "wb") as f:
             f.write(flash(NODES[node], data, [image_key(f"{self.dir}/edge.pub.pem")],
-                          device_id=hashlib.sha256(node.encode()).digest()[:16], hwrev=2))
+                          device_id=hashlib.sha256(node.encode()).digest()[:16], hwrev=2,
+                          psk=self._new_key(node) if node in self.sessions else None))
 
     def _spawn(self, *command, **options):
         log = open(f"{self.dir}/{os.path.basename(command[0])}.log", "ab")
@@ -206,13 +216,14 @@ class Stage:
             for section, keys in values.items():
                 f.write(f"[{section}]\n" + "".join(f"{k}={v}\n" for k, v in keys.items()))
         for node, board in NODES.items():
+            security = f"session\nKey={self.key_file(node)}" if node in self.sessions else "none"
             with open(f"{self.config}/nodes.d/{node}.conf", "w") as f:
                 f.write(f"""[Node]
 Compatible={VENDOR},{board}
 Link=uart
 Device={self.dir}/tty-{node}
 BaudRate={self.baud}
-Security=none
+Security={security}
 """)
 
     def start(self):

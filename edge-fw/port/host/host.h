@@ -41,6 +41,7 @@ int host_open_socket(const char *path);
 struct provision {
 	const char *vendor, *class_name;
 	const char *image; /* file for slot 0; NULL: none */
+	const char *psk;   /* file of 64 hex digits; NULL: no secret key */
 	const char *keys[4];
 	unsigned n_keys;
 	uint32_t hardware_revision, floor;

@@ -46,6 +46,7 @@ static const char help[] =
 	"      --floor N          lowest security counter (0)\n"
 	"      --key PEM          public key that signs images; up to four times\n"
 	"      --image FILE       image in slot 0\n"
+	"      --psk FILE         its secret key, 64 hex digits: it then answers to sessions only\n"
 	"\n"
 	"A reset keeps the process; what RAM held is lost with it, but for the retained words.\n";
 
@@ -69,6 +70,7 @@ enum {
 	OPT_FLOOR,
 	OPT_KEY,
 	OPT_IMAGE,
+	OPT_PSK,
 	OPT_VERSION
 };
 
@@ -85,6 +87,7 @@ static const struct option option_table[] = {
 	{"floor", required_argument, NULL, OPT_FLOOR},
 	{"key", required_argument, NULL, OPT_KEY},
 	{"image", required_argument, NULL, OPT_IMAGE},
+	{"psk", required_argument, NULL, OPT_PSK},
 	{"verbose", no_argument, NULL, 'v'},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, OPT_VERSION},
@@ -172,6 +175,9 @@ static void set_option(struct options *o, int c)
 	case OPT_IMAGE:
 		o->provision.image = optarg;
 		return;
+	case OPT_PSK:
+		o->provision.psk = optarg;
+		return;
 	case OPT_KEY:
 		if (o->provision.n_keys == FACTORY_KEYS_MAX)
 			usage("--key", "more than four");
@@ -232,7 +238,8 @@ static void make_flash(const struct options *o)
 	if (!host_provision(data, &host.board, &o->provision))
 		exit(EXIT_FAILURE);
 	f = fopen(tmp, "we");
-	if (!f || fwrite(data, 1, host.flash_size, f) != host.flash_size || fclose(f) != 0 ||
+	if (!f || (o->provision.psk && fchmod(fileno(f), 0600) < 0) ||
+		fwrite(data, 1, host.flash_size, f) != host.flash_size || fclose(f) != 0 ||
 		rename(tmp, o->flash) < 0)
 		fail(tmp, errno);
 	free(data);

@@ -55,12 +55,13 @@ bool host_layout(struct port_board *b, uint32_t slot_size)
 	b->journal = (struct port_area){at += HOST_SCRATCH, HOST_PAGE};
 	b->state = (struct port_area){at += HOST_PAGE, 2 * HOST_PAGE};
 	b->factory = (struct port_area){at += 2 * HOST_PAGE, HOST_PAGE};
+	b->secrets = (struct port_area){at += HOST_PAGE, 2 * HOST_PAGE};
 	return true;
 }
 
 uint32_t host_flash_size(const struct port_board *b)
 {
-	return b->factory.offset + b->factory.size;
+	return b->secrets.offset + b->secrets.size;
 }
 
 /* ---- watchdog and tick: looked at whenever the program comes through the port ---- */

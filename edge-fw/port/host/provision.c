@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Makes a flash as it leaves the factory, as tests/lab/factory.py does for the boards. */
 #include "boot/factory.h"
+#include "boot/secrets.h"
 #include "host.h"
 #include "wire/crc.h"
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SPKI_SIZE 91 /* DER of an uncompressed P-256 key, the point at its end */
 
@@ -69,6 +72,50 @@ static bool read_image(const char *path, uint8_t *to, uint32_t max)
 	return good;
 }
 
+static int digit(int c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* 64 digits and nothing else but an end of line. */
+static bool read_psk(const char *path, uint8_t ret[32])
+{
+	FILE *f = fopen(path, "re");
+	bool good = f != NULL;
+	int c = 0;
+
+	for (int i = 0; good && i < 64; i++) {
+		int d = digit(getc(f));
+		good = d >= 0;
+		ret[i / 2] = (uint8_t)(ret[i / 2] << 4 | (d & 15));
+	}
+	if (good && (c = getc(f)) == '\n')
+		c = getc(f);
+	good = good && c == EOF;
+	if (!good)
+		fprintf(stderr, "edgeferry-node: %s: not 64 lower-case hexadecimal digits\n", path);
+	if (f)
+		fclose(f);
+	return good;
+}
+
+/* The node's own code writes the record, into a flash that is not the node's yet. */
+static bool put_key(uint8_t *flash, const char *path)
+{
+	struct secret_key key = {.required = true};
+	unsigned long cut_at = host.cut_at;
+	bool good = read_psk(path, key.psk) && getentropy(key.seed, sizeof(key.seed)) == 0;
+
+	host.cut_at = 0;
+	host.flash = flash;
+	good = good && secrets_store(&key) == 0;
+	host.flash = NULL;
+	host.operations = 0;
+	host.cut_at = cut_at;
+	OPENSSL_cleanse(&key, sizeof(key));
+	return good;
+}
+
 bool host_provision(uint8_t *flash, const struct port_board *b, const struct provision *p)
 {
 	struct factory f = {
@@ -88,6 +135,8 @@ bool host_provision(uint8_t *flash, const struct port_board *b, const struct pro
 		if (!read_key(p->keys[i], &f.keys[i]))
 			return false;
 	if (p->image && !read_image(p->image, flash + b->slot[0].offset, b->slot[0].size))
+		return false;
+	if (p->psk && !put_key(flash, p->psk))
 		return false;
 	f.crc = crc32_ieee(0, &f, offsetof(struct factory, crc));
 	memcpy(flash + b->factory.offset, &f, sizeof(f));

@@ -29,6 +29,7 @@ static const struct port_board board = {
 	.scratch = {0x3E000, 4 * PAGE},
 	.state = {0x3F000, 2 * PAGE},
 	.factory = {0x3F800, PAGE},
+	.secrets = {0x3D800, 2 * PAGE},
 	.journal = {0x3FC00, PAGE},
 	/* a signature check takes about 8 s at 16 MHz */
 	.watchdog_ms = 12000,

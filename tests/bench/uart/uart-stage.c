@@ -47,10 +47,11 @@ static void loop(struct run *r)
 }
 
 /* Payload bytes a byte on the line: full messages, COBS without luck, CRC and delimiter. */
-static double ceiling(uint32_t buf, uint32_t size)
+static double ceiling(uint32_t buf, uint32_t size, bool session)
 {
 	uint32_t chunk = upload_chunk(buf, size / 2, size);
-	uint32_t frame = buf + 2 + (buf + 2 + 253) / 254 + 1;
+	uint32_t message = buf + (session ? EF_SESSION_OVERHEAD : 0) + 2;
+	uint32_t frame = message + (message + 253) / 254 + 1;
 
 	return (double)chunk / frame;
 }
@@ -64,15 +65,17 @@ int main(int argc, char **argv)
 	size_t size;
 	uint64_t start;
 
-	if (argc != 5) {
-		fprintf(stderr,
-			"Usage: uart-stage DEVICE BAUD WINDOW IMAGE (WINDOW 0: the node's)\n");
+	if (argc != 5 && argc != 6) {
+		fprintf(stderr, "Usage: uart-stage DEVICE BAUD WINDOW IMAGE [KEY] (WINDOW 0: the "
+				"node's)\n");
 		return 64;
 	}
 	struct node_config config = {
 		.name = "bench",
 		.link = &link_uart,
 		.spec = {.device = argv[1], .baud = (uint32_t)strtoul(argv[2], NULL, 10)},
+		.key = argc > 5 ? argv[5] : NULL,
+		.compatible = "edgeferry.github.io,host",
 	};
 
 	if (file_read(argv[4], 16 << 20, &image, &size) < 0 || sd_event_new(&r.event) < 0 ||
@@ -90,7 +93,8 @@ int main(int argc, char **argv)
 		size, (double)(now_monotonic_us() - start) / 1e6,
 		(unsigned long long)(r.last_bytes - r.first_bytes),
 		(double)(r.last_us - r.first_us) / 1e6, node->upload.config.buf,
-		node->upload.config.window, ceiling(node->upload.config.buf, (uint32_t)size),
+		node->upload.config.window,
+		ceiling(node->upload.config.buf, (uint32_t)size, argc > 5),
 		(unsigned long long)node->upload.requests,
 		(unsigned long long)node->upload.payload);
 	node_free(node);

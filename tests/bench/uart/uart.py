@@ -6,7 +6,7 @@
 
 Two shares of the line rate (ten bits a byte): of the transfer itself, and of the whole operation
 with identify, preflight and the node's check of the image. Beside them what framing leaves at best,
-and the same with one request at a time.
+the same in a session, and with one request at a time.
 """
 
 import argparse
@@ -21,19 +21,20 @@ sys.path.insert(0, LAB)
 import image  # noqa: E402
 
 
-def measure(options, work, baud, window, latency):
+def measure(options, work, baud, window, latency, session):
     """One run on a fresh node. Returns uart-stage's figures."""
-    name = os.path.join(work, f"{baud}-{window}-{latency}")
+    name = os.path.join(work, f"{baud}-{window}-{latency}-{session}")
+    key = [os.path.join(work, "node.key")] if session else []
     node = subprocess.Popen([options.node, "--flash", name + ".flash", "--socket", name + ".sock",
                              "--slot-size", str(512 << 10), "--key", os.path.join(work, "edge.pub.pem"),
-                             "--image", os.path.join(work, "old.img")])
+                             "--image", os.path.join(work, "old.img"), *(["--psk", *key] if key else [])])
     shim = subprocess.Popen([os.path.join(LAB, "line_shim.py"), "pty:" + name + ".tty",
                              "unix:" + name + ".sock", "--latency", str(latency), "--stats"],
                             stdout=subprocess.PIPE, text=True)
     try:
         shim.stdout.readline()
         out = subprocess.run([options.stage, name + ".tty", str(baud), str(window),
-                              os.path.join(work, "new.img")], check=True, stdout=subprocess.PIPE, text=True,
+                              os.path.join(work, "new.img"), *key], check=True, stdout=subprocess.PIPE, text=True,
                              timeout=300).stdout
         figures = json.loads(out)
     finally:
@@ -43,7 +44,7 @@ def measure(options, work, baud, window, latency):
         node.wait()
     figures["line"] = json.loads(tail)["forth"]
     rate = baud / 10
-    figures.update(baud=baud, latency_ms=latency,
+    figures.update(baud=baud, latency_ms=latency, session=session,
                    transfer_share=figures["transfer_bytes"] / figures["transfer_s"] / rate,
                    stage_share=figures["bytes"] / figures["stage_s"] / rate)
     return figures
@@ -69,16 +70,18 @@ def main():
     rows = []
     with tempfile.TemporaryDirectory(prefix="edgeferry-uart-") as work:
         make_images(work)
+        with open(os.path.join(work, "node.key"), "w", opener=lambda p, flags: os.open(p, flags, 0o600)) as f:
+            f.write(os.urandom(32).hex())
         for baud in map(int, options.baud.split(",")):
-            for window in (0, 1):
-                rows.append(measure(options, work, baud, window, options.latency))
+            for window, session in ((0, False), (0, True), (1, False)):
+                rows.append(measure(options, work, baud, window, options.latency, session))
     if options.json:
         print(json.dumps(rows, indent=1))
         return
-    print(f"{'baud':>8} {'window':>6} {'buffer':>6} {'payload B/s':>11} {'of line':>8} {'ceiling':>8} "
+    print(f"{'baud':>8} {'session':>7} {'window':>6} {'buffer':>6} {'payload B/s':>11} {'of line':>8} {'ceiling':>8} "
           f"{'whole stage':>11} {'again':>6}")
     for r in rows:
-        print(f"{r['baud']:>8} {r['window']:>6} {r['buf']:>6} {r['transfer_share'] * r['baud'] / 10:>11.0f} "
+        print(f"{r['baud']:>8} {'yes' if r['session'] else 'no':>7} {r['window']:>6} {r['buf']:>6} {r['transfer_share'] * r['baud'] / 10:>11.0f} "
               f"{r['transfer_share']:>8.1%} {r['ceiling']:>8.1%} {r['stage_share']:>11.1%} "
               f"{r['payload_sent'] - r['bytes']:>6}")
 

@@ -153,7 +153,8 @@ START_TEST(nodes)
 		"[Node]\nCompatible=v.example,an385\nDevice=/dev/ttyACM0\nBaudRate=1000000\n"
 		"Security=none\nOptional=yes\n");
 	put("nodes.d/badge.conf",
-		"[Node]\nCompatible=v.example,microbit\nLink=sim\nDevice=/run/sock\n");
+		"[Node]\nCompatible=v.example,microbit\nLink=sim\nDevice=/run/sock\n"
+		"Key=/etc/edgeferry/keys/badge\n");
 	struct config *c = load_good();
 
 	ck_assert_uint_eq(c->n_nodes, 2);
@@ -161,6 +162,8 @@ START_TEST(nodes)
 	ck_assert_str_eq(c->nodes[0].link, "sim");
 	ck_assert_uint_eq(c->nodes[0].baud, 115200);
 	ck_assert_int_eq(c->nodes[0].security, SECURITY_SESSION);
+	ck_assert_str_eq(c->nodes[0].key, "/etc/edgeferry/keys/badge");
+	ck_assert_ptr_null(c->nodes[1].key);
 	ck_assert(c->nodes[0].required);
 	ck_assert_str_eq(c->nodes[1].name, "meter");
 	ck_assert_str_eq(c->nodes[1].compatible, "v.example,an385");
@@ -255,6 +258,8 @@ START_TEST(unknown_keys_F27)
 }
 END_TEST
 
+#define NONE "[Node]\nCompatible=v,c\nSecurity=none\n"
+
 START_TEST(bad_nodes_F27)
 {
 	put("edgeferry.conf", BASE);
@@ -266,14 +271,32 @@ START_TEST(bad_nodes_F27)
 	load_bad("nodes.d/a.conf:4: BaudRate=300: expected a number from 1200 to 12000000");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nSecurity=maybe\n");
 	load_bad("nodes.d/a.conf:4: Security=maybe: expected session or none");
+	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nSecurity=session\n");
+	load_bad("nodes.d/a.conf: [Node] Key= is missing: name the file of the node's key, or "
+		 "allow to "
+		 "speak to it in the clear with Security=none");
+	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nKey=keys/a\n");
+	load_bad("nodes.d/a.conf:4: Key=keys/a: expected an absolute path without '..', or "
+		 "credential:NAME");
+	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nKey=credential:../a\n");
+	load_bad(
+		"nodes.d/a.conf:4: Key=credential:../a: expected credential:NAME, NAME of letters, "
+		"digits, '-', '_' and '.'");
+	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nKey=credential:..\n");
+	load_bad("nodes.d/a.conf:4: Key=credential:..: expected credential:NAME, NAME of letters, "
+		 "digits, '-', '_' and '.'");
+	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nKey=credential:node-a.key\n");
+	struct config *with_credential = load_good();
+	ck_assert_str_eq(with_credential->nodes[0].key, "credential:node-a.key");
+	config_free(with_credential);
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nLink=spi\n");
 	load_bad("nodes.d/a.conf:4: Link=spi: expected uart or sim");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nOptional=perhaps\n");
 	load_bad("nodes.d/a.conf:4: Optional=perhaps: expected yes or no");
-	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\n");
-	put("nodes.d/b.conf", "[Node]\nCompatible=v,c\nDevice=/d\n");
+	put("nodes.d/a.conf", NONE "Device=/d\n");
+	put("nodes.d/b.conf", NONE "Device=/d\n");
 	load_bad("nodes.d/b.conf: /d is the device of node a already");
-	put("nodes.d/b.conf", "[Node]\nCompatible=v,c\nDevice=/d2\n");
+	put("nodes.d/b.conf", NONE "Device=/d2\n");
 	config_free(load_good());
 	put("nodes.d/Big.conf", "[Node]\nCompatible=v,c\nDevice=/d3\n");
 	load_bad("nodes.d/Big.conf: a node's file is named with 1 to 32 of a-z, 0-9 and '-', then "

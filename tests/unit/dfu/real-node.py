@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The gateway's node operations against edgeferry-node, over a socket and over a bad line, or against the
-cross-built boards in QEMU. TAP.
+"""The gateway's node operations against edgeferry-node, over a socket and over a bad line, in the clear and in a
+session, or against the cross-built boards in QEMU, in a session. TAP.
 
     real-node.py DRIVE NODE
     real-node.py DRIVE FOLDER BOARD…      FOLDER holds boot-BOARD.elf and app*-BOARD.bin
@@ -34,10 +34,15 @@ def check(what, good, shown=""):
 
 
 class Node:
-    def __init__(self, work, name):
+    """secret: the file of its key; it then answers to sessions only."""
+
+    def __init__(self, work, name, secret=None):
         self.socket = f"{work}/{name}.sock"
         self.args = [NODE, "--flash", f"{work}/{name}.flash", "--socket", self.socket,
                      "--key", f"{work}/edge.pub.pem", "--image", f"{work}/v1.img"]
+        self.secret = secret
+        if secret:
+            self.args += ["--psk", secret]
         self.process = None
 
     def start(self):
@@ -53,9 +58,10 @@ class Node:
 
 
 class Drive:
-    def __init__(self, kind, device, baud="115200"):
-        self.process = subprocess.Popen([DRIVE, kind, device, baud], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True)
+    def __init__(self, kind, device, baud="115200", secret=None, board="host"):
+        session = [secret, f"edgeferry.github.io,{board}"] if secret else []
+        self.process = subprocess.Popen([DRIVE, kind, device, baud, *session], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
 
     def begin(self, *words):
         print(*words, file=self.process.stdin, flush=True)
@@ -129,7 +135,7 @@ def killed(node, drive, work):
     tty = f"{work}/tty"
     shim = start_shim(node, tty)
     drive.close()  # one client at a time
-    line = Drive("uart", tty, "1000000")
+    line = Drive("uart", tty, "1000000", node.secret)
     line.begin("stage", f"{work}/big.img")
     time.sleep(0.7)  # of two seconds
     node.kill()
@@ -138,6 +144,29 @@ def killed(node, drive, work):
     check("dies in the middle of the transfer and comes back (F-15)", said == "ok", said)
     line.close()
     stop(shim)
+
+
+def new_secret(path):
+    with open(path, "w", opener=lambda p, flags: os.open(p, flags, 0o600)) as f:
+        f.write(os.urandom(32).hex() + "\n")
+    return path
+
+
+def strangers(node, drive, work):
+    """A node with a key, and those who have another or none."""
+    drive.close()
+    for what, secret, board, reason in (
+            ("in the clear", None, "host", "node-key"), ("another key", new_secret(f"{work}/other.key"), "host", "node-key"),
+            ("no key there", f"{work}/none.key", "host", "config"), ("another board", node.secret, "lamp", "node-mismatch")):
+        stranger = Drive("sim", node.socket, secret=secret, board=board)
+        for words in (("identify",), ("stage", f"{work}/v2.img")):
+            said = stranger(*words)
+            check(f"{what}: {words[0]}: {reason}", said.startswith(reason), said)
+        stranger.close()
+    friend = Drive("sim", node.socket, secret=node.secret)
+    said = friend("identify")
+    check("and its own gateway", said.startswith("ok host 1.0.0"), said)
+    friend.close()
 
 
 def start_shim(node, tty, *options):
@@ -156,7 +185,7 @@ def bad_line(node, work):
     tty = f"{work}/tty"
     shim = start_shim(node, tty, "--flip", "1e-5", "--drop", "1e-5", "--duplicate", "1e-5", "--latency", "2",
                       "--seed", "7")
-    drive = Drive("uart", tty, "1000000")
+    drive = Drive("uart", tty, "1000000", node.secret)
     for words in (("identify",), ("stage", f"{work}/v2.img"), ("activate", f"{work}/v2.img", 60, 30),
                   ("self-test", f"{work}/v2.img", 20), ("confirm", f"{work}/v2.img")):
         said = drive(*words)
@@ -181,12 +210,13 @@ def qemu(board, work):
         with open(f"{work}/{name}.img", "wb") as f:
             f.write(image.make(payload, key, version, counter, class_name=board))
     with open(f"{work}/v1.img", "rb") as f:
-        flash = factory.flash(board, f.read(), [factory.image_key(public)])
+        secret = new_secret(f"{work}/node.key")
+        flash = factory.flash(board, f.read(), [factory.image_key(public)], psk=factory.read_psk(secret))
     with open(f"{work}/flash", "wb") as f:
         f.write(flash)
     machine = qemu_board.Board(board, f"{NODE}/boot-{board}.elf", f"{work}/flash", f"{work}/serial")
     machine.start()
-    drive = Drive("sim", f"{work}/serial")
+    drive = Drive("sim", f"{work}/serial", secret=secret, board=board)
     try:
         whole_way(drive, work, board)
     finally:
@@ -228,16 +258,18 @@ def boards():
 def host():
     with tempfile.TemporaryDirectory(prefix="edgeferry-node-") as work:
         make_images(work)
-        for scene in (whole_way, refusals, trials, killed, bad_line):
-            node = Node(work, scene.__name__)
+        secret = new_secret(f"{work}/node.key")
+        for scene, key in ((whole_way, None), (refusals, None), (trials, None), (killed, None), (bad_line, None),
+                           (whole_way, secret), (killed, secret), (bad_line, secret), (strangers, secret)):
+            node = Node(work, scene.__name__ + ("-session" if key else ""), key)
             node.start()
-            drive = Drive("sim", node.socket)
-            print(f"# {scene.__name__}")
+            drive = Drive("sim", node.socket, secret=key)
+            print(f"# {scene.__name__}{' in a session' if key else ''}")
             try:
                 if scene is bad_line:
                     drive.close()
                     scene(node, work)
-                elif scene is killed:
+                elif scene in (killed, strangers):
                     scene(node, drive, work)
                 else:
                     scene(drive, work)

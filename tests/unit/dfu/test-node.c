@@ -71,9 +71,11 @@ static void setup(void)
 
 	ck_assert_int_ge(sd_event_new(&event), 0);
 	fake_open(&fake, event);
-	ck_assert_int_eq(
-		node_new(&node, event,
-			&(struct node_config){"lamp", link_find("sim"), {fake.path, 1000000}}, &e),
+	ck_assert_int_eq(node_new(&node, event,
+				 &(struct node_config){.name = "lamp",
+					 .link = link_find("sim"),
+					 .spec = {fake.path, 1000000}},
+				 &e),
 		EF_REASON_OK);
 	node_set_timing(node, &quick);
 	ck_assert_int_eq(file_read(VECTOR_DIR "/good-p256.bin", 1 << 20, &image, &image_size), 0);

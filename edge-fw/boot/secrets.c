@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "boot/secrets.h"
+#include "boot/flash.h"
+#include "wire/crc.h"
+#include <edgeferry/session.h>
+#include <string.h>
+
+#define MAGIC 0x314b4645u /* "EFK1" */
+#define REQUIRED 1u
+#define MARKS_MAX 1024u /* a page; where pages are large, looking for the last one takes time */
+
+struct record {
+	uint32_t magic;
+	uint32_t sequence;
+	uint32_t counter; /* when it was written */
+	uint32_t flags;
+	uint8_t psk[32], seed[32];
+	uint8_t reserved[12];
+	uint32_t crc;
+};
+_Static_assert(sizeof(struct record) == 96, "records lie in flash as they are, in whole words");
+
+static uint32_t page_offset(int page)
+{
+	return port_board()->secrets.offset + (uint32_t)page * port_board()->page;
+}
+
+static uint32_t mark_size(void)
+{
+	return port_board()->word < 4 ? 4 : port_board()->word;
+}
+
+static uint32_t mark_offset(int page, uint32_t mark)
+{
+	return page_offset(page) + sizeof(struct record) + mark * mark_size();
+}
+
+static uint32_t marks(void)
+{
+	uint32_t n = (port_board()->page - sizeof(struct record)) / mark_size();
+	return n < MARKS_MAX ? n : MARKS_MAX;
+}
+
+/* Up to the last that was begun: a torn one may have been used. */
+static uint32_t marks_used(int page)
+{
+	uint32_t n = marks();
+	while (n && flash_blank(mark_offset(page, n - 1), mark_size()))
+		n--;
+	return n;
+}
+
+static bool read_record(int page, struct record *r)
+{
+	return port_flash_read(page_offset(page), r, sizeof(*r)) == 0 && r->magic == MAGIC &&
+	       crc32_ieee(0, r, offsetof(struct record, crc)) == r->crc;
+}
+
+/* The page that counts and its record; -1: none. */
+static int current(struct record *ret)
+{
+	struct record r;
+	int found = -1;
+
+	memset(ret, 0, sizeof(*ret));
+	for (int page = 0; page < 2 && port_board()->secrets.size; page++)
+		if (read_record(page, &r) && r.sequence >= ret->sequence) {
+			*ret = r;
+			found = page;
+		}
+	ef_session_wipe(&r, sizeof(r));
+	return found;
+}
+
+static int clear(int page)
+{
+	if (flash_blank(page_offset(page), port_board()->page))
+		return 0;
+	return flash_erase(page_offset(page), port_board()->page);
+}
+
+/* Into the other page, then this one goes. Returns where it is, or negative. */
+static int move(int page, struct record *r)
+{
+	int to = page < 0 ? 0 : !page;
+
+	r->magic = MAGIC;
+	r->sequence++;
+	r->crc = crc32_ieee(0, r, offsetof(struct record, crc));
+	if (clear(to) < 0 || flash_write(page_offset(to), r, sizeof(*r)) < 0)
+		return -1;
+	clear(!to); /* if not now, then at the next start */
+	return to;
+}
+
+static uint32_t next_counter(int page, const struct record *r)
+{
+	uint32_t used = page < 0 ? 0 : marks_used(page);
+	return r->counter > UINT32_MAX - used ? 0 : r->counter + used;
+}
+
+void secrets_tidy(void)
+{
+	struct record r;
+	int page = current(&r);
+
+	ef_session_wipe(&r, sizeof(r));
+	if (page >= 0)
+		clear(!page);
+}
+
+bool secrets_load(struct secret_key *ret)
+{
+	struct record r;
+	bool found = current(&r) >= 0;
+
+	memcpy(ret->psk, r.psk, sizeof(r.psk));
+	memcpy(ret->seed, r.seed, sizeof(r.seed));
+	ret->required = r.flags & REQUIRED;
+	ef_session_wipe(&r, sizeof(r));
+	return found;
+}
+
+int secrets_store(const struct secret_key *key)
+{
+	struct record r;
+	int page = current(&r), done = -1;
+
+	r.counter = page < 0 ? 1 : next_counter(page, &r);
+	r.flags = key->required ? REQUIRED : 0;
+	memcpy(r.psk, key->psk, sizeof(r.psk));
+	memcpy(r.seed, key->seed, sizeof(r.seed));
+	if (port_board()->secrets.size)
+		done = move(page, &r);
+	ef_session_wipe(&r, sizeof(r));
+	return done < 0 ? -1 : 0;
+}
+
+uint32_t secrets_counter(void)
+{
+	struct record r;
+	int page = current(&r);
+	uint32_t counter = next_counter(page, &r);
+
+	ef_session_wipe(&r, sizeof(r));
+	return counter;
+}
+
+int secrets_use_counter(uint32_t counter)
+{
+	static const uint8_t zero[16];
+	struct record r;
+	int page = current(&r);
+	uint32_t used = page < 0 ? 0 : marks_used(page);
+
+	if (page < 0 || counter == 0 || counter != next_counter(page, &r))
+		page = -1;
+	else if (used == marks()) {
+		r.counter = counter;
+		page = move(page, &r);
+		used = 0;
+	}
+	ef_session_wipe(&r, sizeof(r));
+	return page < 0 ? -1 : flash_write(mark_offset(page, used), zero, mark_size());
+}

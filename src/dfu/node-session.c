@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A node that is spoken to in a session: a request waits until there is one, and is asked again
+ * when the node loses it. Whatever comes in the clear is not heard.
+ */
+#include "dfu/node-internal.h"
+#include "dfu/session-key.h"
+#include "util/time-util.h"
+#include <errno.h>
+#include <string.h>
+
+static int on_send(void *ctx, const uint8_t *frame, size_t size)
+{
+	struct node *n = ctx;
+
+	return n->link ? n->ops->send(n->link, frame, size) : -ENOTCONN;
+}
+
+static void on_message(void *ctx, const uint8_t *message, size_t size)
+{
+	struct node *n = ctx;
+
+	smp_client_receive(&n->client, now_monotonic_us(), message, size);
+}
+
+static enum ef_reason on_key(void *ctx, uint8_t key[EF_SESSION_KEY_SIZE], struct error *e)
+{
+	struct node *n = ctx;
+
+	return session_key_load(n->key, key, e);
+}
+
+static void on_opened(void *ctx)
+{
+	struct node *n = ctx;
+
+	if (n->request.then)
+		node_call(n, n->held, n->held_size);
+}
+
+static void on_failed(void *ctx, const struct error *e)
+{
+	struct node *n = ctx;
+
+	if (!n->request.then)
+		return;
+	if (e->reason == EF_REASON_NODE_UNREACHABLE && n->request.silent) {
+		node_silent(n);
+	} else {
+		n->request.then = NULL;
+		node_fail_with(n, e);
+	}
+}
+
+/* Reset in the middle of something: what it was asked is asked again, what it was sent is begun
+ * anew. */
+static void on_lost(void *ctx)
+{
+	struct node *n = ctx;
+
+	if (n->upload.running) {
+		upload_interrupt(&n->upload);
+		return;
+	}
+	smp_client_forget_all(&n->client);
+	if (n->request.then && n->request.total_us)
+		session_open(&n->session, now_monotonic_us(), n->request.total_us);
+	else if (n->request.then)
+		node_silent(n);
+}
+
+static const struct session_events events = {
+	.send = on_send,
+	.message = on_message,
+	.opened = on_opened,
+	.failed = on_failed,
+	.lost = on_lost,
+	.key = on_key,
+};
+
+enum ef_reason node_session_init(struct node *n, const struct node_config *config, struct error *e)
+{
+	uint8_t vendor[16], class_id[16];
+
+	n->key = strdup(config->key);
+	if (!n->key)
+		return error_set(e, EF_REASON_NO_MEMORY, "%s", config->name);
+	if (!config->compatible || !compatible_uuids(config->compatible, vendor, class_id))
+		return error_set(
+			e, EF_REASON_CONFIG, "%s: a session needs Compatible=", config->name);
+	session_init(&n->session, &events, n, class_id);
+	return EF_REASON_OK;
+}
+
+void node_session_call(struct node *n, const uint8_t *body, size_t size)
+{
+	uint64_t now = now_monotonic_us();
+
+	if (size > sizeof n->held)
+		size = 0; /* an error of the caller's, as in node_call */
+	memcpy(n->held, body, size);
+	n->held_size = size;
+	if (session_ready(&n->session, now))
+		node_call(n, n->held, n->held_size);
+	else
+		session_open(&n->session, now,
+			n->request.total_us ? n->request.total_us : n->timing.first_us);
+}
