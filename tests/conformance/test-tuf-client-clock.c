@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#define SECONDS 9
+#define SECONDS 8 /* for one download, however busy the machine */
 #define VARIANTS 10
 
 static const char *const roles[] = {"root", "timestamp", "snapshot", "targets", "role"};
@@ -28,7 +28,7 @@ static void expire(int i, const char *when)
 START_TEST(test_expires_meanwhile)
 {
 	struct repo *first = world.repo, *repos[VARIANTS];
-	int64_t when = now_real_s() + SECONDS;
+	int64_t when = 0;
 	char text[21];
 
 	for (int i = 0; i < VARIANTS; i++) {
@@ -39,10 +39,10 @@ START_TEST(test_expires_meanwhile)
 		delegate("targets", "role", 5, "*");
 		publish_target("role", "one", "content", "content");
 		publish_target("role", "two", "more content", "more content");
+		when = now_real_s() + SECONDS;
 		expire(i, time_format_utc(when, text));
 		ck_assert_int_eq(download("one"), 0);
 	}
-	ck_assert_int_lt(now_real_s(), when);
 	struct timespec rest = {.tv_sec = when + 1 - now_real_s()};
 	nanosleep(&rest, NULL);
 	for (int i = 0; i < VARIANTS; i++) {
