@@ -22,7 +22,7 @@ KEYS_MAX = 4
 MAPS = {
     "nrf51-microbit": dict(page=1024, slot=96 << 10, slot0=0x8000, state=0x3F000, factory=0x3F800, secrets=0x3D800,
                            size=256 << 10),
-    "mps2-an385": dict(page=4096, slot=384 << 10, slot0=0, state=0xE6000, factory=0xE8000, secrets=0xE9000,
+    "mps2-an385": dict(page=4096, slot=384 << 10, slot0=0, state=0xE6000, factory=0xE8000, secrets=0xEC000,
                        size=16 << 20),
 }
 

@@ -26,7 +26,7 @@ static const struct port_board board = {
 	.journal = {0xE4000, PAGE},
 	.state = {0xE6000, 2 * PAGE},
 	.factory = {0xE8000, PAGE},
-	.secrets = {0xE9000, 2 * PAGE},
+	.secrets = {0xEC000, 2 * PAGE},
 	.watchdog_ms = 4000,
 	.fast = true,
 };

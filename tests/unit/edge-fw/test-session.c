@@ -1,154 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The node's end of the session: what it answers, what it drops, what it keeps (SPEC-session). */
-#include "boot/secrets.h"
-#include "node.h"
-#include "vectors.h"
+#include "secure.h"
 #include <string.h>
-
-#define FILE_NAME "session.txt"
-#define ROOM 512u
-
-static struct secret_key key;
-static struct ef_session gateway;
-static uint8_t secret[32];
-
-static void put_key(bool required)
-{
-	key.required = required;
-	ck_assert_int_eq(secrets_store(&key), 0);
-	agent_init(&node.agent, node.agent.program);
-}
-
-static void setup(void)
-{
-	node_make(true);
-	node_start();
-	memset(&key, 0, sizeof(key));
-	vector(FILE_NAME, "psk", key.psk, 32);
-	vector(FILE_NAME, "seed", key.seed, 32);
-	vector(FILE_NAME, "gateway-secret", secret, 32);
-}
-
-static void setup_required(void)
-{
-	setup();
-	put_key(true);
-}
-
-static size_t to_node(const uint8_t *frame, size_t size)
-{
-	uint8_t copy[ROOM];
-
-	memcpy(copy, frame, size); /* it is overwritten */
-	return agent_session_receive(&node.agent, copy, size);
-}
-
-static struct ef_session_hello ask_hello(void)
-{
-	static const uint8_t token[EF_SESSION_TOKEN_SIZE] = {1, 2, 3, 4, 5, 6, 7, 8};
-	uint8_t frame[EF_SESSION_HELLO_SIZE], version;
-	struct ef_session_hello h;
-	const uint8_t *back;
-
-	ef_session_put_hello(token, frame);
-	ck_assert_uint_eq(to_node(frame, sizeof(frame)), EF_SESSION_HELLO_ANSWER_SIZE);
-	back = ef_session_get_hello_answer(
-		node.agent.response, EF_SESSION_HELLO_ANSWER_SIZE, &version, &h);
-	ck_assert_ptr_nonnull(back);
-	ck_assert_mem_eq(back, token, sizeof(token));
-	ck_assert_uint_eq(version, EF_SESSION_VERSION);
-	return h;
-}
-
-static struct ef_session_handshake hs;
-
-/* The handshake for the counter that the node names; false when the node drops it. */
-static bool meet(void)
-{
-	uint8_t frame[EF_SESSION_HANDSHAKE_SIZE];
-	struct ef_session_hello h = ask_hello();
-	size_t n;
-
-	secret[1]++;
-	ck_assert(ef_session_begin(&hs, &h, key.psk, secret, frame));
-	n = to_node(frame, sizeof(frame));
-	if (!n)
-		return false;
-	ck_assert(ef_session_finish(&hs, node.agent.response, n, &gateway));
-	return true;
-}
-
-static size_t put_request(
-	uint8_t *to, uint8_t op, uint16_t group, uint8_t command, const void *body, size_t size)
-{
-	struct ef_smp_header h = {.op = op,
-		.version = 1,
-		.length = (uint16_t)size,
-		.group = group,
-		.seq = 7,
-		.command = command};
-
-	ef_smp_header_encode(&h, to);
-	memcpy(to + EF_SMP_HEADER_SIZE, body, size);
-	return EF_SMP_HEADER_SIZE + size;
-}
-
-static size_t seal(
-	uint8_t *frame, uint8_t op, uint16_t group, uint8_t command, const void *body, size_t size)
-{
-	size_t n = put_request(frame + EF_SESSION_HEAD, op, group, command, body, size);
-
-	return ef_session_seal(&gateway, frame, n);
-}
-
-static size_t seal_echo(uint8_t *frame)
-{
-	return seal(frame, EF_SMP_WRITE, EF_GROUP_OS, EF_OS_ECHO, "\xa1\x61\x64\x61x", 5);
-}
-
-/* "rc" of what the node answered in the clear, or in the session; 0: done. */
-static uint32_t rc_of(const uint8_t *message, size_t size)
-{
-	struct cbor_reader r;
-	const char *name;
-	size_t length;
-	uint64_t n = 0;
-
-	ck_assert_uint_gt(size, EF_SMP_HEADER_SIZE);
-	cbor_read_init(&r, message + EF_SMP_HEADER_SIZE, size - EF_SMP_HEADER_SIZE);
-	if (cbor_enter(&r) && cbor_peek(&r) == CBOR_TEXT && cbor_get_text(&r, &name, &length) &&
-		length == 2 && memcmp(name, "rc", 2) == 0)
-		ck_assert(cbor_get_uint(&r, &n));
-	return (uint32_t)n;
-}
-
-static uint32_t rc_in_the_clear(
-	uint8_t op, uint16_t group, uint8_t command, const void *body, size_t size)
-{
-	uint8_t m[ROOM];
-	size_t n = put_request(m, op, group, command, body, size);
-
-	return rc_of(node.agent.response, to_node(m, n));
-}
-
-/* What the node answered to a frame of the session, opened. */
-static uint32_t rc_in_session(size_t answer)
-{
-	uint8_t frame[ROOM];
-
-	ck_assert_uint_gt(answer, EF_SESSION_OVERHEAD);
-	memcpy(frame, node.agent.response, answer);
-	ck_assert_int_eq(ef_session_open(&gateway, frame, answer), EF_SESSION_OPENED);
-	return rc_of(frame + EF_SESSION_HEAD, answer - EF_SESSION_OVERHEAD);
-}
-
-static void assert_works(void)
-{
-	uint8_t frame[ROOM];
-	size_t n = seal_echo(frame);
-
-	ck_assert_uint_eq(rc_in_session(to_node(frame, n)), 0);
-}
 
 START_TEST(without_a_key)
 {
@@ -159,11 +12,10 @@ START_TEST(without_a_key)
 	ck_assert_uint_eq(h.counter, 0);
 	ck_assert_mem_eq(h.board, node.agent.factory.class_id, 4);
 	ck_assert_mem_eq(h.device, node.agent.factory.device_id, 16);
-	ck_assert(ef_session_begin(&hs, &h, key.psk, secret, frame));
+	ck_assert(ef_session_begin(&hs, &h, shared.psk, secret, frame));
 	ck_assert_uint_eq(to_node(frame, sizeof(frame)), 0);
 	/* and in the clear it does all there is */
-	ck_assert_uint_eq(
-		rc_in_the_clear(EF_SMP_READ, EF_GROUP_IMAGE, EF_IMAGE_STATE, "\xa0", 1), 0);
+	ck_assert_uint_eq(state_in_the_clear(), 0);
 }
 END_TEST
 
@@ -201,8 +53,7 @@ START_TEST(outside_of_a_session)
 	/* a key alone keeps nobody out */
 	put_key(false);
 	ck_assert_uint_eq(ask_hello().flags, EF_SESSION_HAS_KEY);
-	ck_assert_uint_eq(
-		rc_in_the_clear(EF_SMP_READ, EF_GROUP_IMAGE, EF_IMAGE_STATE, "\xa0", 1), 0);
+	ck_assert_uint_eq(state_in_the_clear(), 0);
 }
 END_TEST
 
@@ -225,8 +76,7 @@ START_TEST(a_session)
 	ck_assert_uint_eq(to_node(frame, ef_session_seal(&gateway, frame, 20)), 0);
 	assert_works();
 	/* being in a session is for the requests of the session */
-	ck_assert_uint_eq(rc_in_the_clear(EF_SMP_READ, EF_GROUP_IMAGE, EF_IMAGE_STATE, "\xa0", 1),
-		EF_SMP_ACCESS_DENIED);
+	ck_assert_uint_eq(state_in_the_clear(), EF_SMP_ACCESS_DENIED);
 	assert_works();
 }
 END_TEST
@@ -243,19 +93,19 @@ START_TEST(refused_handshakes_cost_nothing) /* E-09: no flash, no curve, no answ
 	h = ask_hello();
 	operations = sim.operations;
 	before = node.agent;
-	key.psk[5] ^= 1; /* another key */
-	ck_assert(ef_session_begin(&hs, &h, key.psk, secret, frame));
+	shared.psk[5] ^= 1; /* another key */
+	ck_assert(ef_session_begin(&hs, &h, shared.psk, secret, frame));
 	ck_assert_uint_eq(to_node(frame, sizeof(frame)), 0);
-	key.psk[5] ^= 1;
+	shared.psk[5] ^= 1;
 	other = h; /* another device */
 	other.device[15] ^= 1;
-	ck_assert(ef_session_begin(&hs, &other, key.psk, secret, frame));
+	ck_assert(ef_session_begin(&hs, &other, shared.psk, secret, frame));
 	ck_assert_uint_eq(to_node(frame, sizeof(frame)), 0);
 	other = h; /* the counter of the session before */
 	other.counter--;
-	ck_assert(ef_session_begin(&hs, &other, key.psk, secret, frame));
+	ck_assert(ef_session_begin(&hs, &other, shared.psk, secret, frame));
 	ck_assert_uint_eq(to_node(frame, sizeof(frame)), 0);
-	ck_assert(ef_session_begin(&hs, &h, key.psk, secret, frame));
+	ck_assert(ef_session_begin(&hs, &h, shared.psk, secret, frame));
 	for (size_t bit = 0; bit < 8 * sizeof(frame); bit++) {
 		frame[bit / 8] ^= (uint8_t)(1 << bit % 8);
 		ck_assert_uint_eq(to_node(frame, sizeof(frame)), 0);
@@ -276,7 +126,7 @@ START_TEST(a_recorded_handshake)
 	uint32_t operations;
 	size_t n;
 
-	ck_assert(ef_session_begin(&hs, &h, key.psk, secret, frame));
+	ck_assert(ef_session_begin(&hs, &h, shared.psk, secret, frame));
 	ck_assert_uint_eq(to_node(frame, sizeof(frame)), sizeof(answer));
 	memcpy(answer, node.agent.response, sizeof(answer));
 	operations = sim.operations;
@@ -318,7 +168,7 @@ START_TEST(every_bit_of_a_request_counts) /* E-09 */
 
 	ck_assert(meet());
 	assert_works();
-	n = seal(frame, EF_SMP_WRITE, EF_GROUP_IMAGE, EF_IMAGE_ERASE, "\xa0", 1);
+	n = seal_erase(frame);
 	before = node.agent;
 	memcpy(flash, sim.flash, sim.size);
 	for (size_t bit = 0; bit < 8 * n; bit++) {
@@ -342,7 +192,7 @@ START_TEST(a_repeated_request_is_done_once)
 
 	ck_assert(meet());
 	late_n = seal_echo(late);
-	n = seal(frame, EF_SMP_WRITE, EF_GROUP_IMAGE, EF_IMAGE_ERASE, "\xa0", 1);
+	n = seal_erase(frame);
 	m = to_node(frame, n);
 	memcpy(answer, node.agent.response, m);
 	erases = sim.erases;
@@ -427,137 +277,6 @@ START_TEST(rekey)
 }
 END_TEST
 
-/* ---- keys ---- */
-
-static size_t put_key_request(uint8_t *body, const uint8_t psk[32], bool required)
-{
-	struct cbor_writer w;
-
-	cbor_write_init(&w, body, ROOM);
-	cbor_open_map(&w);
-	cbor_put_text(&w, "key");
-	cbor_put_bytes(&w, psk, 32);
-	cbor_put_text(&w, "seed");
-	cbor_put_bytes(&w, secret, 32);
-	cbor_put_text(&w, "required");
-	cbor_put_bool(&w, required);
-	cbor_close(&w);
-	return w.used;
-}
-
-START_TEST(the_first_key)
-{
-	uint8_t body[ROOM], frame[ROOM];
-	struct secret_key k;
-	size_t n = put_key_request(body, key.psk, true);
-
-	ck_assert_uint_eq(rc_in_the_clear(EF_SMP_WRITE, EF_GROUP_EDGEFERRY, EF_EF_KEY, body, n), 0);
-	ck_assert(secrets_load(&k));
-	ck_assert_mem_eq(k.psk, key.psk, 32);
-	ck_assert_mem_ne(k.seed, secret, 32); /* nobody knows it but the node */
-	ck_assert(k.required);
-	ck_assert(meet());
-	assert_works();
-	/* the second one comes in a session or not at all, whatever the policy */
-	ck_assert_uint_eq(rc_in_the_clear(EF_SMP_WRITE, EF_GROUP_EDGEFERRY, EF_EF_KEY, body, n),
-		EF_SMP_ACCESS_DENIED);
-	n = put_key_request(body, key.psk, false);
-	ck_assert_uint_eq(rc_in_session(to_node(frame, seal(frame, EF_SMP_WRITE, EF_GROUP_EDGEFERRY,
-							       EF_EF_KEY, body, n))),
-		0);
-	ck_assert_uint_eq(ask_hello().flags, EF_SESSION_HAS_KEY);
-	ck_assert_uint_eq(rc_in_the_clear(EF_SMP_WRITE, EF_GROUP_EDGEFERRY, EF_EF_KEY, body, n),
-		EF_SMP_ACCESS_DENIED);
-	ck_assert_uint_eq(rc_in_the_clear(EF_SMP_WRITE, EF_GROUP_EDGEFERRY, EF_EF_KEY, "\xa0", 1),
-		EF_SMP_INVALID);
-}
-END_TEST
-
-static struct {
-	uint8_t frame[ROOM];
-	size_t size, answer;
-} sending;
-
-static void send_it(void *ctx)
-{
-	(void)ctx;
-	sending.answer = to_node(sending.frame, sending.size);
-}
-
-/* Key replacement under the old key; power goes at any operation: one of the two keys works. */
-START_TEST(the_next_key)
-{
-	static struct sim start;
-	static struct agent agent;
-	struct ef_session session;
-	uint8_t body[ROOM], old[32], fresh[32];
-	unsigned cuts = 0;
-	size_t n;
-
-	memcpy(old, key.psk, 32);
-	memset(fresh, 0x5a, 32);
-	ck_assert(meet());
-	assert_works();
-	n = put_key_request(body, fresh, true);
-	sending.size = seal(sending.frame, EF_SMP_WRITE, EF_GROUP_EDGEFERRY, EF_EF_KEY, body, n);
-	start = sim;
-	agent = node.agent;
-	session = gateway;
-	for (int kind = 0; kind < CUT_KINDS; kind++)
-		for (uint32_t at = 1;; at++) {
-			bool with_old, with_fresh;
-
-			sim = start;
-			node.agent = agent;
-			sim.cut_kind = (enum sim_cut)kind;
-			sim.cut_at = sim.operations + at;
-			sim.random = at;
-			if (sim_run(send_it, NULL) != SIM_CUT)
-				break;
-			cuts++;
-			sim_power_on();
-			agent_init(&node.agent, node.agent.program);
-			memcpy(key.psk, old, 32);
-			with_old = meet();
-			memcpy(key.psk, fresh, 32);
-			with_fresh = meet();
-			ck_assert(with_old != with_fresh);
-		}
-	ck_assert_uint_ge(cuts, 2 * CUT_KINDS); /* the new record, the old page */
-	/* nothing is cut: the session goes on, the next one needs the new key */
-	sim.cut_at = 0;
-	gateway = session;
-	ck_assert_uint_eq(rc_in_session(sending.answer), 0);
-	assert_works();
-	memcpy(key.psk, old, 32);
-	ck_assert(!meet());
-	assert_works();
-	memcpy(key.psk, fresh, 32);
-	ck_assert(meet());
-	assert_works();
-}
-END_TEST
-
-START_TEST(flash_that_fails) /* F-19 */
-{
-	uint8_t body[ROOM], frame[ROOM];
-	uint8_t before[32];
-	size_t n;
-
-	memcpy(before, key.psk, 32);
-	sim.fail_at = sim.operations + 1;
-	ck_assert(!meet()); /* the counter was not used up: no session */
-	ck_assert(meet());
-	memset(key.psk, 0x5a, 32);
-	n = put_key_request(body, key.psk, true);
-	n = seal(frame, EF_SMP_WRITE, EF_GROUP_EDGEFERRY, EF_EF_KEY, body, n);
-	sim.fail_at = sim.operations + 1;
-	ck_assert_uint_eq(rc_in_session(to_node(frame, n)), 0); /* a reason, no rc */
-	memcpy(key.psk, before, 32);
-	ck_assert(meet());
-}
-END_TEST
-
 START_TEST(frames_of_the_link) /* through the receiver, as long as they may be */
 {
 	uint8_t frame[PORT_MESSAGE_MAX + EF_SESSION_OVERHEAD], *m = frame + EF_SESSION_HEAD;
@@ -594,7 +313,6 @@ static Suite *suite(void)
 
 	tcase_add_checked_fixture(fresh, setup, node_free);
 	tcase_add_test(fresh, without_a_key);
-	tcase_add_test(fresh, the_first_key);
 	suite_add_tcase(s, fresh);
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup_required, node_free);
@@ -608,8 +326,6 @@ static Suite *suite(void)
 	tcase_add_test(t, after_a_reset);
 	tcase_add_test(t, a_day);
 	tcase_add_test(t, rekey);
-	tcase_add_test(t, the_next_key);
-	tcase_add_test(t, flash_that_fails);
 	tcase_add_test(t, frames_of_the_link);
 	suite_add_tcase(s, t);
 	return s;
