@@ -17,6 +17,8 @@ struct daemon {
 	struct bus *bus;
 	sd_event_source *poll, *outbox, *retry_outbox;
 	bool newer;	    /* a release is offered that is newer than the one under way */
+	bool looking;	    /* a look of our own is under way */
+	bool woken;	    /* one is wanted that begins from now on */
 	uint64_t reporting; /* id of the report under way; 0: none */
 	bool rebooting;
 };

@@ -7,7 +7,8 @@
 
 /* What the gateway needs to settle: network, clock, nodes. */
 #define FIRST_LOOK_US 200000u
-/* After a deployment that a newer release was waiting for, and while something is being read. */
+/* After a deployment that a newer release was waiting for, and when woken while something is read.
+ */
 #define NEXT_LOOK_US 1000000u
 
 uint64_t poll_wait(uint64_t poll_us, uint32_t random)
@@ -50,20 +51,6 @@ static void install_newest(struct daemon *d, const char *version)
 	d->newer = now && strcmp(now->release, version) != 0;
 }
 
-static void on_looked(void *ctx, const char *version, const struct error *e)
-{
-	struct daemon *d = ctx;
-	char text[512];
-
-	if (e->reason) {
-		error_format(e, text, sizeof text);
-		log_warning("looking for releases: %s", text);
-	} else if (version && *version) {
-		log_info("release %s can be installed", version);
-		install_newest(d, version);
-	}
-}
-
 static void look_soon(struct daemon *d)
 {
 	if (!d->poll)
@@ -72,20 +59,47 @@ static void look_soon(struct daemon *d)
 	sd_event_source_set_enabled(d->poll, SD_EVENT_ONESHOT);
 }
 
-void poll_now(struct daemon *d, const char *why)
+static void on_looked(void *ctx, const char *version, const struct error *e)
+{
+	struct daemon *d = ctx;
+	char text[512];
+
+	d->looking = false;
+	if (e->reason) {
+		error_format(e, text, sizeof text);
+		log_warning("looking for releases: %s", text);
+	} else if (version && *version) {
+		log_info("release %s can be installed", version);
+		install_newest(d, version);
+	}
+	if (d->woken)
+		look_soon(d);
+}
+
+static void look(struct daemon *d, const char *why)
 {
 	struct error e = {0};
 
-	if (!d->config->url || d->rebooting)
+	if (!d->config->url || d->rebooting || d->looking)
 		return;
-	/* what this is about may be newer than what is being read: a halt of it */
-	if (update_reading(d->update)) {
+	if (d->woken && update_reading(d->update)) {
 		look_soon(d);
 		return;
 	}
 	log_debug("looking for releases: %s", why);
-	if (update_check(d->update, on_looked, d, &e))
+	d->woken = false;
+	d->looking = true;
+	if (update_check(d->update, on_looked, d, &e)) {
+		d->looking = false;
 		log_info("not looking for releases now: %s", e.detail);
+	}
+}
+
+/* What it is about may be newer than what is being read just now: a halt of it. */
+void poll_now(struct daemon *d, const char *why)
+{
+	d->woken = true;
+	look(d, why);
 }
 
 static int on_poll(sd_event_source *s, uint64_t usec, void *userdata)
@@ -94,7 +108,7 @@ static int on_poll(sd_event_source *s, uint64_t usec, void *userdata)
 
 	sd_event_source_set_time_relative(s, poll_wait(d->config->poll_us, draw()));
 	sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
-	poll_now(d, "time to");
+	look(d, "time to");
 	return 0;
 }
 

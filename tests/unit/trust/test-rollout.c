@@ -310,6 +310,7 @@ static Suite *suite(void)
 	Suite *s = suite_create("rollout");
 	TCase *t = tcase_create("rollout");
 
+	tcase_set_timeout(t, 60);
 	tcase_add_test(t, test_bucket);
 	tcase_add_test(t, test_parse);
 	tcase_add_test(t, test_refused);

@@ -473,6 +473,35 @@ START_TEST(test_every_call_of_an_opening)
 }
 END_TEST
 
+/* A digest of a role's keys is right or not given: a wrong one would pass for a rotation (S-17). */
+START_TEST(test_keys_of_a_role)
+{
+	uint8_t want[32], got[32];
+	bool there;
+	long n = 0;
+
+	source = _i % 2 ? CRYPTO : MEMORY;
+	for_good = false;
+	repo_delegate(repo, "targets", "role", 5, PATHS("*"));
+	repo_set_version(repo, "targets", 2);
+	repo_update(repo);
+	ck_assert_reason(refresh(), OK);
+	ck_assert_int_eq(tuf_delegated(tuf, "role", &there, want, &last), EF_REASON_OK);
+	do {
+		reached = false;
+		error_clear(&last);
+		countdown = n++;
+		enum ef_reason r = tuf_delegated(tuf, "role", &there, got, &last);
+		countdown = -1;
+		if (r == EF_REASON_OK)
+			ck_assert(there && memcmp(want, got, 32) == 0);
+		else
+			ck_assert(r == EF_REASON_NO_MEMORY && !there);
+	} while (reached);
+	ck_assert_int_gt(n, source == MEMORY ? 10 : 1);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("trust/tuf-memory");
@@ -481,6 +510,7 @@ static Suite *suite(void)
 	tcase_set_timeout(t, 600);
 	tcase_add_loop_test(t, test_every_call_of_an_opening, 0, 4);
 	tcase_add_loop_test(t, test_every_call_of_a_refresh, 0, 4 * CASES);
+	tcase_add_loop_test(t, test_keys_of_a_role, 0, 2);
 	suite_add_tcase(s, t);
 	return s;
 }
