@@ -19,6 +19,9 @@ struct net_settings {
 	uint64_t min_rate_seconds; /* over this long */
 	uint64_t retries;	   /* in a row that bring nothing */
 	uint64_t backoff_ms;	   /* before the first one */
+	uint64_t broker_backoff_ms; /* before the broker is tried again for the first time */
+	uint64_t offer_apart_ms;    /* between two offers at least */
+	uint64_t missed_spread_ms;  /* a look for what was missed comes within this, by chance */
 };
 
 /* OK, or CONFIG with e set. Unknown keys are refused (S-05). */

@@ -334,7 +334,7 @@ def endless(r):
 
 @case
 def bomb(r):
-    data = gzip.compress(bytes(50 << 20))
+    data = gzip.compress(bytes(1 << 20)) * 50
     r.head("200 OK", "Content-Encoding: gzip", "Content-Length: %d" % len(data))
     r.raw(data)
 
