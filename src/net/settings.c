@@ -83,6 +83,7 @@ static enum ef_reason parse_limits(struct net_settings *s, struct error *e)
 	} limits[] = {
 		{"min_rate", &s->min_rate},
 		{"min_rate_seconds", &s->min_rate_seconds},
+		{"grace_seconds", &s->grace_seconds},
 		{"retries", &s->retries},
 		{"backoff_ms", &s->backoff_ms},
 		{"broker_backoff_ms", &s->broker_backoff_ms},
@@ -116,6 +117,7 @@ enum ef_reason net_settings_parse(
 	*ret = (struct net_settings){.document = o,
 		.min_rate = 1024,
 		.min_rate_seconds = 60,
+		.grace_seconds = 900,
 		.retries = 5,
 		.backoff_ms = 500,
 		.broker_backoff_ms = 1000,

@@ -29,14 +29,15 @@ class Fetched:
 
 
 class Core:
-    def __init__(self, program, user="nobody", stderr=None, **settings):
+    def __init__(self, program, user="nobody", stderr=None, within=(), **settings):
+        """within: a command that runs it, like ("unshare", "--net")."""
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.s, self.id, self.early = mine, 0, []
 
         def place():
             os.dup2(theirs.fileno(), 3)
 
-        argv = [program] + (["--user", user] if user else [])
+        argv = [*within, program] + (["--user", user] if user else [])
         self.p = subprocess.Popen(argv, pass_fds=(3,) if theirs.fileno() == 3 else (theirs.fileno(), 3),
                                   preexec_fn=place, stderr=stderr, stdin=subprocess.DEVNULL,
                                   env={"PATH": "/usr/bin:/bin", "https_proxy": "http://127.0.0.1:1/",
