@@ -10,11 +10,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define BACKOFF_FIRST_US USEC_PER_SEC
 #define BACKOFF_MAX_US (300 * USEC_PER_SEC)
 #define STEADY_US (30 * USEC_PER_SEC) /* a session shorter than that did not work */
-#define OFFER_APART_US USEC_PER_SEC
-#define MISSED_SPREAD_US (20 * USEC_PER_SEC)
 #define TOPICS_MAX 8
 #define TOPIC_SIZE 256
 #define PASSWORD_MAX 4096
@@ -68,11 +65,11 @@ static int on_offer_timer(sd_event_source *s, uint64_t usec, void *userdata)
 /* Many in a row are one: what they say is "look", and looking finds the newest. */
 static void offer_at(struct broker *b, uint64_t when)
 {
-	uint64_t due;
+	uint64_t due, earliest = b->offered + b->settings->offer_apart_ms * USEC_PER_MSEC;
 	int on = SD_EVENT_OFF;
 
-	if (when < b->offered + OFFER_APART_US)
-		when = b->offered + OFFER_APART_US;
+	if (when < earliest)
+		when = earliest;
 	sd_event_source_get_enabled(b->offer_timer, &on);
 	if (on != SD_EVENT_OFF && sd_event_source_get_time(b->offer_timer, &due) >= 0 && due < when)
 		return;
@@ -176,7 +173,8 @@ static void set_connected(struct broker *b, bool connected)
 
 static void try_later(struct broker *b)
 {
-	uint64_t wait = backoff_us(BACKOFF_FIRST_US, ++b->failures, BACKOFF_MAX_US);
+	uint64_t wait = backoff_us(
+		b->settings->broker_backoff_ms * USEC_PER_MSEC, ++b->failures, BACKOFF_MAX_US);
 
 	sd_event_source_set_time_relative(b->again, wait);
 	sd_event_source_set_enabled(b->again, SD_EVENT_ONESHOT);
@@ -212,7 +210,7 @@ static void on_subscribed(void *ctx)
 	/* An offer may have gone by meanwhile. Not the whole fleet at once. */
 	if (b->ever) {
 		b->offer = (struct source_offer){.look = true};
-		offer_at(b, b->since + random_below(MISSED_SPREAD_US));
+		offer_at(b, b->since + random_below(b->settings->missed_spread_ms * USEC_PER_MSEC));
 	}
 	b->ever = true;
 }

@@ -59,7 +59,9 @@ struct fetch {
 
 	/* the rate that the server must keep up, while the reader keeps up */
 	uint64_t window_start, window_bytes;
-	bool waited; /* for the reader, since the last look */
+	bool waited;	   /* for the reader, since the last look */
+	uint64_t deadline; /* for all attempts together, moved on while the reader is what is slow;
+			      0: not begun */
 
 	struct error error; /* set: over */
 };

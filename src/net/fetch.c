@@ -16,6 +16,7 @@
 #define RETRY_AFTER_MAX 300
 #define PROGRESS_MIN 1024u /* an attempt that brought less brought nothing */
 #define TICK_US USEC_PER_SEC
+#define YEAR_SECONDS 31536000u
 
 static void schedule(struct fetches *fs);
 static void conclude(struct fetch *f);
@@ -123,6 +124,21 @@ static size_t on_body(char *data, size_t one, size_t size, void *userdata)
 	return fetch_body(userdata, data, size);
 }
 
+/*
+ * S-27: who breaks off again and again before the rate is looked at would be endless. What the
+ * least rate allows for all bytes, and some time more for connecting and pauses.
+ */
+static uint64_t time_allowed(const struct fetch *f)
+{
+	const struct net_settings *s = f->owner->settings;
+	uint64_t bytes = f->spans.n ? 0 : f->max_size;
+
+	for (size_t i = 0; i < f->spans.n; i++)
+		bytes += f->ranges[i].size;
+	uint64_t seconds = bytes / s->min_rate + s->grace_seconds;
+	return seconds < YEAR_SECONDS ? seconds * USEC_PER_SEC : YEAR_SECONDS * USEC_PER_SEC;
+}
+
 static int begin(struct fetch *f)
 {
 	if (!f->easy) {
@@ -141,6 +157,8 @@ static int begin(struct fetch *f)
 	f->discarded = f->window_bytes = f->part_left = 0;
 	f->before = f->spans.delivered;
 	f->window_start = now_monotonic_us();
+	if (f->deadline == 0)
+		f->deadline = f->window_start + time_allowed(f);
 	f->curl_text[0] = '\0';
 	curl_easy_setopt(f->easy, CURLOPT_FRESH_CONNECT, f->fresh ? 1L : 0L);
 	f->fresh = false;
@@ -152,6 +170,18 @@ static int begin(struct fetch *f)
 	f->running = true;
 	f->owner->n_running++;
 	return 0;
+}
+
+/* True: the fetch was ended. */
+static bool too_late(struct fetch *f)
+{
+	if (now_monotonic_us() < f->deadline)
+		return false;
+	error_clear(&f->error);
+	error_set(&f->error, EF_REASON_NET_SLOW, "%s: not done in %llu s", f->path,
+		(unsigned long long)(time_allowed(f) / USEC_PER_SEC));
+	end(f);
+	return true;
 }
 
 static void again(struct fetch *f, uint64_t delay_us)
@@ -168,6 +198,8 @@ static void retry(struct fetch *f, long retry_after)
 	bool progress = f->spans.delivered - f->before >= PROGRESS_MIN;
 	uint64_t delay = s->backoff_ms * USEC_PER_MSEC;
 
+	if (too_late(f))
+		return;
 	f->failures = progress ? 1 : f->failures + 1;
 	if (f->failures > s->retries || retry_after > RETRY_AFTER_MAX) {
 		end(f);
@@ -354,6 +386,7 @@ static bool fast_enough(struct fetch *f, uint64_t now)
 
 	if (f->waited || f->held_size > 0) {
 		f->waited = false; /* the reader is what is slow */
+		f->deadline += TICK_US;
 	} else {
 		if (now - f->window_start < s->min_rate_seconds * USEC_PER_SEC)
 			return true;
@@ -372,8 +405,13 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata)
 
 	sd_event_source_set_time_relative(s, TICK_US);
 	for (struct fetch *f = fs->list; f; f = f->next) {
-		if (!f->running || fast_enough(f, now))
+		if (!f->running)
 			continue;
+		if (fast_enough(f, now)) {
+			if (too_late(f))
+				return 0; /* as below */
+			continue;
+		}
 		error_set(&f->error, EF_REASON_NET_SLOW, "%s: less than %llu bytes/s over %llu s",
 			f->path, (unsigned long long)fs->settings->min_rate,
 			(unsigned long long)fs->settings->min_rate_seconds);

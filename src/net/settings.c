@@ -77,17 +77,32 @@ static enum ef_reason parse_mqtt(struct net_settings *s, struct error *e)
 
 static enum ef_reason parse_limits(struct net_settings *s, struct error *e)
 {
-	static const char *const known[] = {
-		"min_rate", "min_rate_seconds", "retries", "backoff_ms", NULL};
+	const struct {
+		const char *key;
+		uint64_t *value;
+	} limits[] = {
+		{"min_rate", &s->min_rate},
+		{"min_rate_seconds", &s->min_rate_seconds},
+		{"grace_seconds", &s->grace_seconds},
+		{"retries", &s->retries},
+		{"backoff_ms", &s->backoff_ms},
+		{"broker_backoff_ms", &s->broker_backoff_ms},
+		{"offer_apart_ms", &s->offer_apart_ms},
+		{"missed_spread_ms", &s->missed_spread_ms},
+	};
+	enum { COUNT = sizeof(limits) / sizeof(limits[0]) };
 	const json_t *l = json_get_object(s->document, "limits");
+	const char *known[COUNT + 1] = {NULL};
 
 	if (!json_object_get(s->document, "limits"))
 		return EF_REASON_OK;
-	if (!l || json_unknown_key(l, known) || !optional_number(l, "min_rate", &s->min_rate) ||
-		!optional_number(l, "min_rate_seconds", &s->min_rate_seconds) ||
-		!optional_number(l, "retries", &s->retries) ||
-		!optional_number(l, "backoff_ms", &s->backoff_ms))
+	for (size_t i = 0; i < COUNT; i++)
+		known[i] = limits[i].key;
+	if (!l || json_unknown_key(l, known))
 		return bad(e, "limits");
+	for (size_t i = 0; i < COUNT; i++)
+		if (!optional_number(l, limits[i].key, limits[i].value))
+			return bad(e, limits[i].key);
 	return EF_REASON_OK;
 }
 
@@ -102,8 +117,12 @@ enum ef_reason net_settings_parse(
 	*ret = (struct net_settings){.document = o,
 		.min_rate = 1024,
 		.min_rate_seconds = 60,
+		.grace_seconds = 900,
 		.retries = 5,
-		.backoff_ms = 500};
+		.backoff_ms = 500,
+		.broker_backoff_ms = 1000,
+		.offer_apart_ms = 1000,
+		.missed_spread_ms = 20000};
 	if (!o)
 		return e->reason;
 	if (!json_is_object(o) || (unknown = json_unknown_key(o, known)) != NULL)

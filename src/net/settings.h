@@ -17,8 +17,13 @@ struct net_settings {
 	const char *mqtt_ca_file, *mqtt_username, *mqtt_password_file;
 	uint64_t min_rate;	   /* bytes a second, S-27 */
 	uint64_t min_rate_seconds; /* over this long */
-	uint64_t retries;	   /* in a row that bring nothing */
-	uint64_t backoff_ms;	   /* before the first one */
+	uint64_t grace_seconds; /* a fetch may take so much longer than its bytes at the least rate
+				 */
+	uint64_t retries;	/* in a row that bring nothing */
+	uint64_t backoff_ms;	/* before the first one */
+	uint64_t broker_backoff_ms; /* before the broker is tried again for the first time */
+	uint64_t offer_apart_ms;    /* between two offers at least */
+	uint64_t missed_spread_ms;  /* a look for what was missed comes within this, by chance */
 };
 
 /* OK, or CONFIG with e set. Unknown keys are refused (S-05). */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* One chunk from its compressed bytes to checked bytes in private memory. */
+/* Digests, and one chunk from its compressed bytes to plain ones in private memory. */
 #include "bundle/chunks.h"
 #include "util/reason.h"
 #include <openssl/evp.h>
@@ -19,5 +19,6 @@ void codec_close(struct codec *c);
 bool codec_digest(struct codec *c, const void *data, size_t size, uint8_t digest[CHUNK_DIGEST_SIZE]);
 bool codec_matches(struct codec *c, const void *data, size_t size,
 	const uint8_t digest[CHUNK_DIGEST_SIZE]);
-/* in: x->pack_size bytes, out: room for x->size. BAD_DIGEST or BAD_SIZE names its place. */
+/* in: x->pack_size bytes, checked before anything parses them; out: room for x->size, whose digest is
+ * the caller's to check. BAD_DIGEST or BAD_SIZE names its place. */
 enum ef_reason codec_unpack(struct codec *c, const struct chunk *x, const void *in, void *out, struct error *e);

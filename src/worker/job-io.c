@@ -71,11 +71,12 @@ int job_receive(int socket, struct job_message *m)
 	ssize_t n;
 
 	m->fd = -1;
+	/* Reset: said once, when the peer closed before it had read all; what it sent is still there. */
 	do
 		n = recvmsg(socket, &h, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (n < 0)
-		return errno == ECONNRESET ? 0 : -errno;
+		return -errno;
 	int r = take_fds(&h, &m->fd);
 	if (r < 0)
 		return r;

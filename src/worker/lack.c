@@ -10,16 +10,9 @@
 #include <string.h>
 
 #define BATCH_GROUPS 4096u
-#define BATCH_CHUNKS 131072u /* and no more groups when it has as many: 9 MiB of them */
-
-/* Where the bytes that were asked for come from. */
-struct source {
-	int fd;
-	bool whole;
-	uint64_t base; /* whole: where the pack starts */
-	uint64_t pos;  /* stream: place in the pack of the next byte */
-	const struct ipc_range *range;
-};
+#define BATCH_CHUNKS 32768u /* and no more groups when it has as many: 2 MiB of them */
+#define LOOK_GROUPS 64u
+#define ZEROS_PUNCHED 65536u /* fewer are written with what stands around them */
 
 struct batch {
 	uint32_t groups[BATCH_GROUPS];
@@ -28,36 +21,11 @@ struct batch {
 	size_t n, room;
 	struct plan plan;
 	struct ipc_range ranges[IPC_RANGES_MAX];
+	bool seed_failed; /* one that was counted on is not what it was */
 };
 
-/* Bytes of the pack into s->in; what stands before them in a stream is passed over. */
-static int read_pack(struct stage *s, struct source *src, uint64_t offset, size_t size)
-{
-	if (src->whole) {
-		int r = control_check(s->control);
-		s->progress.fetched += size;
-		if (src->base > UINT64_MAX - offset)
-			return -EFBIG;
-		return r < 0 ? r : fd_pread_full(src->fd, s->in, size, src->base + offset);
-	}
-	while (offset >= src->range->offset + src->range->size)
-		src->pos = (++src->range)->offset;
-	while (src->pos < offset) {
-		uint64_t gap = offset - src->pos;
-		size_t n = gap < STAGE_BLOCK ? (size_t)gap : STAGE_BLOCK;
-		int r = control_read_full(s->control, src->fd, s->in, n);
-		if (r < 0)
-			return r;
-		src->pos += n;
-		s->progress.fetched += n;
-	}
-	src->pos += size;
-	s->progress.fetched += size;
-	return control_read_full(s->control, src->fd, s->in, size);
-}
-
-static enum ef_reason ask(
-	struct stage *s, const struct ipc_range *ranges, size_t n, struct source *src)
+/* Asks for ranges; s->intake brings them then. */
+static enum ef_reason ask(struct stage *s, const struct ipc_range *ranges, size_t n)
 {
 	_cleanup_free_ struct job_message *m = malloc(sizeof(*m));
 	struct job_data data;
@@ -74,22 +42,25 @@ static enum ef_reason ask(
 		return error_set(s->e, EF_REASON_USAGE, "no data after a need");
 	}
 	memcpy(&data, m->payload, sizeof(data));
-	*src = (struct source){.fd = m->fd,
+	s->intake = (struct intake){.control = s->control,
+		.data = s->intake.data,
+		.taken = s->intake.taken,
+		.fd = m->fd,
 		.whole = data.whole_pack == 1,
 		.base = data.offset,
-		.pos = ranges[0].offset,
-		.range = ranges};
+		.ranges = ranges,
+		.n = n};
 	return EF_REASON_OK;
 }
 
-/* 1: s->in has them; 0: the stream ended before, which ends this answer but not the job. */
-static int take_bytes(struct stage *s, struct source *src, uint64_t offset, size_t size)
+/* 1: *ret has them; 0: the stream ended before, which ends this answer but not the job. */
+static int take_bytes(struct stage *s, uint64_t offset, size_t size, const uint8_t **ret)
 {
-	int r = read_pack(s, src, offset, size);
+	int r = intake_take(&s->intake, offset, size, ret);
 
 	if (r == 0)
 		return 1;
-	if (r == -ENODATA && !src->whole)
+	if (r == -ENODATA && !s->intake.whole)
 		return 0;
 	if (r == -ECANCELED)
 		stage_stopped(s, r);
@@ -106,12 +77,12 @@ static enum ef_reason no_bytes(struct stage *s)
 
 /* --- leaves --- */
 
-static enum ef_reason take_leaf(struct stage *s, struct batch *b, size_t group)
+static enum ef_reason take_leaf(struct stage *s, struct batch *b, size_t group, const uint8_t *leaf)
 {
 	const struct chunk_group *g = &s->index->groups[group];
 	size_t n;
 
-	if (!codec_matches(&s->codec, s->in, g->leaf_size, g->body.pack_digest))
+	if (!codec_matches(&s->codec, leaf, g->leaf_size, g->body.pack_digest))
 		return error_set(s->e, EF_REASON_BAD_DIGEST, "leaf of group %zu", group);
 	if (b->room - b->n < CHUNK_LEAF_CHUNKS_MAX) {
 		size_t room = b->room * 2 + CHUNK_LEAF_CHUNKS_MAX;
@@ -121,7 +92,7 @@ static enum ef_reason take_leaf(struct stage *s, struct batch *b, size_t group)
 		b->chunks = larger;
 		b->room = room;
 	}
-	if (chunk_leaf_parse(g, s->in, b->chunks + b->n, &n, s->e))
+	if (chunk_leaf_parse(g, leaf, b->chunks + b->n, &n, s->e))
 		return s->e->reason;
 	b->n += n;
 	b->groups[b->n_groups++] = (uint32_t)group;
@@ -136,16 +107,17 @@ static size_t next_lacking(const struct stage *s, size_t first)
 	return first;
 }
 
-/* Leaves of the groups first to end out of the bytes of the ranges. */
-static enum ef_reason take_leaves(
-	struct stage *s, struct batch *b, struct source *src, size_t *first, size_t end)
+/* Leaves of the groups first to end out of what was asked for. */
+static enum ef_reason take_leaves(struct stage *s, struct batch *b, size_t *first, size_t end)
 {
+	const uint8_t *leaf;
+
 	for (size_t i = *first; (i = next_lacking(s, i)) < end; *first = ++i) {
 		const struct chunk_group *g = &s->index->groups[i];
-		int r = take_bytes(s, src, g->leaf_offset, g->leaf_size);
+		int r = take_bytes(s, g->leaf_offset, g->leaf_size, &leaf);
 		if (r <= 0)
 			return s->e->reason;
-		if (take_leaf(s, b, i))
+		if (take_leaf(s, b, i, leaf))
 			return s->e->reason;
 	}
 	*first = end;
@@ -168,76 +140,112 @@ static enum ef_reason fetch_leaves(struct stage *s, struct batch *b, size_t *fir
 	}
 	if (n == 0)
 		return EF_REASON_OK;
-	struct source src = {.fd = -1};
-	if (ask(s, b->ranges, n, &src))
+	if (ask(s, b->ranges, n))
 		return s->e->reason;
-	enum ef_reason reason = take_leaves(s, b, &src, first, end);
-	ef_close(src.fd);
+	enum ef_reason reason = take_leaves(s, b, first, end);
+	ef_close(s->intake.fd);
 	return !reason && b->n_groups == before ? no_bytes(s) : reason;
 }
 
 /* --- chunks --- */
 
-static bool look_at_seed(struct stage *s, const struct chunk *c)
-{
-	const struct seed *seed = seeds_find(&s->seeds, c);
-
-	return seed && fd_pread_full(s->running, s->out, c->size, seed->offset) == 0 &&
-	       codec_matches(&s->codec, s->out, c->size, c->digest);
-}
-
-static enum ef_reason look_chunk(struct stage *s, struct plan *p, size_t n)
+/* Without writing anything: what of this is in the target, or in the running slot. */
+static void look_chunk(struct stage *s, struct plan *p, size_t n)
 {
 	const struct chunk *c = plan_piece(p, n);
-	bool zero;
+	uint64_t seed;
+	bool zero, there;
 
-	if (p->have[n] == PLAN_THERE)
-		return EF_REASON_OK;
-	bool there = stage_look(s, c, &zero) && c->pack_size &&
-		     codec_matches(&s->codec, s->out, c->size, c->digest);
-	if (c->pack_size == 0) {
-		if (!zero && target_zero(&s->target, c->offset, c->size, s->e))
-			return s->e->reason;
-	} else if (!there) {
-		return look_at_seed(s, c) ? stage_write_equal(s, p, n, s->out) : EF_REASON_OK;
+	if (c->offset >= s->look_end) {
+		zero = stage_is_hole(s, c->offset, c->size);
+		there = false;
+	} else {
+		there = stage_look(s, c, &zero) && c->pack_size &&
+			codec_matches(&s->codec, s->out, c->size, c->digest);
 	}
-	plan_there(p, n);
-	return EF_REASON_OK;
+	if (c->pack_size ? there : zero)
+		plan_there(p, n);
+	else if (c->pack_size && seeds_find(&s->seeds, c, &seed))
+		p->have[n] = PLAN_SEED;
 }
 
 static enum ef_reason look_chunks(struct stage *s, struct plan *p)
 {
+	if (stage_go_through(s, target_past_cache(&s->target)))
+		return s->e->reason;
 	for (size_t i = 0; i < p->n; i++) {
 		int r = i % 16 == 0 ? control_check(s->control) : 0;
 		if (r < 0)
 			return stage_stopped(s, r);
-		if (look_chunk(s, p, i))
-			return s->e->reason;
+		look_chunk(s, p, i);
 		stage_tell(s, JOB_WRITING, s->groups.done + p->done);
 	}
-	for (size_t i = 0; i < p->n; i++)
-		if (p->have[i] == PLAN_THERE && plan_piece(p, i)->pack_size &&
-			stage_copy_within(s, p, i))
-			return s->e->reason;
-	plan_mark_twins(p);
+	return stage_go_through(s, -1) ? s->e->reason : stage_copy_within(s, p);
+}
+
+static enum ef_reason write_zeros(struct stage *s, const struct chunk *c)
+{
+	if (c->size >= ZEROS_PUNCHED)
+		return writer_zero(s->writer, c->offset, c->size, s->e);
+	uint8_t *room = writer_room(s->writer, c->offset, c->size, s->e);
+	if (!room)
+		return s->e->reason;
+	memset(room, 0, c->size);
+	writer_put(s->writer, NULL);
 	return EF_REASON_OK;
 }
 
-/* Chunks first to end out of the bytes of the ranges. OK also when a stream ended too early. */
-static enum ef_reason take_chunks(
-	struct stage *s, struct plan *p, struct source *src, size_t first, size_t end)
+/* S-08: a block may read differently than when it was found. Then its chunk lacks after all. */
+static enum ef_reason take_seed(struct stage *s, struct batch *b, size_t n)
 {
-	for (size_t i = first; i < end; i++) {
-		const struct chunk *c = plan_piece(p, i);
+	const struct chunk *c = plan_piece(&b->plan, n);
+	uint64_t offset;
 
-		if (p->have[i] != PLAN_LACKING)
+	if (seeds_find(&s->seeds, c, &offset) &&
+		fd_pread_full(s->running, s->out, c->size, offset) == 0 &&
+		codec_matches(&s->codec, s->out, c->size, c->digest))
+		return stage_write_equal(s, &b->plan, n, s->out, NULL);
+	b->plan.have[n] = PLAN_LACKING;
+	b->seed_failed = true;
+	return EF_REASON_OK;
+}
+
+/* 1: it is on its way into the target, and so are those equal to it; 0: the stream ended before. */
+static int take_fetched(struct stage *s, struct plan *p, size_t n)
+{
+	const struct chunk *c = plan_piece(p, n);
+	const uint8_t *in;
+	int r = take_bytes(s, c->pack_offset, c->pack_size, &in);
+
+	if (r <= 0)
+		return r;
+	uint8_t *room = writer_room(s->writer, c->offset, c->size, s->e);
+	if (!room || codec_unpack(&s->codec, c, in, room, s->e))
+		return -1;
+	writer_put(s->writer, c->digest);
+	plan_there(p, n);
+	return stage_write_equal(s, p, n, room, c->digest) ? -1 : 1;
+}
+
+/* Pieces first to end, in order: big writes. OK also when a stream ended too early. */
+static enum ef_reason take_pieces(struct stage *s, struct batch *b, size_t first, size_t end)
+{
+	struct plan *p = &b->plan;
+
+	for (size_t i = first; i < end; i++) {
+		if (p->have[i] == PLAN_THERE || p->have[i] == PLAN_TWIN)
 			continue;
-		int r = take_bytes(s, src, c->pack_offset, c->pack_size);
-		if (r <= 0)
+		const struct chunk *c = plan_piece(p, i);
+		if (c->pack_size == 0) {
+			if (write_zeros(s, c))
+				return s->e->reason;
+			plan_there(p, i);
+		} else if (p->have[i] == PLAN_SEED) {
+			if (take_seed(s, b, i))
+				return s->e->reason;
+		} else if (take_fetched(s, p, i) <= 0) {
 			return s->e->reason;
-		if (codec_unpack(&s->codec, c, s->in, s->out, s->e) ||
-			stage_write_equal(s, p, i, s->out))
-			return s->e->reason;
+		}
 		stage_tell(s, JOB_WRITING, s->groups.done + p->done);
 	}
 	return EF_REASON_OK;
@@ -247,21 +255,22 @@ static enum ef_reason fetch_chunks(struct stage *s, struct batch *b)
 {
 	struct plan *p = &b->plan;
 	const uint64_t gap = plan_gap(p);
-	size_t first = 0, end, n;
+	size_t first, end, n;
 
-	while ((n = plan_ranges(p, first, gap, b->ranges, IPC_RANGES_MAX, &end)) > 0) {
-		struct source src = {.fd = -1};
+	while ((first = plan_next(p, 0)) < p->n) {
 		uint64_t before = p->done;
 
-		if (ask(s, b->ranges, n, &src))
+		b->seed_failed = false;
+		plan_mark_twins(p);
+		n = plan_ranges(p, first, gap, b->ranges, IPC_RANGES_MAX, &end);
+		if (n > 0 && ask(s, b->ranges, n))
 			return s->e->reason;
-		while (p->have[first] != PLAN_LACKING)
-			first++;
-		enum ef_reason reason = take_chunks(s, p, &src, first, end);
-		ef_close(src.fd);
+		enum ef_reason reason = take_pieces(s, b, first, end);
+		if (n > 0)
+			ef_close(s->intake.fd);
 		if (reason)
 			return reason;
-		if (p->done == before)
+		if (p->done == before && !b->seed_failed)
 			return no_bytes(s);
 	}
 	return EF_REASON_OK;
@@ -275,7 +284,7 @@ static enum ef_reason settle_groups(struct stage *s, struct batch *b)
 	for (size_t i = 0; i < b->n_groups; i++)
 		plan_there(&s->groups, b->groups[i]);
 	for (size_t i = 0; i < b->n_groups; i++)
-		if (stage_copy_within(s, &s->groups, b->groups[i]))
+		if (stage_copy_one(s, &s->groups, b->groups[i]))
 			return s->e->reason;
 	return EF_REASON_OK;
 }
@@ -295,6 +304,21 @@ static enum ef_reason run_batch(struct stage *s, struct batch *b)
 	return reason ? reason : settle_groups(s, b);
 }
 
+/*
+ * Reading and hashing all that lacks, chunk by chunk, only pays where some of it may be there. Who
+ * has been at work on this image before got there from the front, so if it left no whole group, it
+ * left no chunk behind the first few that lack.
+ */
+static void choose_look_end(struct stage *s)
+{
+	size_t at = next_lacking(s, 0);
+
+	for (size_t i = 1; i < LOOK_GROUPS; i++)
+		at = next_lacking(s, at + 1);
+	if (s->look_end == 0)
+		s->look_end = at < s->groups.n ? plan_piece(&s->groups, at)->offset : UINT64_MAX;
+}
+
 enum ef_reason stage_fetch(struct stage *s)
 {
 	_cleanup_free_ struct batch *b = calloc(1, sizeof(*b));
@@ -303,6 +327,7 @@ enum ef_reason stage_fetch(struct stage *s)
 
 	if (!b)
 		return error_errno(s->e, -ENOMEM, "ranges");
+	choose_look_end(s);
 	stage_tell(s, JOB_WRITING, s->groups.done);
 	while (!reason && next_lacking(s, first) < s->groups.n) {
 		b->n_groups = b->n = 0;

@@ -5,6 +5,7 @@
 #include "worker/stage.h"
 #include <errno.h>
 #include <linux/ioprio.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -30,6 +31,12 @@ static void be_humble(void)
 	if (syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 7)) <
 		0)
 		log_debug("ioprio: %m");
+}
+
+/* Large blocks go back to the kernel as they are freed: each phase has its own. */
+static void be_lean(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 128 << 10);
 }
 
 static int serve(struct control *c)
@@ -62,6 +69,7 @@ int main(int argc, char *argv[])
 		return 64;
 	}
 	be_humble();
+	be_lean();
 	int r = control_open(&c, CORE_SOCKET);
 	if (r == 0)
 		r = serve(&c);

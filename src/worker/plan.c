@@ -33,12 +33,15 @@ int plan_open(struct plan *p, const struct chunk *first, size_t stride, size_t n
 		.n = n,
 		.have = calloc(n, sizeof(*p->have)),
 		.by_digest = calloc(n, sizeof(*p->by_digest)),
+		.rank = calloc(n, sizeof(*p->rank)),
 	};
-	if (!p->have || !p->by_digest)
+	if (!p->have || !p->by_digest || !p->rank)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
 		p->by_digest[i] = (uint32_t)i;
 	qsort_r(p->by_digest, n, sizeof(*p->by_digest), compare, p);
+	for (size_t i = 0; i < n; i++)
+		p->rank[p->by_digest[i]] = (uint32_t)i;
 	return 0;
 }
 
@@ -46,6 +49,7 @@ void plan_close(struct plan *p)
 {
 	free(p->have);
 	free(p->by_digest);
+	free(p->rank);
 	*p = (struct plan){0};
 }
 
@@ -55,6 +59,18 @@ void plan_there(struct plan *p, size_t n)
 		return;
 	p->have[n] = PLAN_THERE;
 	p->done += plan_piece(p, n)->size;
+}
+
+/* From place low of the order on: the pieces equal to it. */
+static const uint32_t *equal_from(
+	const struct plan *p, size_t low, const struct chunk *like, size_t *count)
+{
+	size_t high = low;
+
+	while (high < p->n && compare_content(plan_piece(p, p->by_digest[high]), like) == 0)
+		high++;
+	*count = high - low;
+	return p->by_digest + low;
 }
 
 const uint32_t *plan_find(const struct plan *p, const struct chunk *like, size_t *count)
@@ -68,16 +84,23 @@ const uint32_t *plan_find(const struct plan *p, const struct chunk *like, size_t
 		else
 			high = middle;
 	}
-	for (high = low; high < p->n; high++)
-		if (compare_content(plan_piece(p, p->by_digest[high]), like) != 0)
-			break;
-	*count = high - low;
-	return p->by_digest + low;
+	return equal_from(p, low, like, count);
 }
 
 const uint32_t *plan_equal(const struct plan *p, size_t n, size_t *count)
 {
-	return plan_find(p, plan_piece(p, n), count);
+	const struct chunk *like = plan_piece(p, n);
+	size_t low = p->rank[n];
+
+	while (low > 0 && compare_content(plan_piece(p, p->by_digest[low - 1]), like) == 0)
+		low--;
+	return equal_from(p, low, like, count);
+}
+
+/* To be fetched. */
+static bool lacking(const struct plan *p, size_t n)
+{
+	return p->have[n] == PLAN_LACKING && plan_piece(p, n)->pack_size > 0;
 }
 
 void plan_mark_twins(struct plan *p)
@@ -88,7 +111,7 @@ void plan_mark_twins(struct plan *p)
 		if (compare_content(plan_piece(p, order[i]), plan_piece(p, order[first])) != 0 ||
 			p->have[order[first]] == PLAN_THERE)
 			first = i;
-		else if (p->have[order[i]] == PLAN_LACKING)
+		else if (lacking(p, order[i]))
 			p->have[order[i]] = PLAN_TWIN;
 	}
 }
@@ -108,6 +131,13 @@ bool plan_add_range(struct ipc_range *ranges, size_t *n, size_t max, uint64_t ga
 	return true;
 }
 
+size_t plan_next(const struct plan *p, size_t first)
+{
+	while (first < p->n && p->have[first] == PLAN_THERE)
+		first++;
+	return first;
+}
+
 size_t plan_ranges(const struct plan *p, size_t first, uint64_t gap, struct ipc_range *ranges,
 	size_t max, size_t *end)
 {
@@ -116,7 +146,7 @@ size_t plan_ranges(const struct plan *p, size_t first, uint64_t gap, struct ipc_
 	for (i = first; i < p->n; i++) {
 		const struct chunk *c = plan_piece(p, i);
 
-		if (p->have[i] == PLAN_LACKING &&
+		if (lacking(p, i) &&
 			!plan_add_range(ranges, &n, max, gap, c->pack_offset, c->pack_size))
 			break;
 	}
@@ -131,7 +161,7 @@ static size_t count_ranges(const struct plan *p, uint64_t gap)
 
 	for (size_t i = 0; i < p->n; i++) {
 		const struct chunk *c = plan_piece(p, i);
-		if (p->have[i] != PLAN_LACKING)
+		if (!lacking(p, i))
 			continue;
 		n += n == 0 || c->pack_offset - end > gap;
 		end = c->pack_offset + c->pack_size;

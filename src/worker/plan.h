@@ -15,13 +15,15 @@
 #define PLAN_RANGES_WANTED 1024u
 #define PLAN_GAP_MAX 65536u
 
-enum plan_have { PLAN_LACKING, PLAN_TWIN, PLAN_THERE };
+/* SEED: lies somewhere else on this gateway, or so it is thought. */
+enum plan_have { PLAN_LACKING, PLAN_TWIN, PLAN_SEED, PLAN_THERE };
 
 struct plan {
 	const char *first;	/* struct chunk, within larger things when they are groups */
 	size_t stride, n;
 	uint8_t *have;		/* enum plan_have, one for each piece */
 	uint32_t *by_digest;	/* numbers of the pieces, equal ones next to each other, ascending */
+	uint32_t *rank;		/* where in by_digest a piece stands */
 	uint64_t done;		/* bytes of the image that are there */
 };
 
@@ -41,8 +43,10 @@ void plan_mark_twins(struct plan *p);
 /* One more stretch of the pack, ascending. False: no room. */
 bool plan_add_range(struct ipc_range *ranges, size_t *n, size_t max, uint64_t gap, uint64_t offset,
 	uint64_t size);
-/* Ranges that bring the lacking pieces from number first on, in order, at most max. 0: none lacks.
- * *end: the first piece not covered. */
+/* The first piece from first on that is not there; p->n: none. */
+size_t plan_next(const struct plan *p, size_t first);
+/* Ranges that bring the lacking pieces from number first on, in order, at most max; zeros are not in the
+ * pack. 0: none lacks. *end: the first piece not covered. */
 size_t plan_ranges(const struct plan *p, size_t first, uint64_t gap, struct ipc_range *ranges, size_t max,
 	size_t *end);
 /* The gap at which that is worth its requests. */

@@ -2,7 +2,6 @@
 /* What is there already: in the target, from an attempt that was cut off, and in the running slot.
  */
 #include "util/cleanup.h"
-#include "util/fdio.h"
 #include "worker/stage-internal.h"
 #include <errno.h>
 #include <string.h>
@@ -10,19 +9,30 @@
 
 #define WINDOW ((size_t)2 * CUT_WINDOW)
 
+bool stage_is_hole(struct stage *s, uint64_t offset, uint64_t size)
+{
+	if (offset < s->hole || offset >= s->data) {
+		s->hole = offset;
+		s->data = target_skip_hole(&s->target, offset);
+	}
+	return size <= s->data - offset;
+}
+
 bool stage_look(struct stage *s, const struct chunk *c, bool *zero)
 {
-	*zero = target_skip_hole(&s->target, c->offset) >= c->offset + c->size;
+	*zero = stage_is_hole(s, c->offset, c->size);
 	if (*zero)
 		return false;
 	/* A block that cannot be read may well take a write. */
-	if (target_read(&s->target, s->out, c->size, c->offset) < 0)
+	if (reader_read(s->reader, s->out, c->size, c->offset) != (ssize_t)c->size &&
+		target_read(&s->target, s->out, c->size, c->offset) < 0)
 		return false;
 	*zero = stage_all_zero(s->out, c->size);
 	return !*zero;
 }
 
-enum ef_reason stage_write_equal(struct stage *s, struct plan *p, size_t n, const uint8_t *data)
+enum ef_reason stage_write_equal(
+	struct stage *s, struct plan *p, size_t n, const uint8_t *data, const uint8_t *digest)
 {
 	size_t count;
 	const uint32_t *equal = plan_equal(p, n, &count);
@@ -31,14 +41,18 @@ enum ef_reason stage_write_equal(struct stage *s, struct plan *p, size_t n, cons
 		const struct chunk *c = plan_piece(p, equal[i]);
 		if (p->have[equal[i]] == PLAN_THERE)
 			continue;
-		if (target_write(&s->target, data, c->size, c->offset, s->e))
+		uint8_t *room = writer_room(s->writer, c->offset, c->size, s->e);
+		if (!room)
 			return s->e->reason;
+		memcpy(room, data, c->size);
+		writer_put(s->writer, digest);
 		plan_there(p, equal[i]);
+		data = room; /* which the next call of writer_room leaves alone */
 	}
 	return EF_REASON_OK;
 }
 
-enum ef_reason stage_copy_within(struct stage *s, struct plan *p, size_t n)
+enum ef_reason stage_copy_one(struct stage *s, struct plan *p, size_t n)
 {
 	const struct chunk *c = plan_piece(p, n);
 	size_t count, lacking = 0;
@@ -46,32 +60,44 @@ enum ef_reason stage_copy_within(struct stage *s, struct plan *p, size_t n)
 
 	for (size_t i = 0; i < count; i++)
 		lacking += p->have[equal[i]] != PLAN_THERE;
-	if (lacking == 0 || target_read(&s->target, s->out, c->size, c->offset) < 0 ||
+	if (lacking == 0)
+		return EF_REASON_OK;
+	if (writer_flush(s->writer, s->e))
+		return s->e->reason;
+	if (target_read(&s->target, s->out, c->size, c->offset) < 0 ||
 		!codec_matches(&s->codec, s->out, c->size, c->digest))
 		return EF_REASON_OK;
-	return stage_write_equal(s, p, n, s->out);
+	return stage_write_equal(s, p, n, s->out, NULL);
 }
 
-/* Zeros can be more than a block. */
+enum ef_reason stage_copy_within(struct stage *s, struct plan *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->have[i] == PLAN_THERE && plan_piece(p, i)->pack_size &&
+			stage_copy_one(s, p, i))
+			return s->e->reason;
+	return EF_REASON_OK;
+}
+
+/* Zeros can be more than a block. Where the first thing is found that is none, all from there on are
+ * made: cheaper than to look for the next. */
 static enum ef_reason settle_zeros(struct stage *s, const struct chunk *c)
 {
-	for (uint64_t at = c->offset, end = at + c->size; at < end;) {
-		struct chunk part = {.offset = at, .size = STAGE_BLOCK};
-		bool zero;
+	struct chunk part = {.offset = c->offset};
+	bool zero = true;
 
-		at = target_skip_hole(&s->target, at);
-		if (at >= end)
+	for (uint64_t end = c->offset + c->size; zero; part.offset += part.size) {
+		part.offset = target_skip_hole(&s->target, part.offset);
+		if (part.offset >= end)
 			break;
-		part.offset = at;
-		if (part.size > end - at)
-			part.size = (uint32_t)(end - at);
+		uint64_t rest = end - part.offset;
+		part.size = rest < STAGE_BLOCK ? (uint32_t)rest : STAGE_BLOCK;
 		int r = control_check(s->control);
 		if (r < 0)
 			return stage_stopped(s, r);
 		stage_look(s, &part, &zero);
-		if (!zero && target_zero(&s->target, at, part.size, s->e))
+		if (!zero && writer_zero(s->writer, part.offset, rest, s->e))
 			return s->e->reason;
-		at += part.size;
 	}
 	return EF_REASON_OK;
 }
@@ -80,6 +106,8 @@ static enum ef_reason scan_target(struct stage *s)
 {
 	bool zero;
 
+	if (stage_go_through(s, target_past_cache(&s->target)))
+		return s->e->reason;
 	for (size_t i = 0; i < s->groups.n; i++) {
 		const struct chunk *c = plan_piece(&s->groups, i);
 		int r = control_check(s->control);
@@ -92,14 +120,12 @@ static enum ef_reason scan_target(struct stage *s)
 		} else if (!stage_look(s, c, &zero) ||
 			   !codec_matches(&s->codec, s->out, c->size, c->digest)) {
 			continue;
+		} else {
+			s->look_end = UINT64_MAX;
 		}
 		plan_there(&s->groups, i);
 	}
-	for (size_t i = 0; i < s->groups.n; i++)
-		if (s->groups.have[i] == PLAN_THERE && plan_piece(&s->groups, i)->pack_size &&
-			stage_copy_within(s, &s->groups, i))
-			return s->e->reason;
-	return EF_REASON_OK;
+	return stage_copy_within(s, &s->groups);
 }
 
 /* A group of the running slot as it is cut there: wanted as a whole, or its chunks may be. */
@@ -115,7 +141,7 @@ static enum ef_reason take_seed(
 		return error_set(s->e, EF_REASON_INTERNAL, "SHA-256");
 	const uint32_t *equal = plan_find(&s->groups, &like, &count);
 	if (count > 0)
-		return stage_write_equal(s, &s->groups, equal[0], data);
+		return stage_write_equal(s, &s->groups, equal[0], data, NULL);
 	for (size_t i = 0; i < g->n; i++) {
 		const struct cut_piece *x = &g->pieces[i];
 		if (!x->zero && !codec_digest(&s->codec, data, x->size, like.digest))
@@ -136,20 +162,17 @@ struct window {
 };
 
 /* As much as a group may need. What cannot be read is no seed, and ends the search. */
-static void fill(struct window *w, int fd)
+static void fill(struct window *w, struct reader *r)
 {
 	if (w->end || w->to - w->from >= CUT_WINDOW)
 		return;
 	memmove(w->data, w->data + w->from, w->to - w->from);
 	w->to -= w->from;
 	w->from = 0;
-	while (w->to < WINDOW && !w->end) {
-		ssize_t n = pread(fd, w->data + w->to, WINDOW - w->to, (off_t)(w->offset + w->to));
-		if (n < 0 && errno == EINTR)
-			continue;
-		w->end = n <= 0;
-		w->to += n > 0 ? (size_t)n : 0;
-	}
+	size_t room = WINDOW - w->to;
+	ssize_t n = reader_read(r, w->data + w->to, room, w->offset + w->to);
+	w->end = n < (ssize_t)room;
+	w->to += n > 0 ? (size_t)n : 0;
 }
 
 /* Holes of a file are not read. */
@@ -169,9 +192,11 @@ static enum ef_reason scan_running(struct stage *s)
 
 	if (!g || !data)
 		return error_errno(s->e, -ENOMEM, "seeds");
+	if (stage_go_through(s, s->running_direct >= 0 ? s->running_direct : s->running))
+		return s->e->reason;
 	for (;;) {
 		skip_hole(&w, s->running);
-		fill(&w, s->running);
+		fill(&w, s->reader);
 		if (w.from == w.to)
 			break;
 		int r = control_check(s->control);
@@ -185,7 +210,7 @@ static enum ef_reason scan_running(struct stage *s)
 		w.offset += g->size;
 	}
 	seeds_sort(&s->seeds);
-	return EF_REASON_OK;
+	return stage_go_through(s, -1);
 }
 
 enum ef_reason stage_scan(struct stage *s)

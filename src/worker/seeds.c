@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t key_of(const uint8_t digest[CHUNK_DIGEST_SIZE])
+static uint32_t key_of(const uint8_t digest[CHUNK_DIGEST_SIZE])
 {
-	uint64_t key;
+	uint32_t key;
 
 	memcpy(&key, digest, sizeof(key));
 	return key;
@@ -15,7 +15,7 @@ static uint64_t key_of(const uint8_t digest[CHUNK_DIGEST_SIZE])
 int seeds_add(
 	struct seeds *s, const uint8_t digest[CHUNK_DIGEST_SIZE], uint64_t offset, uint32_t size)
 {
-	if (s->n == SEEDS_MAX)
+	if (s->n == SEEDS_MAX || offset >> 43)
 		return 0;
 	if (s->n == s->room) {
 		size_t room = s->room ? s->room * 2 : 1024;
@@ -25,7 +25,10 @@ int seeds_add(
 		s->list = larger;
 		s->room = room;
 	}
-	s->list[s->n++] = (struct seed){key_of(digest), offset, size};
+	s->list[s->n++] = (struct seed){.key = key_of(digest),
+		.size = size & 0x1fffff,
+		.offset_high = (uint32_t)(offset >> 32) & 0x7ff,
+		.offset_low = (uint32_t)offset};
 	return 0;
 }
 
@@ -44,11 +47,14 @@ void seeds_sort(struct seeds *s)
 		qsort(s->list, s->n, sizeof(*s->list), compare);
 }
 
-const struct seed *seeds_find(const struct seeds *s, const struct chunk *c)
+bool seeds_find(const struct seeds *s, const struct chunk *c, uint64_t *offset)
 {
-	const struct seed like = {.key = key_of(c->digest), .size = c->size};
+	const struct seed like = {.key = key_of(c->digest), .size = c->size & 0x1fffff};
+	const struct seed *x = s->n ? bsearch(&like, s->list, s->n, sizeof(like), compare) : NULL;
 
-	return s->n ? bsearch(&like, s->list, s->n, sizeof(like), compare) : NULL;
+	if (x)
+		*offset = (uint64_t)x->offset_high << 32 | x->offset_low;
+	return x;
 }
 
 void seeds_free(struct seeds *s)

@@ -5,9 +5,11 @@
 #include "util/fdio.h"
 #include "worker/stage-internal.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #define INDEX_MAX (64u << 20)
+#define RUNNING_FLAGS (O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
 
 bool stage_all_zero(const uint8_t *p, size_t size)
 {
@@ -24,8 +26,18 @@ enum ef_reason stage_stopped(struct stage *s, int r)
 void stage_tell(struct stage *s, enum job_phase phase, uint64_t done)
 {
 	s->progress.phase = phase;
+	s->progress.fetched = s->intake.taken;
 	s->progress.done = done;
 	control_progress(s->control, &s->progress);
+}
+
+enum ef_reason stage_go_through(struct stage *s, int fd)
+{
+	reader_close(s->reader);
+	s->reader = NULL;
+	s->hole = s->data = 0;
+	int r = fd < 0 ? 0 : reader_open(&s->reader, fd);
+	return r < 0 ? error_errno(s->e, r, "reader") : EF_REASON_OK;
 }
 
 static enum ef_reason take_job(struct stage *s, const struct job_message *m)
@@ -80,33 +92,38 @@ static enum ef_reason clear_tail(struct stage *s)
 {
 	uint64_t at = s->job.image_size;
 
+	if (stage_go_through(s, target_past_cache(&s->target)))
+		return s->e->reason;
 	while ((at = target_skip_hole(&s->target, at)) < s->target.size) {
 		uint64_t rest = s->target.size - at;
 		size_t n = rest < STAGE_BLOCK ? (size_t)rest : STAGE_BLOCK;
 		int r = control_check(s->control);
 		if (r < 0)
 			return stage_stopped(s, r);
-		if (target_read(&s->target, s->out, n, at) < 0 || !stage_all_zero(s->out, n)) {
-			if (target_zero(&s->target, at, n, s->e))
+		if (reader_read(s->reader, s->out, n, at) != (ssize_t)n ||
+			!stage_all_zero(s->out, n)) {
+			if (writer_zero(s->writer, at, n, s->e))
 				return s->e->reason;
 		}
 		at += n;
 	}
-	return EF_REASON_OK;
+	return writer_flush(s->writer, s->e);
 }
 
-static enum ef_reason read_back_block(struct stage *s, uint64_t at, size_t n)
+/* What the medium gives back at at: *n bytes of it, of image and tail. */
+static enum ef_reason read_back_some(struct stage *s, uint64_t at, size_t *n)
 {
 	uint64_t left = at < s->job.image_size ? s->job.image_size - at : 0;
-	size_t image = left < n ? (size_t)left : n;
-	int r = target_read_back(&s->target, s->out, n, at);
+	const uint8_t *data;
+	int r = reader_peek(s->reader, at, &data, n);
 
-	if (r < 0)
+	if (r <= 0)
 		return error_set(s->e, EF_REASON_SLOT_READ_BACK, "%s at byte %llu: error %d",
-			s->target.path, (unsigned long long)at, -r);
-	if (EVP_DigestUpdate(s->codec.md, s->out, image) != 1)
+			s->target.path, (unsigned long long)at, r < 0 ? -r : ENODATA);
+	size_t image = left < *n ? (size_t)left : *n;
+	if (EVP_DigestUpdate(s->codec.md, data, image) != 1)
 		return error_set(s->e, EF_REASON_INTERNAL, "SHA-256");
-	if (!stage_all_zero(s->out + image, n - image))
+	if (!stage_all_zero(data + image, *n - image))
 		return error_set(s->e, EF_REASON_SLOT_READ_BACK,
 			"%s: something is behind the image", s->target.path);
 	return EF_REASON_OK;
@@ -115,17 +132,17 @@ static enum ef_reason read_back_block(struct stage *s, uint64_t at, size_t n)
 static enum ef_reason read_back(struct stage *s)
 {
 	uint8_t digest[EVP_MAX_MD_SIZE];
+	size_t n;
 
-	target_bypass_cache(&s->target);
+	if (stage_go_through(s, target_past_cache(&s->target)))
+		return s->e->reason;
 	if (EVP_DigestInit_ex2(s->codec.md, s->codec.sha256, NULL) != 1)
 		return error_set(s->e, EF_REASON_INTERNAL, "SHA-256");
 	for (uint64_t at = 0; at < s->target.size;) {
-		uint64_t rest = s->target.size - at;
-		size_t n = rest < STAGE_BLOCK ? (size_t)rest : STAGE_BLOCK;
 		int r = control_check(s->control);
 		if (r < 0)
 			return stage_stopped(s, r);
-		if (read_back_block(s, at, n))
+		if (read_back_some(s, at, &n))
 			return s->e->reason;
 		at += n;
 		stage_tell(s, JOB_READING_BACK, at < s->job.image_size ? at : s->job.image_size);
@@ -138,22 +155,35 @@ static enum ef_reason read_back(struct stage *s)
 	return EF_REASON_OK;
 }
 
+/* What is not needed for reading back. */
+static void let_go(struct stage *s)
+{
+	writer_close(s->writer);
+	s->writer = NULL;
+	seeds_free(&s->seeds);
+	plan_close(&s->groups);
+}
+
 static enum ef_reason run(struct stage *s, const struct job_message *m)
 {
 	if (take_job(s, m))
 		return s->e->reason;
-	s->in = malloc(STAGE_BLOCK);
-	s->out = aligned_alloc(TARGET_ALIGN, STAGE_BLOCK);
-	if (!s->in || !s->out || codec_open(&s->codec) < 0)
+	s->intake.data = malloc(INTAKE_ROOM);
+	s->out = malloc(STAGE_BLOCK);
+	if (!s->intake.data || !s->out || codec_open(&s->codec) < 0)
 		return error_errno(s->e, -ENOMEM, "stage");
-	if (load_index(s, m->fd) || target_open(&s->target, s->target_path, s->running_path,
-					    s->job.image_size, &s->running, s->e))
+	if (load_index(s, m->fd) ||
+		target_open(&s->target, s->target_path, s->running_path, s->job.image_size, s->e) ||
+		writer_open(&s->writer, &s->target, s->e))
 		return s->e->reason;
+	s->running = open(s->running_path, RUNNING_FLAGS);
+	s->running_direct = open(s->running_path, RUNNING_FLAGS | O_DIRECT);
 	if (plan_open(&s->groups, &s->index->groups[0].body, sizeof(*s->index->groups),
 		    s->index->n_groups) < 0)
 		return error_errno(s->e, -ENOMEM, "plan");
 	if (stage_scan(s) || stage_fetch(s) || clear_tail(s) || target_sync(&s->target, s->e))
 		return s->e->reason;
+	let_go(s);
 	return read_back(s);
 }
 
@@ -165,15 +195,18 @@ enum ef_reason stage_run(struct control *control, const struct job_message *m, s
 		return error_errno(e, -ENOMEM, "stage");
 	s->control = control;
 	s->e = e;
-	s->running = s->target.fd = -1;
+	s->running = s->running_direct = s->target.fd = s->target.direct = -1;
 	enum ef_reason reason = run(s, m);
+	writer_close(s->writer);
+	reader_close(s->reader);
 	plan_close(&s->groups);
 	seeds_free(&s->seeds);
 	chunk_index_free(s->index);
 	target_close(&s->target);
 	ef_close(s->running);
+	ef_close(s->running_direct);
 	codec_close(&s->codec);
-	free(s->in);
+	free(s->intake.data);
 	free(s->out);
 	free(s);
 	return reason;

@@ -63,6 +63,18 @@ static enum ef_reason open_exclusively(struct target *t, const struct stat *st, 
 	return EF_REASON_OK;
 }
 
+/* Where the file system has no O_DIRECT (an old tmpfs), all goes through the cache. */
+static enum ef_reason open_direct(struct target *t, const struct stat *st, struct error *e)
+{
+	struct stat now;
+
+	t->direct = open(t->path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_DIRECT);
+	if (t->direct >= 0 && (fstat(t->direct, &now) < 0 || !same_place(&now, st)))
+		return error_set(
+			e, EF_REASON_BUSY, "%s was exchanged while it was opened", t->path);
+	return EF_REASON_OK;
+}
+
 static int get_size(const struct target *t, uint64_t *ret)
 {
 	struct stat st;
@@ -76,19 +88,19 @@ static int get_size(const struct target *t, uint64_t *ret)
 }
 
 enum ef_reason target_open(struct target *t, const char *path, const char *running,
-	uint64_t image_size, int *running_fd, struct error *e)
+	uint64_t image_size, struct error *e)
 {
 	struct stat st;
 
-	*t = (struct target){.path = path, .fd = -1};
-	*running_fd = -1;
+	*t = (struct target){.path = path, .fd = -1, .direct = -1};
 	if (stat(path, &st) < 0)
 		return error_errno(e, -errno, "%s", path);
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 		return error_set(
 			e, EF_REASON_CONFIG, "%s is neither a file nor a block device", path);
 	t->block = S_ISBLK(st.st_mode);
-	if (refuse_running(path, &st, running, e) || open_exclusively(t, &st, e))
+	if (refuse_running(path, &st, running, e) || open_exclusively(t, &st, e) ||
+		open_direct(t, &st, e))
 		return e->reason;
 	int r = get_size(t, &t->size);
 	if (r < 0)
@@ -96,13 +108,13 @@ enum ef_reason target_open(struct target *t, const char *path, const char *runni
 	if (t->size < image_size)
 		return error_set(e, EF_REASON_TOO_LARGE, "%s has %llu bytes, the image %llu", path,
 			(unsigned long long)t->size, (unsigned long long)image_size);
-	*running_fd = open(running, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	return EF_REASON_OK;
 }
 
 void target_close(struct target *t)
 {
 	t->fd = ef_close(t->fd);
+	t->direct = ef_close(t->direct);
 }
 
 int target_read(const struct target *t, void *buf, size_t size, uint64_t offset)
@@ -125,21 +137,45 @@ static void note_dirty(struct target *t, uint64_t offset, uint64_t size)
 	t->dirty_from = t->dirty_to;
 }
 
+/* Through the cache. */
+static int write_cached(struct target *t, const void *buf, uint64_t size, uint64_t offset)
+{
+	int r = size > 0 ? fd_pwrite_full(t->fd, buf, size, offset) : 0;
+
+	if (r == 0 && size > 0)
+		note_dirty(t, offset, size);
+	return r;
+}
+
+/* Whole blocks, past the cache where that can be. */
+static int write_blocks(struct target *t, const void *buf, uint64_t size, uint64_t offset)
+{
+	if (t->direct < 0 || t->no_direct || size == 0)
+		return write_cached(t, buf, size, offset);
+	int r = fd_pwrite_full(t->direct, buf, size, offset);
+	t->no_direct = r == -EINVAL; /* larger blocks than ours, or a write that was cut short */
+	return t->no_direct ? write_cached(t, buf, size, offset) : r;
+}
+
 enum ef_reason target_write(
 	struct target *t, const void *buf, size_t size, uint64_t offset, struct error *e)
 {
+	const char *p = buf;
+	uint64_t head = (TARGET_ALIGN - offset % TARGET_ALIGN) % TARGET_ALIGN;
+
 	if (offset > t->size || size > t->size - offset)
 		return error_set(e, EF_REASON_TOO_LARGE, "%s", t->path);
-	int r = fd_pwrite_full(t->fd, buf, size, offset);
-	if (r < 0)
-		return write_error(t, r, e);
-	note_dirty(t, offset, size);
-	return EF_REASON_OK;
+	head = head < size ? head : size;
+	uint64_t tail = (size - head) % TARGET_ALIGN, middle = size - head - tail;
+	int r = write_cached(t, p, head, offset);
+	r = r ? r : write_blocks(t, p + head, middle, offset + head);
+	r = r ? r : write_cached(t, p + head + middle, tail, offset + head + middle);
+	return r < 0 ? write_error(t, r, e) : EF_REASON_OK;
 }
 
 enum ef_reason target_zero(struct target *t, uint64_t offset, uint64_t size, struct error *e)
 {
-	static const uint8_t zeros[64 * 1024];
+	static const uint8_t zeros[64 * 1024] __attribute__((aligned(TARGET_ALIGN)));
 
 	if (offset > t->size || size > t->size - offset)
 		return error_set(e, EF_REASON_TOO_LARGE, "%s", t->path);
@@ -150,8 +186,9 @@ enum ef_reason target_zero(struct target *t, uint64_t offset, uint64_t size, str
 		t->no_punch = errno != EINVAL; /* EINVAL: of this range, in a device's blocks */
 	}
 	while (size > 0) {
-		size_t n = size < sizeof(zeros) ? (size_t)size : sizeof(zeros);
-		if (target_write(t, zeros, n, offset, e))
+		uint64_t skip = offset % TARGET_ALIGN, n = sizeof(zeros) - skip;
+		n = n < size ? n : size;
+		if (target_write(t, zeros + skip, n, offset, e))
 			return e->reason;
 		offset += n;
 		size -= n;
@@ -174,29 +211,12 @@ enum ef_reason target_sync(struct target *t, struct error *e)
 	return EF_REASON_OK;
 }
 
-void target_bypass_cache(struct target *t)
+int target_past_cache(const struct target *t)
 {
+	if (t->direct >= 0)
+		return t->direct;
 	posix_fadvise(t->fd, 0, 0, POSIX_FADV_DONTNEED);
-	/* Where O_DIRECT is unknown (tmpfs), the dropped cache above is all there is. */
-	if (fcntl(t->fd, F_SETFL, O_DIRECT) < 0 && t->block)
-		ioctl(t->fd, BLKFLSBUF, 0);
-}
-
-int target_read_back(const struct target *t, void *buf, size_t size, uint64_t offset)
-{
-	size_t room = (size + TARGET_ALIGN - 1) / TARGET_ALIGN * TARGET_ALIGN, have = 0;
-
-	/* O_DIRECT wants whole blocks; the end of a file cuts the last one. */
-	while (have < size) {
-		ssize_t n = pread(t->fd, (char *)buf + have, room - have, (off_t)(offset + have));
-		if (n == 0)
-			return -ENODATA;
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0)
-			have += (size_t)n;
-	}
-	return 0;
+	return t->fd;
 }
 
 uint64_t target_skip_hole(const struct target *t, uint64_t offset)

@@ -10,26 +10,32 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#define TARGET_ALIGN 4096u
+
 struct target {
 	const char *path;
 	int fd;
+	int direct;		/* the same with O_DIRECT; -1: not to be had here */
 	uint64_t size;
 	bool block;		/* a block device, not a file */
 	bool no_punch;		/* holes cannot be punched here */
-	uint64_t dirty_from, dirty_to;	/* written, not yet handed to the device */
+	bool no_direct;		/* nor can be written past the cache */
+	uint64_t dirty_from, dirty_to;	/* in the cache, not yet handed to the device */
 };
 
 /*
  * Opens path for writing: exclusively (BUSY), at least image_size bytes (TOO_LARGE), and not what
  * runs now (SLOT_RUNNING: running's file, running's device, the root file system's device). Nothing
- * is written. *running_fd: the running slot opened for reading, or -1 when that is not allowed.
+ * is written.
  */
 enum ef_reason target_open(struct target *t, const char *path, const char *running,
-	uint64_t image_size, int *running_fd, struct error *e);
+	uint64_t image_size, struct error *e);
 void target_close(struct target *t);
 
 /* -ENODATA: the target ends before. */
 int target_read(const struct target *t, void *buf, size_t size, uint64_t offset);
+/* buf and offset are the same modulo TARGET_ALIGN: whole blocks go past the page cache, what there is
+ * of a block at either end through it. */
 enum ef_reason target_write(struct target *t, const void *buf, size_t size, uint64_t offset,
 	struct error *e);
 /* Makes a range read as zeros: hole where possible. */
@@ -37,11 +43,8 @@ enum ef_reason target_zero(struct target *t, uint64_t offset, uint64_t size, str
 /* To the medium. SLOT_WRITE also when the size is no longer what it was. */
 enum ef_reason target_sync(struct target *t, struct error *e);
 
-#define TARGET_ALIGN 4096u
-
-/* From here on target_read_back goes past the page cache, as far as the file system lets it. */
-void target_bypass_cache(struct target *t);
-/* buf and offset are multiples of TARGET_ALIGN, and buf has room for size rounded up to one. */
-int target_read_back(const struct target *t, void *buf, size_t size, uint64_t offset);
+/* A descriptor whose reads come from the medium, once target_sync was called and as far as the file
+ * system lets them: t->direct, or t->fd with the cache dropped. */
+int target_past_cache(const struct target *t);
 /* The next place at or behind offset where something other than a hole may be; size when none. */
 uint64_t target_skip_hole(const struct target *t, uint64_t offset);

@@ -47,20 +47,21 @@ class Request:
     def head(self, status, *lines):
         self.raw(("HTTP/1.1 %s\r\n%s\r\n" % (status, "".join(x + "\r\n" for x in lines))).encode())
 
-    def span(self, etag=ETAG):
+    def span(self, validator=ETAG):
         """(status, first, last): what a good server would answer."""
-        if not self.range or self.headers.get("if-range", etag) != etag:
+        if not self.range or self.headers.get("if-range", validator) != validator:
             return "200 OK", 0, len(BODY) - 1
         first, last = self.range
         return "206 Partial Content", first, min(last, len(BODY) - 1)
 
-    def good(self, limit=None, etag=ETAG, body=BODY):
+    def good(self, limit=None, etag=ETAG, date="", body=BODY):
         """A right answer of which at most limit body bytes come. True: the connection may go on."""
-        status, first, last = self.span(etag)
+        status, first, last = self.span(etag or date)
         if first > last:
             self.head("416 Range Not Satisfiable", "Content-Range: bytes */%d" % len(body), "Content-Length: 0")
             return True
-        lines = ["Content-Length: %d" % (last - first + 1)] + (["ETag: " + etag] if etag else [])
+        lines = ["Content-Length: %d" % (last - first + 1)]
+        lines += ["ETag: " + etag] * bool(etag) + ["Last-Modified: " + date] * bool(date)
         if status.startswith("206"):
             lines.append("Content-Range: bytes %d-%d/%d" % (first, last, len(body)))
         self.head(status, *lines)
@@ -106,6 +107,21 @@ def cut_without_etag(r):
 @case
 def cut_weak_etag(r):
     r.good(r.arg, etag='W/"one"')
+
+
+def _date(n):
+    return "Mon, 01 Jan 2024 00:00:%02d GMT" % n
+
+
+@case
+def cut_date(r):
+    """Nothing but a date to tie to."""
+    r.good(r.arg, etag="", date=_date(0))
+
+
+@case
+def cut_date_changing(r):
+    r.good(r.arg, etag="", date=_date(r.count))
 
 
 @case
@@ -334,7 +350,7 @@ def endless(r):
 
 @case
 def bomb(r):
-    data = gzip.compress(bytes(50 << 20))
+    data = gzip.compress(bytes(1 << 20)) * 50
     r.head("200 OK", "Content-Encoding: gzip", "Content-Length: %d" % len(data))
     r.raw(data)
 
@@ -353,6 +369,25 @@ def drip_headers(r):
     for i in range(600):
         r.raw(b"X-%d: y\r\n" % i)
         time.sleep(0.5)
+
+
+@case
+def trickle(r):
+    """A little, a pause, and away, again and again: never slow for long, never done."""
+    r.good(1100)
+    time.sleep(0.4)
+
+
+@case
+def captive_portal(r):
+    """Asks everybody to log in, with whatever was asked for."""
+    if r.arg == 0:
+        r.head("302 Found", "Location: /captive-portal/1", "Content-Length: 0")
+        return True
+    page = b"<html>Welcome to the hotel</html>"
+    r.head("200 OK", "Content-Type: text/html", "Content-Length: %d" % len(page))
+    r.raw(page)
+    return True
 
 
 @case

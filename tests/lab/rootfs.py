@@ -93,7 +93,7 @@ def settle_times(image, tree, environment):
                    env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def build(userland, out, release, failing_check):
+def build(userland, out, release, failing_check, size=SIZE):
     """Runs as root or under fakeroot."""
     with tempfile.TemporaryDirectory(prefix="rootfs.", dir=os.path.dirname(out)) as work:
         tree = f"{work}/tree"
@@ -106,22 +106,23 @@ def build(userland, out, release, failing_check):
         subprocess.run(["mke2fs", "-q", "-t", "ext4", "-L", "rootfs", "-d", tree, "-m", "0",
                         "-U", "0ed6efe4-0000-4000-8000-000000000001", "-O", "^metadata_csum_seed",
                         "-E", "hash_seed=0ed6efe4-0000-4000-8000-000000000002,root_owner=0:0,"
-                        "lazy_itable_init=0,lazy_journal_init=0", out + ".new", SIZE],
+                        "lazy_itable_init=0,lazy_journal_init=0", out + ".new", size],
                        check=True, env=environment, stdout=subprocess.DEVNULL)
         settle_times(out + ".new", tree, environment)
         os.rename(out + ".new", out)
 
 
-def image(cache, out, release, packages=(), failing_check=False):
+def image(cache, out, release, packages=(), failing_check=False, size=SIZE):
     """Makes the image unless it is there."""
     if os.path.exists(out):
         return out
     userland = tar(cache, list(packages))
     os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
     if os.geteuid() == 0:
-        build(userland, os.path.abspath(out), release, failing_check)
+        build(userland, os.path.abspath(out), release, failing_check, size)
         return out
-    command = ["fakeroot", sys.executable, os.path.abspath(__file__), "--cache", cache, "--release", release]
+    command = ["fakeroot", sys.executable, os.path.abspath(__file__), "--cache", cache, "--release", release,
+               "--size", size]
     for p in packages:
         command += ["--package", p]
     subprocess.run(command + (["--failing-check"] if failing_check else []) + [out], check=True)
@@ -133,11 +134,12 @@ def main():
     p.add_argument("--cache", required=True, help="folder for the userland's tar")
     p.add_argument("--release", required=True)
     p.add_argument("--package", action="append", default=[])
+    p.add_argument("--size", default=SIZE)
     p.add_argument("--failing-check", action="store_true", help="a check in it fails")
     p.add_argument("out")
     a = p.parse_args()
     os.environ["PATH"] += ":/usr/sbin:/sbin"
-    image(a.cache, a.out, a.release, a.package, a.failing_check)
+    image(a.cache, a.out, a.release, a.package, a.failing_check, a.size)
 
 
 if __name__ == "__main__":

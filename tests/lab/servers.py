@@ -191,6 +191,11 @@ class Servers:
         subprocess.run(self._client("mosquitto_pub", "-q", "1", "-t", topic, "-m", payload), check=True,
                        capture_output=True, timeout=20)
 
+    def flood(self, topic, payload, n):
+        """Publishes a message n times, as fast as it goes."""
+        subprocess.run(self._client("mosquitto_pub", "-q", "1", "-t", topic, "-l"), input=(payload + "\n") * n, text=True,
+                       check=True, capture_output=True, timeout=20)
+
     def subscribe(self, topic):
         """A Subscription to a topic filter; it is in force when this returns."""
         return Subscription(["stdbuf", "-oL"] + self._client("mosquitto_sub", "-d", "-q", "1", "-t", topic, "-F", "=> %t %p"))

@@ -169,12 +169,18 @@ def into_file():
 
 
 def server_away():
-    with core(url="https://localhost:%d" % free_port()) as c:
-        o, _ = c.fetch("x")
-        assert o.reason == "net-unreachable", o
-    with core(url="https://no-such-host.invalid") as c:
-        o, _ = c.fetch("x", timeout=60)
-        assert o.reason == "net-unreachable", o
+    """No server, no such name, no route: tried again, without spinning and without leaving anything open."""
+    nowhere = {"within": ("unshare", "--net")} if USER else {}
+    for url, options in (("https://localhost:%d" % free_port(), {}), ("https://no-such-host.invalid", {}),
+                         ("https://192.0.2.1" if USER else "https://localhost:1", nowhere)):
+        with core(url=url, **options) as c:
+            for _ in range(3):
+                o, _ = c.fetch("x", timeout=60)
+                assert o.reason == "net-unreachable", o
+            base = c.descriptors()
+            for _ in range(10):
+                c.fetch("x", timeout=60)
+            assert c.descriptors() <= base and c.cpu_seconds() < 1, (c.descriptors(), base, c.cpu_seconds())
     with core(ca_file="/nonexistent") as c:
         o, _ = c.fetch("x")
         assert o.reason == "net-tls", o
@@ -191,13 +197,17 @@ def server_away():
 
 
 def server_comes_back():
-    """A restart of the server in mid-transfer costs nothing but time; no byte comes twice (F-08)."""
+    """Restarts of the server in mid-transfer cost nothing but time; no byte comes twice (F-08)."""
     with core(limits={"backoff_ms": 100, "retries": 8}) as c:
         ident, read = c.start("objects/big")
         got = os.read(read, 1 << 16)
-        servers.stop("nginx")
-        time.sleep(0.3)
-        servers.start_http()
+        for _ in range(3):
+            servers.stop("nginx")
+            time.sleep(0.2)
+            servers.start_http()
+            while len(got) % (7 << 20) < 6 << 20:
+                got += os.read(read, 1 << 16)
+            got += os.read(read, 1 << 20)
         while b := os.read(read, 1 << 20):
             got += b
         os.close(read)
@@ -231,7 +241,6 @@ def broker_wakes():
         assert c.wait(STATE) == b"\1\0\0\0"
         servers.wake("edgeferry/demo/offer")
         assert c.wait(OFFER) == b""
-        time.sleep(1.1)
         servers.wake("edgeferry/gateway/gw1/offer", '{"version": "2.0.0"}')
         assert c.wait(OFFER) == b"2.0.0"
         for topic, payload in (("edgeferry/demo/offer", "{"), ("edgeferry/demo/offer", "[]"),
@@ -239,14 +248,18 @@ def broker_wakes():
                                ("edgeferry/demo/offer", "x" * 2000)):
             servers.wake(topic, payload)
         try:
-            assert not c.wait(OFFER, timeout=1.5)
+            assert not c.wait(OFFER, timeout=0.5)
         except TimeoutError:
             pass
-        for _ in range(30):  # a flood is a few
-            servers.wake("edgeferry/demo/offer")
-        time.sleep(1.2)
+        begin = time.monotonic()
+        servers.flood("edgeferry/demo/offer", "{}", 100)   # is a few
         c.wait(OFFER)
-        assert sum(1 for m in c.early if m[0] == OFFER) < 12
+        try:
+            c.wait(None, timeout=0.5)   # no such message: all that come are kept
+        except TimeoutError:
+            pass
+        most = (time.monotonic() - begin) * 1000 / FAST["offer_apart_ms"]
+        assert sum(1 for m in c.early if m[0] == OFFER) <= most
 
 
 def reports():
@@ -288,12 +301,15 @@ def broker_refuses():
     bad = {"host": "localhost", "port": servers.broker_port, "ca_file": servers.ca, "username": "gateway"}
     with open(ROOT + "/wrong", "w") as f:
         f.write("wrong")
-    for settings in ({**bad, "password_file": ROOT + "/wrong"}, {**bad, "password_file": ROOT + "/absent"},
-                     {**bad, "ca_file": "/etc/ssl/certs/ca-certificates.crt"}, {**bad, "port": free_port()},
-                     {**bad, "host": "no-such-host.invalid"}):
-        with core(mqtt=settings) as c:
+    cores = [core(mqtt=settings) for settings in (
+        {**bad, "password_file": ROOT + "/wrong"}, {**bad, "password_file": ROOT + "/absent"},
+        {**bad, "ca_file": "/etc/ssl/certs/ca-certificates.crt"}, {**bad, "port": free_port()},
+        {**bad, "host": "no-such-host.invalid"})]
+    time.sleep(1)
+    for c in cores:
+        with c:
             try:
-                assert not c.wait(STATE, timeout=1), settings
+                assert not c.wait(STATE, timeout=0)
             except TimeoutError:
                 pass
             o, got = c.fetch("metadata/timestamp.json")  # which goes on meanwhile
@@ -366,50 +382,15 @@ def confined():
     assert p.returncode == 64 and b"edgeferryd" in p.stderr
 
 
-def throughput():
-    """Into a pipe: ours as a share of curl's, one after the other in the same run."""
-    size = 192 << 20
-    name = PUBLISH + "/objects/huge"
-    with open(name, "wb") as f:
-        for _ in range(size // len(BIG)):
-            f.write(BIG)
-
-    def ours(c):
-        ident, read = c.start("objects/huge")
-        start, n = time.monotonic(), 0
-        while b := os.read(read, 1 << 20):
-            n += len(b)
-        os.close(read)
-        assert n == size and Fetched(c.wait(FETCHED, ident)).reason == "ok"
-        return n / (time.monotonic() - start)
-
-    def curls():
-        start, n = time.monotonic(), 0
-        with subprocess.Popen(["curl", "-s", "--cacert", servers.ca, servers.url + "/objects/huge"],
-                              stdout=subprocess.PIPE, bufsize=0) as p:
-            while b := p.stdout.read(1 << 20):
-                n += len(b)
-        assert n == size
-        return n / (time.monotonic() - start)
-
-    with core() as c:
-        pairs = [(ours(c), curls()) for _ in range(3)]
-    os.unlink(name)
-    a, b = (sorted(p[i] for p in pairs)[1] for i in (0, 1))
-    assert a / b > 0.4
-    return "edgeferry-net %.0f MB/s, curl %.0f MB/s, ratio %.2f" % (a / 1e6, b / 1e6, a / b)
-
-
 TESTS = [("S-27 whole files, HTTP/2, one connection", whole_files), ("S-27 no more than asked for", limits),
          ("S-25 paths that lead elsewhere", nonsense_paths), ("ranges, gathered", byte_ranges),
          ("nobody waits for a slow reader", slow_reader), ("sixty at once", many_at_once),
          ("cancelled, by word and by closing the pipe", cancel), ("into a file", into_file),
-         ("F-11 F-12 server away or not ours", server_away), ("F-08 resumes", server_comes_back),
+         ("F-11 F-12 server away or not ours", server_away), ("F-08 F-12 resumes", server_comes_back),
          ("F-08 changed under us", changed_under_us), ("woken by the broker", broker_wakes),
          ("S-34 reports and acknowledgements", reports), ("F-14 broker down and up", broker_down_and_up),
          ("F-11 F-12 F-14 broker refuses", broker_refuses), ("F-14 broker half open", half_open_broker),
-         ("ends with the core", ends_with_core), ("F-27 wrong settings", wrong_settings),
-         ("rate into a pipe", throughput)]
+         ("ends with the core", ends_with_core), ("F-27 wrong settings", wrong_settings)]
 if "unconfined" not in PROGRAM:
     TESTS.append(("S-29 confined", confined))
 

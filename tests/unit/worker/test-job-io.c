@@ -75,6 +75,20 @@ START_TEST(test_descriptor)
 }
 END_TEST
 
+/* An outcome is not lost because the one who said it left with something unread. */
+START_TEST(test_last_words)
+{
+	struct job_done d = {.reason = EF_REASON_CANCELLED};
+
+	ck_assert_int_eq(job_send(pair[1], JOB_DATA, &d, sizeof(d), -1), 0);
+	ck_assert_int_eq(job_send(pair[0], JOB_DONE, &d, sizeof(d), -1), 0);
+	pair[0] = ef_close(pair[0]);
+	ck_assert_int_eq(job_receive(pair[1], &m), 1);
+	ck_assert_int_eq(m.type, JOB_DONE);
+	ck_assert_int_eq(job_receive(pair[1], &m), 0);
+}
+END_TEST
+
 static void send_raw(const void *data, size_t size, int n_fds)
 {
 	char control[CMSG_SPACE(8 * sizeof(int))] = {0};
@@ -190,6 +204,7 @@ static Suite *suite(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, test_there_and_back);
 	tcase_add_test(t, test_descriptor);
+	tcase_add_test(t, test_last_words);
 	tcase_add_test(t, test_malformed);
 	tcase_add_test(t, test_control_stops);
 	tcase_add_test(t, test_control_term);

@@ -334,7 +334,7 @@ START_TEST(test_write_errors)
 		{EIO, EF_REASON_SLOT_WRITE}, {EROFS, EF_REASON_SLOT_WRITE}};
 	char text[64];
 
-	snprintf(text, sizeof(text), "WATCH_FAIL=%d:%d", 1 + _i * 5, errors[_i].error);
+	snprintf(text, sizeof(text), "WATCH_FAIL=%d:%d", 1 + _i / 2, errors[_i].error);
 	rig.watch[0] = text;
 	expect(errors[_i].reason);
 	rig.watch[0] = NULL;

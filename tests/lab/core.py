@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plays edgeferryd for edgeferry-net: src/net/ipc.h over a socketpair, and TAP for the tests."""
+import concurrent.futures
 import json
 import os
 import select
@@ -14,7 +15,8 @@ CONFIG, FETCH, CANCEL, REPORT, READY, OFFER, FETCHED, ACK, STATE = 1, 2, 3, 4, 6
 REASONS = {0: "ok", 1: "internal", 3: "io", 5: "busy", 6: "cancelled", 8: "not-found", 9: "usage", 11: "config",
            20: "bad-format", 23: "bad-size", 40: "net-unreachable", 41: "net-tls", 42: "net-http",
            43: "net-too-large", 44: "net-slow"}
-FAST = {"backoff_ms": 20, "retries": 2}  # limits that keep failing tests short
+# limits that keep failing tests short
+FAST = {"backoff_ms": 20, "retries": 2, "broker_backoff_ms": 100, "offer_apart_ms": 200, "missed_spread_ms": 500}
 
 
 class Fetched:
@@ -27,14 +29,15 @@ class Fetched:
 
 
 class Core:
-    def __init__(self, program, user="nobody", stderr=None, **settings):
+    def __init__(self, program, user="nobody", stderr=None, within=(), **settings):
+        """within: a command that runs it, like ("unshare", "--net")."""
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.s, self.id, self.early = mine, 0, []
 
         def place():
             os.dup2(theirs.fileno(), 3)
 
-        argv = [program] + (["--user", user] if user else [])
+        argv = [*within, program] + (["--user", user] if user else [])
         self.p = subprocess.Popen(argv, pass_fds=(3,) if theirs.fileno() == 3 else (theirs.fileno(), 3),
                                   preexec_fn=place, stderr=stderr, stdin=subprocess.DEVNULL,
                                   env={"PATH": "/usr/bin:/bin", "https_proxy": "http://127.0.0.1:1/",
@@ -131,20 +134,24 @@ class Core:
         self.close(None if kind else 0)
 
 
-def tap(tests):
-    """Runs [(name, function)] and prints TAP; exits non-zero on failure."""
+def run(test):
+    """(ok, lines for the log)"""
+    start = time.monotonic()
+    try:
+        note = test[1]()
+        return True, ["%.2f s%s" % (time.monotonic() - start, "; " + note if note else "")]
+    except Exception:
+        return False, traceback.format_exc().splitlines() + ["%.2f s" % (time.monotonic() - start)]
+
+
+def tap(tests, together=1):
+    """Runs [(name, function)], so many at a time, and prints TAP; exits non-zero on failure."""
     print("1..%d" % len(tests), flush=True)
     bad = 0
-    for i, (name, f) in enumerate(tests, 1):
-        start = time.monotonic()
-        try:
-            note = f()
-            word = "ok"
-        except Exception:
-            note, word = None, "not ok"
-            bad += 1
-            for line in traceback.format_exc().splitlines():
+    with concurrent.futures.ThreadPoolExecutor(together) as pool:
+        for i, (test, (ok, lines)) in enumerate(zip(tests, pool.map(run, tests)), 1):
+            bad += not ok
+            for line in lines:
                 print("# " + line)
-        print("%s %d - %s" % (word, i, name))
-        print("# %.2f s%s" % (time.monotonic() - start, "; " + note if note else ""), flush=True)
+            print("%sok %d - %s" % ("" if ok else "not ", i, test[0]), flush=True)
     sys.exit(1 if bad else 0)

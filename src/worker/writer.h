@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The only way into the target: bytes are prepared in memory of the writer's own, and a thread checks
+ * them there, writes that same memory (S-08, S-09), and puts neighbours together into large aligned
+ * writes. From writer_open to writer_close nobody else may change the target; reading it is fine, and
+ * finds what was put before the last writer_flush. One thread may call.
+ */
+#include "bundle/chunks.h"
+#include "worker/target.h"
+
+struct writer;
+
+enum ef_reason writer_open(struct writer **ret, struct target *t, struct error *e);
+/* Writes what was put, as far as nothing failed, and frees. Call writer_flush to know. */
+void writer_close(struct writer *w);
+
+/* Room for size bytes (1 to CHUNK_MAX) that shall stand at offset; waits for it. It is lost when
+ * writer_put does not follow. NULL: an earlier write failed, *e says how. What was put by the call
+ * before is still readable in its room, to be copied. */
+uint8_t *writer_room(struct writer *w, uint64_t offset, uint32_t size, struct error *e);
+/* The room is filled. digest: of what has to be in it, or the job fails with BAD_DIGEST; NULL: the
+ * caller has checked these very bytes. */
+void writer_put(struct writer *w, const uint8_t *digest);
+/* Zeros there, as a hole where possible. */
+enum ef_reason writer_zero(struct writer *w, uint64_t offset, uint64_t size, struct error *e);
+/* Waits until all that was put is in the target: then it can be read there. */
+enum ef_reason writer_flush(struct writer *w, struct error *e);
