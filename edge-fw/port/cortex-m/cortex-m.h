@@ -17,6 +17,7 @@ struct ram_head {
 	uint32_t retained[PORT_RETAINED_WORDS];
 };
 extern volatile struct ram_head ram_head; /* by the linker script */
+_Static_assert(sizeof(struct ram_head) == 84, "RAM_HEAD of image.ld");
 
 typedef void (*vector)(void);
 
@@ -53,6 +54,9 @@ static inline void irq_restore(uint32_t primask)
 
 /* Tells the program after the next reset that a fault or the watchdog caused it. */
 _Noreturn void reset_because(enum port_cause cause);
+
+/* trap.c: the handler of every fault. That of the watchdog is there as well. */
+void fault(void);
 
 /* Sets the stack and goes to the reset handler of a vector table. */
 _Noreturn void reset_handler(void);

@@ -15,16 +15,19 @@ _Static_assert((PORT_RING & (PORT_RING - 1)) == 0, "the ring wraps by mask");
 static struct {
 	const uint8_t *volatile data;
 	volatile size_t left;
+	volatile bool busy; /* until the last byte has left the transmitter */
 } sending;
 
-static volatile uint32_t ticks;
+static volatile uint32_t ticks, lost;
 static void (*volatile tick_hook)(void);
 
 void ring_push(uint8_t byte)
 {
 	uint16_t next = (ring.head + 1u) & (PORT_RING - 1);
-	if (next == ring.tail)
-		return; /* lost: the frame's CRC will show it */
+	if (next == ring.tail) {
+		lost++; /* the frame's CRC will show it */
+		return;
+	}
 	ring.bytes[ring.head] = byte;
 	ring.head = next;
 }
@@ -41,8 +44,10 @@ size_t port_uart_read(uint8_t *buf, size_t size)
 
 int transmit_next(void)
 {
-	if (sending.left == 0)
+	if (sending.left == 0) {
+		sending.busy = false;
 		return -1;
+	}
 	sending.left--;
 	return *sending.data++;
 }
@@ -54,13 +59,14 @@ void port_uart_write(const uint8_t *data, size_t size)
 	uint32_t lock = irq_lock();
 	sending.data = data;
 	sending.left = size;
+	sending.busy = true;
 	board_transmit();
 	irq_restore(lock);
 }
 
 bool port_uart_idle(void)
 {
-	return sending.left == 0;
+	return !sending.busy;
 }
 
 void tick(void)
@@ -91,6 +97,11 @@ void port_wait(void)
 	irq_restore(lock);
 }
 
+uint32_t port_uart_lost(void)
+{
+	return lost;
+}
+
 uint32_t *port_retained(void)
 {
 	return (uint32_t *)(uintptr_t)ram_head.retained;
@@ -117,11 +128,6 @@ void start_vectors(uint32_t table)
 	__builtin_unreachable();
 }
 
-_Noreturn static void fault(void)
-{
-	reset_because(PORT_CAUSE_FAULT);
-}
-
 _Noreturn void reset_handler(void)
 {
 	const uint32_t *from = data_load;
@@ -139,7 +145,7 @@ _Noreturn void reset_handler(void)
 		: (n) == BOARD_IRQ_UART_TX  ? board_uart_irq     \
 		: (n) == BOARD_IRQ_TICK	    ? board_tick_irq     \
 		: (n) == BOARD_IRQ_WATCHDOG ? board_watchdog_irq \
-					    : (vector)fault)
+					    : fault)
 #define IRQ4(n) IRQ(n), IRQ((n) + 1), IRQ((n) + 2), IRQ((n) + 3)
 
 __attribute__((section(".vectors"), used))

@@ -125,6 +125,7 @@ bool host_provision(uint8_t *flash, const struct port_board *b, const struct pro
 		.hardware_revision = p->hardware_revision,
 		.floor = p->floor,
 		.n_keys = p->n_keys,
+		.flags = p->plain ? FACTORY_PLAIN_CLIENTS : 0,
 	};
 
 	memcpy(f.device_id, p->device_id, 16);
