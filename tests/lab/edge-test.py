@@ -382,8 +382,8 @@ def main():
     a = p.parse_args()
     if not (a.node if a.board == "host" else a.images):
         p.error("--images or --node is missing")
-    if a.board != "host" and not qemu_board.qemu():
-        print("1..0 # SKIP qemu-system-arm is not installed")
+    if a.board != "host" and not qemu_board.qemu(a.board):
+        print(f"1..0 # SKIP {qemu_board.EMULATORS[a.board]} is not installed")
         return
     kinds = ("test_", "host_") if a.board == "host" else ("test_",)
     names = a.names or [n for n in dir(Tests) if n.startswith(kinds)]

@@ -18,9 +18,11 @@ VERSION = 1
 KEYS_MAX = 4
 
 # board: page, slot size, offsets of slot 0, state and factory page, size of the flash file
+MPS2 = dict(page=4096, slot=384 << 10, slot0=0, state=0xE6000, factory=0xE8000, size=16 << 20)
 MAPS = {
     "nrf51-microbit": dict(page=1024, slot=96 << 10, slot0=0x8000, state=0x3F000, factory=0x3F800, size=256 << 10),
-    "mps2-an385": dict(page=4096, slot=384 << 10, slot0=0, state=0xE6000, factory=0xE8000, size=16 << 20),
+    "mps2-an385": MPS2,
+    "mps2-an505": MPS2,
 }
 
 
@@ -73,7 +75,7 @@ def flash(board, image, keys, *, device_id=bytes(16), hwrev=1, floor=0, vendor="
 
 def main():
     p = argparse.ArgumentParser(description="make the flash file of a node as it leaves the factory")
-    p.add_argument("--board", required=True, help="nrf51-microbit, mps2-an385, or any other name: edgeferry-node")
+    p.add_argument("--board", required=True, help=f"{', '.join(MAPS)}, or any other name: edgeferry-node")
     p.add_argument("--image", help="signed image for slot 0")
     p.add_argument("--key", action="append", default=[], help="PEM public key that signs images; up to 4")
     p.add_argument("--flash", required=True, help="file to write")
