@@ -23,6 +23,7 @@ MAPS = {
     "nrf51-microbit": dict(page=1024, slot=96 << 10, slot0=0x8000, state=0x3F000, factory=0x3F800, size=256 << 10),
     "mps2-an385": MPS2,
     "mps2-an505": MPS2,
+    "riscv-virt": dict(page=256 << 10, slot=512 << 10, slot0=0, state=0x1C0000, factory=0x240000, size=32 << 20),
 }
 
 

@@ -10,6 +10,7 @@ that time (the flash keeps what had been written). As a module: Board(...), star
 What QEMU 7.2 does, and what is done about it here:
 - what -kernel loads is loaded again at every reset: only the bootloader comes that way;
 - mps2: the flash is RAM in a file that QEMU maps, so the file is always complete;
+- riscv-virt: both flash banks are files; the bootloader's is made for the run and read-only;
 - microbit: the flash starts as zeros and cannot be given as a file; it is written through the gdb stub
   before the first instruction and read back with memsave (pmemsave sees another address space).
 """
@@ -28,8 +29,10 @@ import time
 MICROBIT_LOADER_END = 0x8000
 MICROBIT_FLASH_END = 0x40000
 MPS2_FLASH_SIZE = 16 << 20
+VIRT_BANK_SIZE = 32 << 20
 GDB_CHUNK = 1024
-EMULATORS = {"nrf51-microbit": "qemu-system-arm", "mps2-an385": "qemu-system-arm", "mps2-an505": "qemu-system-arm"}
+EMULATORS = {"nrf51-microbit": "qemu-system-arm", "mps2-an385": "qemu-system-arm", "mps2-an505": "qemu-system-arm",
+             "riscv-virt": "qemu-system-riscv32"}
 
 
 def qemu(board):
@@ -141,8 +144,16 @@ class Board:
     def _machine(self):
         if self.board == "nrf51-microbit":
             return ["-M", "microbit", "-kernel", self.loader]
-        return ["-M", f"{self.board},memory-backend=flash", "-kernel", self.loader, "-object",
-                f"memory-backend-file,id=flash,size={MPS2_FLASH_SIZE},mem-path={self.flash},share=on"]
+        if self.board.startswith("mps2-"):
+            return ["-M", f"{self.board},memory-backend=flash", "-kernel", self.loader, "-object",
+                    f"memory-backend-file,id=flash,size={MPS2_FLASH_SIZE},mem-path={self.flash},share=on"]
+        bank = f"{self.dir}/bank0"
+        shutil.copy(self.loader.removesuffix(".elf") + ".bin", bank)
+        os.truncate(bank, VIRT_BANK_SIZE)
+        # with less memory the device tree would lie where the words are that a reset keeps
+        return ["-M", "virt", "-cpu", "rv32,zkr=true", "-m", "4M", "-bios", "none", "-device", "i6300esb,addr=1",
+                "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={bank}",
+                "-drive", f"if=pflash,unit=1,format=raw,file={self.flash}"]
 
     def _command(self):
         return [EMULATORS[self.board], "-display", "none", "-nodefaults", "-S",
