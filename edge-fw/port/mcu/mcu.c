@@ -14,6 +14,7 @@ _Static_assert((PORT_RING & (PORT_RING - 1)) == 0, "the ring wraps by mask");
 static struct {
 	const uint8_t *volatile data;
 	volatile size_t left;
+	volatile bool busy; /* until the last byte has left the transmitter */
 } sending;
 
 static volatile uint32_t ticks;
@@ -40,8 +41,10 @@ size_t port_uart_read(uint8_t *buf, size_t size)
 
 int transmit_next(void)
 {
-	if (sending.left == 0)
+	if (sending.left == 0) {
+		sending.busy = false;
 		return -1;
+	}
 	sending.left--;
 	return *sending.data++;
 }
@@ -53,13 +56,14 @@ void port_uart_write(const uint8_t *data, size_t size)
 	uint32_t lock = irq_lock();
 	sending.data = data;
 	sending.left = size;
+	sending.busy = true;
 	board_transmit();
 	irq_restore(lock);
 }
 
 bool port_uart_idle(void)
 {
-	return sending.left == 0;
+	return !sending.busy;
 }
 
 void tick(void)

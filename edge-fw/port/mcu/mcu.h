@@ -30,7 +30,8 @@ _Noreturn void reset_because(enum port_cause cause);
 /* Called by the board's interrupt handlers. */
 void ring_push(uint8_t byte);
 void tick(void);
-/* The next byte to send; -1: none is left. */
+/* When the transmitter has room: the next byte to send; -1: none is left, the data counts as sent.
+ */
 int transmit_next(void);
 
 /* The board's own: start sending with transmit_next, in a way that goes on by interrupt. */
