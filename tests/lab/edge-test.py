@@ -341,8 +341,11 @@ class Tests:
         if self.board == "host":
             n.board.start(cut=rng.randrange(20, 400))
         else:
-            # the first erases may be those of journal and state, before the swap itself
-            n.board.start(stop_at="port_flash_erase", times=rng.randrange(3, 100), steps=rng.randrange(300))
+            # the first are those of journal and state, before the swap itself; two cuts must fit in one swap
+            erases = 3 * self.map["slot"] // self.map["page"]
+            operations = {"port_flash_erase": erases, "port_flash_program": erases * self.map["page"] // 256}
+            where = rng.choice([f for f, n in operations.items() if n > 12])
+            n.board.start(stop_at=where, times=rng.randrange(3, operations[where] // 3), steps=rng.randrange(300))
         n.board.cut()
         expect(n.phase() == phase, f"cut in phase {n.phase()}, not {phase}")
 

@@ -105,7 +105,8 @@ void reset_because(enum port_cause cause)
 	port_reset();
 }
 
-void c_start(void)
+/* called from assembler */
+__attribute__((used)) void c_start(void)
 {
 	const uint32_t *from = data_load;
 	for (uint32_t *to = data_start; to < data_end;)

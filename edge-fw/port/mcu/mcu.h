@@ -7,6 +7,9 @@
 #include "core.h" /* by the include path: port/cortex-m or port/riscv */
 #include "port/port.h"
 
+/* A function that tests find by its name, to pull the plug in it. */
+#define STOP_HERE __attribute__((noinline, noclone))
+
 #define REG8(address) (*(volatile uint8_t *)(uintptr_t)(address))
 #define REG16(address) (*(volatile uint16_t *)(uintptr_t)(address))
 #define REG32(address) (*(volatile uint32_t *)(uintptr_t)(address))

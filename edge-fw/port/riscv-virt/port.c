@@ -172,14 +172,14 @@ int port_flash_read(uint32_t offset, void *buf, size_t size)
 	return 0;
 }
 
-int port_flash_erase(uint32_t offset)
+STOP_HERE int port_flash_erase(uint32_t offset)
 {
 	if (!in_flash(offset, PAGE) || offset % PAGE)
 		return -1;
 	return cfi_erase(FLASH + offset);
 }
 
-int port_flash_program(uint32_t offset, const void *data, size_t size)
+STOP_HERE int port_flash_program(uint32_t offset, const void *data, size_t size)
 {
 	uint32_t buf[64];
 	const uint8_t *from = data;
