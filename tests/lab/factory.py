@@ -40,12 +40,14 @@ def uuids(vendor, class_name):
 
 
 def image_key(pem):
-    """(SHA-256 of the DER SubjectPublicKeyInfo, uncompressed point) of a P-256 public key."""
+    """(SHA-256 of the DER SubjectPublicKeyInfo, the 65 bytes of struct ef_image_key) of a public key."""
     der = subprocess.run(["openssl", "pkey", "-pubin", "-in", pem, "-outform", "DER"], check=True,
                          stdout=subprocess.PIPE).stdout
-    if len(der) != 91 or der[26] != 4:
-        raise ValueError(f"{pem}: not an uncompressed P-256 public key")
-    return hashlib.sha256(der).digest(), der[26:]
+    if len(der) == 91 and der[26] == 4:
+        return hashlib.sha256(der).digest(), der[26:]
+    if len(der) == 44:
+        return hashlib.sha256(der).digest(), b"\xed" + der[12:] + bytes(32)
+    raise ValueError(f"{pem}: not a public key of Ed25519, nor of P-256 with an uncompressed point")
 
 
 def factory_page(device_id, hwrev, floor, vendor, class_id, keys):
