@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "boot/rom.h"
+
+_Static_assert(sizeof(void *) != 4 || sizeof(struct crypto) == 136,
+	"the application brings the memory for it: another size is another ROM_MAGIC");
+
+/* Functions that are called with another program's RAM behind them: they have no data of their own.
+ */
+__attribute__((section(".rom_table"), used)) const struct rom_table rom_table = {
+	.magic = ROM_MAGIC,
+	.size = sizeof(struct rom_table),
+	.crypto_init = crypto_init,
+};
