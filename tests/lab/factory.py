@@ -20,11 +20,14 @@ KEYS_MAX = 4
 PLAIN_CLIENTS = 1       # flag: stock SMP clients may update the node
 
 # board: page, slot size, offsets of slot 0, state, factory page and secrets, size of the flash file
+MPS2 = dict(page=4096, slot=384 << 10, slot0=0, state=0xE6000, factory=0xE8000, secrets=0xE9000, size=16 << 20)
 MAPS = {
     "nrf51-microbit": dict(page=1024, slot=96 << 10, slot0=0x8000, state=0x3F000, factory=0x3F800, secrets=0x3D800,
                            size=256 << 10),
-    "mps2-an385": dict(page=4096, slot=384 << 10, slot0=0, state=0xE6000, factory=0xE8000, secrets=0xE9000,
-                       size=16 << 20),
+    "mps2-an385": MPS2,
+    "mps2-an505": MPS2,
+    "riscv-virt": dict(page=256 << 10, slot=512 << 10, slot0=0, state=0x1C0000, factory=0x240000, secrets=0x280000,
+                       size=32 << 20),
 }
 
 
@@ -41,12 +44,14 @@ def uuids(vendor, class_name):
 
 
 def image_key(pem):
-    """(SHA-256 of the DER SubjectPublicKeyInfo, uncompressed point) of a P-256 public key."""
+    """(SHA-256 of the DER SubjectPublicKeyInfo, the 65 bytes of struct ef_image_key) of a public key."""
     der = subprocess.run(["openssl", "pkey", "-pubin", "-in", pem, "-outform", "DER"], check=True,
                          stdout=subprocess.PIPE).stdout
-    if len(der) != 91 or der[26] != 4:
-        raise ValueError(f"{pem}: not an uncompressed P-256 public key")
-    return hashlib.sha256(der).digest(), der[26:]
+    if len(der) == 91 and der[26] == 4:
+        return hashlib.sha256(der).digest(), der[26:]
+    if len(der) == 44:
+        return hashlib.sha256(der).digest(), b"\xed" + der[12:] + bytes(32)
+    raise ValueError(f"{pem}: not a public key of Ed25519, nor of P-256 with an uncompressed point")
 
 
 def factory_page(device_id, hwrev, floor, vendor, class_id, keys, flags=0):
@@ -94,7 +99,7 @@ def flash(board, image, keys, *, device_id=bytes(16), hwrev=1, floor=0, vendor="
 
 def main():
     p = argparse.ArgumentParser(description="make the flash file of a node as it leaves the factory")
-    p.add_argument("--board", required=True, help="nrf51-microbit, mps2-an385, or any other name: edgeferry-node")
+    p.add_argument("--board", required=True, help=f"{', '.join(MAPS)}, or any other name: edgeferry-node")
     p.add_argument("--image", help="signed image for slot 0")
     p.add_argument("--key", action="append", default=[], help="PEM public key that signs images; up to 4")
     p.add_argument("--flash", required=True, help="file to write")

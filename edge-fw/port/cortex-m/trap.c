@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Faults and the watchdog's bite: where the program stood is recorded, then the chip is reset. */
 #include "agent/crash.h"
-#include "cortex-m.h"
+#include "port/mcu/mcu.h"
 
 #define CFSR REG32(0xE000ED28)
 #define HFSR REG32(0xE000ED2C)

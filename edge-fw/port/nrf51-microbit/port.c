@@ -4,7 +4,7 @@
  * no WDT, so TIMER1 at the highest priority stands in for it beside the real one; a program that
  * hangs with interrupts off is then caught on silicon only.
  */
-#include "port/cortex-m/cortex-m.h"
+#include "port/mcu/mcu.h"
 
 #define CLOCK 0x40000000u
 #define RESETREAS REG32(0x40000400)
@@ -181,7 +181,7 @@ int port_flash_read(uint32_t offset, void *buf, size_t size)
 	return 0;
 }
 
-int port_flash_erase(uint32_t offset)
+STOP_HERE int port_flash_erase(uint32_t offset)
 {
 	if (!in_flash(offset, PAGE) || offset % PAGE)
 		return -1;
@@ -191,7 +191,7 @@ int port_flash_erase(uint32_t offset)
 	return 0;
 }
 
-int port_flash_program(uint32_t offset, const void *data, size_t size)
+STOP_HERE int port_flash_program(uint32_t offset, const void *data, size_t size)
 {
 	const uint8_t *from = data;
 	if (!in_flash(offset, size) || (offset | size) % 4)
@@ -209,9 +209,7 @@ int port_flash_program(uint32_t offset, const void *data, size_t size)
 
 void port_start_image(uint32_t offset)
 {
-	__asm volatile("cpsid i" ::: "memory");
-	REG32(0xE000E180) = ~(1u << BOARD_IRQ_WATCHDOG); /* all but the watchdog off */
-	REG32(0xE000E280) = ~0u;
+	irq_disable_all(1u << BOARD_IRQ_WATCHDOG);
 	ram_head.vectors = offset; /* no VTOR: forward.c passes interrupts on */
 	start_vectors(offset);
 }
