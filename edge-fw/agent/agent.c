@@ -1,31 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/agent.h"
-#include "agent/request.h"
+#include "agent/crash.h"
+#include "agent/plain.h"
+#include "agent/talk.h"
 #include "boot/retained.h"
 #include "boot/verify.h"
 #include "port/port.h"
 #include <string.h>
-
-/* Everything a node does when told to. There is no raw read, write or erase (E-08). */
-static const struct command commands[] = {
-	{EF_GROUP_OS, EF_OS_ECHO, EF_SMP_WRITE, {{"d", CBOR_TEXT}}, os_echo},
-	{EF_GROUP_OS, EF_OS_RESET, EF_SMP_WRITE, {{"boot_mode", CBOR_UINT}}, os_reset},
-	{EF_GROUP_OS, EF_OS_PARAMS, EF_SMP_READ, {{0}}, os_params},
-	{EF_GROUP_OS, EF_OS_INFO, EF_SMP_READ, {{0}}, os_info},
-	{EF_GROUP_IMAGE, EF_IMAGE_STATE, EF_SMP_READ, {{0}}, image_state_read},
-	{EF_GROUP_IMAGE, EF_IMAGE_STATE, EF_SMP_WRITE,
-		{{"hash", CBOR_BYTES}, {"confirm", CBOR_BOOL}, {"deadline", CBOR_UINT}},
-		image_state_write},
-	{EF_GROUP_IMAGE, EF_IMAGE_UPLOAD, EF_SMP_WRITE,
-		{{"off", CBOR_UINT}, {"len", CBOR_UINT}, {"sha", CBOR_BYTES}, {"data", CBOR_BYTES}},
-		image_upload},
-	{EF_GROUP_IMAGE, EF_IMAGE_ERASE, EF_SMP_WRITE, {{0}}, image_erase},
-	{EF_GROUP_EDGEFERRY, EF_EF_IDENTIFY, EF_SMP_READ, {{"nonce", CBOR_BYTES}}, ef_identify},
-	{EF_GROUP_EDGEFERRY, EF_EF_PREFLIGHT, EF_SMP_WRITE,
-		{{"hdr", CBOR_BYTES}, {"tlv", CBOR_BYTES}, {"size", CBOR_UINT}}, ef_preflight},
-	{EF_GROUP_EDGEFERRY, EF_EF_KEY, EF_SMP_WRITE,
-		{{"key", CBOR_BYTES}, {"seed", CBOR_BYTES}, {"required", CBOR_BOOL}}, ef_key},
-};
 
 bool agent_on_trial(const struct agent *a)
 {
@@ -69,28 +50,57 @@ enum ef_reason agent_claim_slot(struct agent *a)
 	return EF_REASON_OK;
 }
 
-static const struct command *find_command(const struct ef_smp_header *h)
+/*
+ * A request in a framing that stock clients use changes something only where they are allowed to;
+ * in our own, anybody's does.
+ */
+static bool may_change(const struct agent *a)
 {
-	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
-		if (commands[i].group == h->group && commands[i].number == h->command &&
-			commands[i].op == h->op)
-			return &commands[i];
+	return a->line.framing == FRAMING_COBS || plain_allowed(a);
+}
+
+static const struct command *find_command(const struct agent *a, const struct ef_smp_header *h)
+{
+	const struct command_group *const *g = agent_groups;
+
+	for (; *g; g++) {
+		if ((*g)->number != h->group || ((*g)->application && a->program->bootloader))
+			continue;
+		for (unsigned i = 0; i < (*g)->n_commands; i++)
+			if ((*g)->commands[i].number == h->command && (*g)->commands[i].op == h->op)
+				return &(*g)->commands[i];
+	}
 	return NULL;
 }
 
 static struct outcome run_command(
 	struct agent *a, const struct ef_smp_header *h, const uint8_t *body, struct cbor_writer *w)
 {
-	const struct command *c = find_command(h);
+	const struct command *c = find_command(a, h);
 	struct value v[REQUEST_FIELDS_MAX];
 
+	if (h->version > 1)
+		return smp_error(EF_SMP_TOO_NEW);
 	if (!c)
 		return smp_error(EF_SMP_NOT_SUPPORTED);
-	if (!agent_session_allows(a, h))
+	if (!agent_session_allows(a, h) || (!c->harmless && !may_change(a)))
 		return smp_error(EF_SMP_ACCESS_DENIED);
-	if (!request_parse(body, h->length, c, v))
+	if (!request_parse(body, h->length, c->fields, v))
 		return smp_error(EF_SMP_INVALID);
 	return c->handle(a, v, w);
+}
+
+void put_refusal(const struct agent *a, struct cbor_writer *w, enum ef_reason reason)
+{
+	if (a->version == 0) {
+		plain_put_refusal(w, reason);
+		return;
+	}
+	cbor_put_text(w, "err");
+	cbor_open_map(w);
+	put_uint(w, "group", EF_GROUP_EDGEFERRY);
+	put_uint(w, "rc", reason);
+	cbor_close(w);
 }
 
 size_t agent_request(struct agent *a, const uint8_t *message, size_t size)
@@ -103,6 +113,7 @@ size_t agent_request(struct agent *a, const uint8_t *message, size_t size)
 	if (!ef_smp_header_decode(message, size, &h) || h.length != size - EF_SMP_HEADER_SIZE ||
 		(h.op != EF_SMP_READ && h.op != EF_SMP_WRITE))
 		return 0;
+	a->version = h.version;
 	cbor_write_init(&w, body, AGENT_RESPONSE_MAX - EF_SMP_HEADER_SIZE);
 	cbor_open_map(&w);
 	o = run_command(a, &h, message + EF_SMP_HEADER_SIZE, &w);
@@ -115,7 +126,7 @@ size_t agent_request(struct agent *a, const uint8_t *message, size_t size)
 		if (o.rc)
 			put_uint(&w, "rc", o.rc);
 		else
-			put_reason(&w, o.reason);
+			put_refusal(a, &w, o.reason);
 		cbor_close(&w);
 	}
 	h.op++;
@@ -131,8 +142,8 @@ void agent_init(struct agent *a, const struct agent_program *program)
 	factory_load(&a->factory);
 	state_load(&a->state, a->factory.floor);
 	agent_session_init(a);
-	frame_receiver_init(&a->receiver, a->message, sizeof(a->message));
-	a->started = port_millis();
+	talk_init(a);
+	a->started = a->second = a->heard = port_millis();
 }
 
 static void reset_now(void)
@@ -143,9 +154,12 @@ static void reset_now(void)
 	port_reset();
 }
 
-static uint32_t deadline_ms(const struct agent *a)
+static uint32_t deadline(const struct agent *a)
 {
-	return (a->state.deadline ? a->state.deadline : AGENT_DEADLINE_DEFAULT_S) * 1000u;
+	if (a->state.deadline)
+		return a->state.deadline;
+	return a->settings.in_force[SETTING_DEADLINE] ? a->settings.in_force[SETTING_DEADLINE]
+						      : AGENT_DEADLINE_DEFAULT_S;
 }
 
 /* What an application on trial owes: to be confirmed in time, to say that its self-test failed. */
@@ -162,18 +176,39 @@ static void watch_trial(struct agent *a)
 			retained_store(&r);
 		}
 	}
-	if (port_millis() - a->started >= deadline_ms(a))
+	if (port_millis() - a->started >= deadline(a) * 1000u)
 		reset_now();
 }
 
 static void answer(struct agent *a, size_t size)
 {
 	size = agent_session_receive(a, a->message, size);
-	if (!size)
+	if (size)
+		talk_send(a, size);
+}
+
+static void receive(struct agent *a, const uint8_t *data, size_t size)
+{
+	uint32_t now = port_millis();
+
+	if (size == 0) {
+		talk_silence(a, now - a->heard);
 		return;
-	while (!port_uart_idle()) /* the frame before this one */
-		port_wait();
-	port_uart_write(a->frame, frame_encode(a->response, size, a->frame));
+	}
+	a->heard = now;
+	for (size_t i = 0; i < size; i++) {
+		size_t n = talk_receive(a, data[i]);
+		if (n)
+			answer(a, n);
+	}
+}
+
+static void count_seconds(struct agent *a)
+{
+	while (port_millis() - a->second >= 1000) {
+		a->second += 1000;
+		crash_uptime(++a->uptime);
+	}
 }
 
 bool agent_poll(struct agent *a)
@@ -182,11 +217,8 @@ bool agent_poll(struct agent *a)
 	size_t n = port_uart_read(buf, sizeof(buf));
 
 	port_watchdog_feed();
-	for (size_t i = 0; i < n; i++) {
-		size_t size = frame_receive(&a->receiver, buf[i]);
-		if (size)
-			answer(a, size);
-	}
+	count_seconds(a);
+	receive(a, buf, n);
 	if (a->reset)
 		reset_now();
 	agent_session_tick(a);

@@ -2,41 +2,63 @@
 #pragma once
 /*
  * The SMP server of a node (docs/SPEC-dfu.md), the same in the bootloader and in the application:
- * frames in, requests, responses, frames out. It also ends a trial that is not confirmed in time
+ * bytes in, requests, responses, bytes out. It also ends a trial that is not confirmed in time
  * and feeds the watchdog, as long as it is called.
  */
+#include "agent/request.h"
 #include "agent/session.h"
+#include "agent/settings.h"
 #include "agent/text.h"
 #include "boot/factory.h"
 #include "boot/state.h"
-#include "wire/cobs.h"
+#include "wire/line.h"
 #include <edgeferry/smp.h>
 
 /* Longest answer: image state with two images, or an echo. */
 #define AGENT_RESPONSE_MAX 400u
 #define AGENT_DEADLINE_DEFAULT_S 60u
 
+#define REPORT_TAG_MAX 32u
+#define UPLOAD_BLOCK 64u /* written at once; divides every page, every word divides it */
+
 enum self_test { SELF_TEST_RUNNING, SELF_TEST_PASSED, SELF_TEST_FAILED };
+
+/* Counters by name: put writes pairs of the answer's map. */
+struct statistics {
+	const char *name;
+	void (*put)(const struct agent *a, struct cbor_writer *w);
+};
 
 /* What the program around the agent tells of itself. */
 struct agent_program {
 	bool bootloader;
 	enum self_test (*self_test)(void); /* NULL: none */
 	void (*details)(struct text *t);   /* adds to the line of OS info; NULL: nothing */
+	const struct statistics *stats;	   /* its own statistics; NULL: none */
+	/*
+	 * Authenticates a version report with the device's key (E-12): writes a tag of at most
+	 * REPORT_TAG_MAX bytes and returns its size. NULL, or 0: there is no key.
+	 */
+	size_t (*authenticate)(const uint8_t *report, size_t size, uint8_t *tag);
 };
 
 /* One image on its way into slot 1. */
 struct upload {
-	bool approved;	 /* a preflight was accepted: for this size and this header */
-	bool open;	 /* begun */
-	bool complete;	 /* all there and found good */
-	uint8_t pending; /* bytes in word */
+	bool approved; /* a preflight was accepted: for this size and this header */
+	bool open;     /* begun */
+	bool complete; /* all there and found good */
+	bool vouched;  /* it is the one of the preflight */
+	bool named;    /* its sender gave sha */
 	uint32_t approved_size, approved_image; /* of the file; of the image in it */
 	uint8_t approved_header[EF_IMAGE_HEADER_SIZE], approved_digest[32];
 	uint32_t size, wanted; /* of the file; the next byte */
 	uint32_t image_size;   /* of what is written of it */
+	uint32_t place;	       /* where in flash it begins */
+	uint32_t tlv_at;       /* where its unprotected area begins, if it is not vouched for */
+	uint8_t tlv[4];	       /* and the head of that */
+	uint32_t erases;       /* pages of slot 1, since the program started */
 	uint8_t sha[32];
-	uint8_t word[16]; /* less than a word of flash */
+	uint8_t block[UPLOAD_BLOCK];
 };
 
 /* What is known of a slot; asked of the flash once, as a signature takes seconds on a small core.
@@ -54,12 +76,16 @@ struct agent {
 	struct slot_view slot[2];
 	struct upload upload;
 	struct agent_session session;
-	struct frame_receiver receiver;
-	uint32_t started; /* milliseconds */
-	bool reset;	  /* as soon as the answer is out */
+	struct line_receiver line;
+	struct settings settings;
+	uint32_t started, heard; /* milliseconds; heard: the last byte */
+	uint32_t second, uptime; /* when it was counted, milliseconds; seconds */
+	uint32_t epoch;		 /* seconds since 1970 when the program started; 0: not known */
+	uint8_t version;	 /* of SMP, of the request at hand */
+	bool reset;		 /* as soon as the answer is out */
+	/* each with what a session adds and with the checksum of its frame */
 	uint8_t message[PORT_MESSAGE_MAX + EF_SESSION_OVERHEAD + 2];
-	uint8_t response[AGENT_RESPONSE_MAX + EF_SESSION_OVERHEAD];
-	uint8_t frame[EF_SMP_FRAME_MAX(AGENT_RESPONSE_MAX + EF_SESSION_OVERHEAD)];
+	uint8_t response[AGENT_RESPONSE_MAX + EF_SESSION_OVERHEAD + 2];
 };
 
 void agent_init(struct agent *a, const struct agent_program *program);
@@ -79,3 +105,5 @@ bool agent_on_trial(const struct agent *a);
 /* Makes slot 1 free to be written: OK, or why it may not be touched now. A pending trial is called
  * off. */
 enum ef_reason agent_claim_slot(struct agent *a);
+/* Pairs of the answer's map that say why not, as the request's version of SMP has it. */
+void put_refusal(const struct agent *a, struct cbor_writer *w, enum ef_reason reason);

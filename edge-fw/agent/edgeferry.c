@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Group 239: who this node is, and whether it would take an image. */
 #include "agent/agent.h"
-#include "agent/request.h"
+#include "agent/plain.h"
+#include "agent/session.h"
 #include "boot/retained.h"
 #include "boot/verify.h"
 #include <string.h>
@@ -14,41 +15,37 @@ static uint32_t self_test(const struct agent *a)
 	return a->program->self_test ? a->program->self_test() : SELF_TEST_RUNNING;
 }
 
-struct outcome ef_identify(struct agent *a, const struct value *v, struct cbor_writer *w)
+static struct outcome ef_identify(struct agent *a, const struct value *v, struct cbor_writer *w)
 {
 	const struct port_board *b = port_board();
 	struct ef_version boot;
-	char version[EF_VERSION_TEXT_MAX];
+	struct port_power power;
 	struct retained r;
 
 	if (v[0].size > NONCE_MAX)
 		return smp_error(EF_SMP_INVALID);
 	retained_load(&r);
 	retained_load_boot_version(&boot);
-	ef_version_format(&boot, version);
-	put_uint(w, "v", PROTOCOL_VERSION);
+	port_power(&power);
 	put_text(w, "board", b->name);
 	put_bytes(w, "vid", a->factory.vendor, 16);
 	put_bytes(w, "cid", a->factory.class_id, 16);
-	put_uint(w, "hwrev", a->factory.hardware_revision);
 	put_bytes(w, "id", a->factory.device_id, 16);
-	put_uint(w, "mode", !a->program->bootloader);
-	put_text(w, "boot", version);
-	put_uint(w, "buf", PORT_MESSAGE_MAX);
-	put_uint(w, "win", PORT_WINDOW);
-	put_uint(w, "slot", b->slot[1].size);
-	put_uint(w, "floor", a->state.floor);
+	put_version(w, "boot", &boot);
+	put_uints(w, "v hwrev mode buf win slot floor test revert attempts cause bat",
+		(const uint32_t[]){PROTOCOL_VERSION, a->factory.hardware_revision,
+			!a->program->bootloader, PORT_MESSAGE_MAX, PORT_WINDOW, b->slot[0].size,
+			a->state.floor, self_test(a), a->state.revert,
+			agent_on_trial(a) ? a->state.attempts : r.boots, r.cause, power.battery});
+	put_bool(w, "ext", power.external);
 	put_bool(w, "trial", agent_on_trial(a));
-	put_uint(w, "test", self_test(a));
-	put_uint(w, "revert", a->state.revert);
-	put_uint(w, "attempts", agent_on_trial(a) ? a->state.attempts : r.boots);
-	put_uint(w, "cause", r.cause);
+	put_bool(w, "plain", plain_allowed(a));
 	if (v[0].present)
 		put_bytes(w, "nonce", v[0].data, v[0].size);
 	return DONE;
 }
 
-struct outcome ef_preflight(struct agent *a, const struct value *v, struct cbor_writer *w)
+static struct outcome ef_preflight(struct agent *a, const struct value *v, struct cbor_writer *w)
 {
 	struct upload *u = &a->upload;
 	struct preflight p = {v[0].data, v[1].data, (uint32_t)v[1].size, v[2].number};
@@ -68,3 +65,10 @@ struct outcome ef_preflight(struct agent *a, const struct value *v, struct cbor_
 	memcpy(u->approved_digest, info.digest, 32);
 	return DONE;
 }
+
+static const struct command commands[] = {
+	{EF_EF_IDENTIFY, EF_SMP_READ, true, "nonce:b", ef_identify},
+	{EF_EF_PREFLIGHT, EF_SMP_WRITE, true, "hdr:b tlv:b size:u", ef_preflight},
+	{EF_EF_KEY, EF_SMP_WRITE, false, "key:b seed:b required:f", ef_key},
+};
+const struct command_group edgeferry_group = COMMAND_GROUP(EF_GROUP_EDGEFERRY, false, commands);

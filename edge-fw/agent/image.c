@@ -2,6 +2,7 @@
 /* Group 1: what lies in the slots, trial and confirmation. */
 #include "agent/agent.h"
 #include "agent/request.h"
+#include "agent/upload.h"
 #include "boot/flash.h"
 #include "boot/verify.h"
 #include <string.h>
@@ -10,14 +11,12 @@ static void put_slot(struct agent *a, unsigned slot, struct cbor_writer *w)
 {
 	const struct slot_view *s = agent_slot(a, slot);
 	bool trial = agent_on_trial(a);
-	char version[EF_VERSION_TEXT_MAX];
 
 	if (s->reason != EF_REASON_OK)
 		return;
-	ef_version_format(&s->info.header.version, version);
 	cbor_open_map(w);
 	put_uint(w, "slot", slot);
-	put_text(w, "version", version);
+	put_version(w, "version", &s->info.header.version);
 	put_bytes(w, "hash", s->info.digest, 32);
 	put_bool(w, "bootable", true);
 	put_bool(w, "pending", slot == 1 && a->state.phase == PHASE_PENDING);
@@ -28,7 +27,8 @@ static void put_slot(struct agent *a, unsigned slot, struct cbor_writer *w)
 	cbor_close(w);
 }
 
-struct outcome image_state_read(struct agent *a, const struct value *v, struct cbor_writer *w)
+static struct outcome image_state_read(
+	struct agent *a, const struct value *v, struct cbor_writer *w)
 {
 	(void)v;
 	cbor_put_text(w, "images");
@@ -99,7 +99,8 @@ static enum ef_reason confirm_image(struct agent *a, const struct value *hash)
 	return EF_REASON_OK;
 }
 
-struct outcome image_state_write(struct agent *a, const struct value *v, struct cbor_writer *w)
+static struct outcome image_state_write(
+	struct agent *a, const struct value *v, struct cbor_writer *w)
 {
 	bool confirm = v[1].number;
 	enum ef_reason reason;
@@ -114,18 +115,29 @@ struct outcome image_state_write(struct agent *a, const struct value *v, struct 
 	return image_state_read(a, v, w);
 }
 
-struct outcome image_erase(struct agent *a, const struct value *v, struct cbor_writer *w)
+static struct outcome image_erase(struct agent *a, const struct value *v, struct cbor_writer *w)
 {
 	const struct port_area *slot = &port_board()->slot[1];
-	enum ef_reason reason = agent_claim_slot(a);
+	enum ef_reason reason;
 
-	(void)v;
 	(void)w;
+	if (v[0].present && v[0].number != 1)
+		return smp_error(EF_SMP_INVALID);
+	reason = agent_claim_slot(a);
 	if (reason != EF_REASON_OK)
 		return refused(reason);
 	a->upload.open = false;
 	a->upload.complete = false;
+	a->upload.erases += slot->size / port_board()->page;
 	if (flash_erase(slot->offset, slot->size) < 0)
 		return refused(EF_REASON_NODE_FLASH);
 	return DONE;
 }
+
+static const struct command commands[] = {
+	{EF_IMAGE_STATE, EF_SMP_READ, true, "", image_state_read},
+	{EF_IMAGE_STATE, EF_SMP_WRITE, false, "hash:b confirm:f deadline:u", image_state_write},
+	{EF_IMAGE_UPLOAD, EF_SMP_WRITE, false, UPLOAD_FIELDS, image_upload},
+	{EF_IMAGE_ERASE, EF_SMP_WRITE, false, "slot:u", image_erase},
+};
+const struct command_group image_group = COMMAND_GROUP(EF_GROUP_IMAGE, false, commands);

@@ -4,32 +4,22 @@
 #include "agent/request.h"
 #include "boot/retained.h"
 
-/* The body of a text string is the same as that of a byte string but for its type. */
-static void put_text_counted(struct cbor_writer *w, const uint8_t *text, size_t size)
-{
-	size_t at = w->used;
-
-	cbor_put_bytes(w, text, size);
-	if (!w->overflow)
-		w->buf[at] |= 0x20; /* major type 2 → 3 */
-}
-
-struct outcome os_echo(struct agent *a, const struct value *v, struct cbor_writer *w)
+static struct outcome os_echo(struct agent *a, const struct value *v, struct cbor_writer *w)
 {
 	(void)a;
 	if (!v[0].present)
 		return smp_error(EF_SMP_INVALID);
 	cbor_put_text(w, "r");
-	put_text_counted(w, v[0].data, v[0].size);
+	cbor_put_text_of(w, (const char *)v[0].data, v[0].size);
 	return DONE;
 }
 
-struct outcome os_reset(struct agent *a, const struct value *v, struct cbor_writer *w)
+static struct outcome os_reset(struct agent *a, const struct value *v, struct cbor_writer *w)
 {
 	struct retained r;
 
 	(void)w;
-	if (v[0].number > 1)
+	if (v[0].number > 1) /* 1: the bootloader */
 		return smp_error(EF_SMP_INVALID);
 	retained_load(&r);
 	r.stay = v[0].number == 1;
@@ -38,16 +28,14 @@ struct outcome os_reset(struct agent *a, const struct value *v, struct cbor_writ
 	return DONE;
 }
 
-struct outcome os_params(struct agent *a, const struct value *v, struct cbor_writer *w)
+static struct outcome os_params(struct agent *a, const struct value *v, struct cbor_writer *w)
 {
 	(void)a;
 	(void)v;
-	put_uint(w, "buf_size", PORT_MESSAGE_MAX);
-	put_uint(w, "buf_count", PORT_WINDOW);
+	put_uints(w, "buf_size buf_count", (const uint32_t[]){PORT_MESSAGE_MAX, PORT_WINDOW});
 	return DONE;
 }
 
-/* One line for people: which program, which version, on what. */
 struct outcome os_info(struct agent *a, const struct value *v, struct cbor_writer *w)
 {
 	struct ef_version version;
@@ -72,3 +60,22 @@ struct outcome os_info(struct agent *a, const struct value *v, struct cbor_write
 	put_text(w, "output", line);
 	return DONE;
 }
+
+/* A console client may ask for the echo of what it types to be turned off: there is none. */
+static struct outcome os_console_echo(struct agent *a, const struct value *v, struct cbor_writer *w)
+{
+	(void)a;
+	(void)v;
+	(void)w;
+	return DONE;
+}
+
+static const struct command commands[] = {
+	{EF_OS_ECHO, EF_SMP_WRITE, true, "d:t", os_echo},
+	{EF_OS_ECHO, EF_SMP_READ, true, "d:t", os_echo},
+	{EF_OS_CONSOLE_ECHO, EF_SMP_WRITE, true, "", os_console_echo},
+	{EF_OS_RESET, EF_SMP_WRITE, false, "boot_mode:u", os_reset},
+	{EF_OS_PARAMS, EF_SMP_READ, true, "", os_params},
+	{EF_OS_INFO, EF_SMP_READ, true, "", os_info},
+};
+const struct command_group os_group = COMMAND_GROUP(EF_GROUP_OS, false, commands);

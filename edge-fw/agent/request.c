@@ -2,47 +2,55 @@
 #include "agent/request.h"
 #include <string.h>
 
-static bool get_value(struct cbor_reader *r, enum cbor_type type, struct value *v)
+static bool get_value(struct cbor_reader *r, char type, struct value *v)
 {
 	uint64_t n;
 	bool b;
 	const char *s;
 
-	if (v->present || cbor_peek(r) != type)
+	if (v->present)
 		return false;
 	v->present = true;
 	switch (type) {
-	case CBOR_UINT:
+	case 'u':
 		if (!cbor_get_uint(r, &n) || n > UINT32_MAX)
 			return false;
 		v->number = (uint32_t)n;
 		return true;
-	case CBOR_BOOL:
+	case 'f':
 		if (!cbor_get_bool(r, &b))
 			return false;
 		v->number = b;
 		return true;
-	case CBOR_BYTES:
+	case 'b':
 		return cbor_get_bytes(r, &v->data, &v->size);
-	case CBOR_TEXT:
+	default:
 		if (!cbor_get_text(r, &s, &v->size))
 			return false;
 		v->data = (const uint8_t *)s;
 		return true;
-	default:
-		return false;
 	}
 }
 
-static int find_field(const struct command *c, const char *key, size_t size)
+/* The place of a key in fields, and its type; negative: not one of them. */
+static int find_field(const char *fields, const char *key, size_t size, char *type)
 {
-	for (int i = 0; i < REQUEST_FIELDS_MAX && c->fields[i].key; i++)
-		if (strlen(c->fields[i].key) == size && memcmp(c->fields[i].key, key, size) == 0)
+	for (int i = 0; *fields; i++) {
+		size_t n = 0;
+
+		while (fields[n] != ':')
+			n++;
+		*type = fields[n + 1];
+		if (n == size && memcmp(fields, key, size) == 0)
 			return i;
+		fields += n + 2;
+		if (*fields)
+			fields++;
+	}
 	return -1;
 }
 
-bool request_parse(const uint8_t *body, size_t size, const struct command *c, struct value *v)
+bool request_parse(const uint8_t *body, size_t size, const char *fields, struct value *v)
 {
 	struct cbor_reader r;
 
@@ -53,6 +61,7 @@ bool request_parse(const uint8_t *body, size_t size, const struct command *c, st
 	while (cbor_peek(&r) != CBOR_NONE) {
 		const char *key;
 		size_t key_size;
+		char type;
 		int i;
 
 		if (cbor_peek(&r) != CBOR_TEXT) {
@@ -62,8 +71,8 @@ bool request_parse(const uint8_t *body, size_t size, const struct command *c, st
 		}
 		if (!cbor_get_text(&r, &key, &key_size))
 			return false;
-		i = find_field(c, key, key_size);
-		if (i < 0 ? !cbor_skip(&r) : !get_value(&r, c->fields[i].type, &v[i]))
+		i = find_field(fields, key, key_size, &type);
+		if (i < 0 ? !cbor_skip(&r) : !get_value(&r, type, &v[i]))
 			return false;
 	}
 	return cbor_leave(&r) && cbor_ok(&r);
@@ -73,6 +82,27 @@ void put_uint(struct cbor_writer *w, const char *key, uint32_t n)
 {
 	cbor_put_text(w, key);
 	cbor_put_uint(w, n);
+}
+
+void put_uints(struct cbor_writer *w, const char *keys, const uint32_t *n)
+{
+	while (*keys) {
+		size_t size = 0;
+
+		while (keys[size] && keys[size] != ' ')
+			size++;
+		cbor_put_text_of(w, keys, size);
+		cbor_put_uint(w, *n++);
+		keys += size + (keys[size] == ' ');
+	}
+}
+
+void put_version(struct cbor_writer *w, const char *key, const struct ef_version *version)
+{
+	char text[EF_VERSION_TEXT_MAX];
+
+	ef_version_format(version, text);
+	put_text(w, key, text);
 }
 
 void put_bool(struct cbor_writer *w, const char *key, bool b)
@@ -91,13 +121,4 @@ void put_bytes(struct cbor_writer *w, const char *key, const void *data, size_t 
 {
 	cbor_put_text(w, key);
 	cbor_put_bytes(w, data, size);
-}
-
-void put_reason(struct cbor_writer *w, enum ef_reason reason)
-{
-	cbor_put_text(w, "err");
-	cbor_open_map(w);
-	put_uint(w, "group", EF_GROUP_EDGEFERRY);
-	put_uint(w, "rc", reason);
-	cbor_close(w);
 }

@@ -4,17 +4,13 @@
 #include "wire/cbor.h"
 #include <edgeferry/smp.h>
 #include <edgeferry/status.h>
+#include <edgeferry/version.h>
 
-#define REQUEST_FIELDS_MAX 4
-
-struct field {
-	const char *key;
-	enum cbor_type type; /* CBOR_UINT, CBOR_BOOL, CBOR_BYTES or CBOR_TEXT */
-};
+#define REQUEST_FIELDS_MAX 6
 
 struct value {
 	bool present;
-	uint32_t number; /* UINT, BOOL; a number above 32 bits is refused before */
+	uint32_t number; /* unsigned, flag; a number above 32 bits is refused before */
 	const uint8_t *data;
 	size_t size;
 };
@@ -42,31 +38,45 @@ static inline struct outcome refused(enum ef_reason reason)
 typedef struct outcome (*handler)(struct agent *a, const struct value *v, struct cbor_writer *w);
 
 struct command {
-	uint16_t group;
 	uint8_t number, op;
-	struct field fields[REQUEST_FIELDS_MAX];
+	bool harmless;	    /* changes nothing that outlives it */
+	const char *fields; /* "key:type" with a blank between two; u unsigned, f flag, b bytes, t
+			       text */
 	handler handle;
 };
 
+struct command_group {
+	uint16_t number;
+	uint8_t n_commands;
+	bool application; /* the bootloader does not have it */
+	const struct command *commands;
+};
+#define COMMAND_GROUP(number, application, commands)                                             \
+	{                                                                                        \
+		number, (uint8_t)(sizeof(commands) / sizeof(*(commands))), application, commands \
+	}
+
+/*
+ * What a program can do is what is linked: one of groups-*.c. Of two commands of the same number
+ * the first counts. NULL at the end.
+ */
+extern const struct command_group *const agent_groups[];
+extern const struct command_group os_group, image_group, slot_info_group, edgeferry_group;
+/* of the application only */
+extern const struct command_group os_more_group, datetime_group, stat_group, settings_group,
+	monitor_group;
+
 /* False when the body is not a map or a known key has the wrong type or comes twice. */
-bool request_parse(const uint8_t *body, size_t size, const struct command *c, struct value *v);
+bool request_parse(const uint8_t *body, size_t size, const char *fields, struct value *v);
 
 /* A pair of the answer's map. */
 void put_uint(struct cbor_writer *w, const char *key, uint32_t n);
+/* Several of them: keys with a blank between two. */
+void put_uints(struct cbor_writer *w, const char *keys, const uint32_t *n);
+void put_version(struct cbor_writer *w, const char *key, const struct ef_version *version);
 void put_bool(struct cbor_writer *w, const char *key, bool b);
 void put_text(struct cbor_writer *w, const char *key, const char *s);
 void put_bytes(struct cbor_writer *w, const char *key, const void *data, size_t size);
-void put_reason(struct cbor_writer *w, enum ef_reason reason); /* "err" */
 
-/* The commands, one function each. */
-struct outcome os_echo(struct agent *a, const struct value *v, struct cbor_writer *w);
-struct outcome os_reset(struct agent *a, const struct value *v, struct cbor_writer *w);
-struct outcome os_params(struct agent *a, const struct value *v, struct cbor_writer *w);
+/* The line of OS info for people: which program, which version, on what. */
 struct outcome os_info(struct agent *a, const struct value *v, struct cbor_writer *w);
-struct outcome image_state_read(struct agent *a, const struct value *v, struct cbor_writer *w);
-struct outcome image_state_write(struct agent *a, const struct value *v, struct cbor_writer *w);
-struct outcome image_upload(struct agent *a, const struct value *v, struct cbor_writer *w);
-struct outcome image_erase(struct agent *a, const struct value *v, struct cbor_writer *w);
-struct outcome ef_identify(struct agent *a, const struct value *v, struct cbor_writer *w);
-struct outcome ef_preflight(struct agent *a, const struct value *v, struct cbor_writer *w);
-struct outcome ef_key(struct agent *a, const struct value *v, struct cbor_writer *w);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/session.h"
 #include "agent/agent.h"
-#include "agent/request.h"
 #include "boot/secrets.h"
 #include "wire/session-crypto.h"
 #include <string.h>
@@ -162,7 +161,8 @@ size_t agent_session_receive(struct agent *a, uint8_t *message, size_t size)
 	const uint8_t *token;
 	size_t n;
 
-	if (!ef_session_is_frame(message)) {
+	/* in another framing it is no frame of a session, nor a request either */
+	if (a->line.framing != FRAMING_COBS || !ef_session_is_frame(message)) {
 		n = agent_request(a, message, size);
 		if (n)
 			a->session.kept = 0;

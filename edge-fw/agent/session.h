@@ -5,8 +5,8 @@
  * server: what came in a session is opened, answered and sealed, what came in the clear is
  * answered as the node's policy says.
  */
+#include "agent/request.h"
 #include <edgeferry/session.h>
-#include <edgeferry/smp.h>
 
 struct agent;
 
@@ -28,3 +28,6 @@ size_t agent_session_receive(struct agent *a, uint8_t *message, size_t size);
 
 /* May the request with this header be served, or must it come in a session? */
 bool agent_session_allows(const struct agent *a, const struct ef_smp_header *h);
+
+/* The command key. */
+struct outcome ef_key(struct agent *a, const struct value *v, struct cbor_writer *w);

@@ -9,8 +9,8 @@ void text_init(struct text *t, char *buf, size_t size)
 
 void text_add(struct text *t, const char *s)
 {
-	while (*s && t->used + 1 < t->size)
-		t->buf[t->used++] = *s++;
+	for (; *s && t->used + 1 < t->size; s++)
+		t->buf[t->used++] = *s >= ' ' && *s <= '~' ? *s : '?'; /* S-35 */
 	t->buf[t->used] = '\0';
 }
 
@@ -32,4 +32,11 @@ void text_add_version(struct text *t, const struct ef_version *v)
 
 	ef_version_format(v, s);
 	text_add(t, s);
+}
+
+void text_add_hex(struct text *t, uint8_t byte)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	text_add(t, (const char[]){digits[byte >> 4], digits[byte & 15], '\0'});
 }

@@ -1,86 +1,61 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Group 1, upload: an approved image into slot 1, whole at the end or not bootable. */
+/* Group 1, upload: an image into slot 1, whole at the end or not bootable. */
+#include "agent/upload.h"
 #include "agent/agent.h"
-#include "agent/request.h"
+#include "agent/plain.h"
 #include "boot/flash.h"
 #include "boot/verify.h"
 #include <string.h>
 
-enum { OFF, LEN, SHA, DATA };
+enum { OFF, LEN, SHA, DATA, IMAGE, UPGRADE }; /* of UPLOAD_FIELDS */
 
-/* Programs whole words at the place of byte at; a page that is not blank is erased when its first
- * word comes. */
-static int put_words(uint32_t at, const uint8_t *data, uint32_t size)
+/* Writes the block that ends with byte last; a page that is not blank is erased when its first
+ * block comes. */
+static int flush(struct upload *u, uint32_t last)
 {
 	const struct port_board *b = port_board();
+	uint32_t n = last % UPLOAD_BLOCK + 1, to = u->place + last + 1 - n;
 
-	while (size) {
-		uint32_t n = b->page - at % b->page;
-		if (n > size)
-			n = size;
-		if (at % b->page == 0 && !flash_blank(b->slot[1].offset + at, b->page) &&
-			flash_erase(b->slot[1].offset + at, b->page) < 0)
+	while (n % b->word)
+		u->block[n++] = 0xff;
+	if (to % b->page == 0 && !flash_blank(to, b->page)) {
+		u->erases++;
+		if (flash_erase(to, b->page) < 0)
 			return -1;
-		if (flash_write(b->slot[1].offset + at, data, n) < 0)
-			return -1;
-		at += n;
-		data += n;
-		size -= n;
 	}
-	return 0;
+	return flash_write(to, u->block, n);
 }
 
 /* Bytes behind the image (padding, a trailer) are taken and dropped (S-11). */
 static int put_data(struct upload *u, const uint8_t *data, uint32_t size)
 {
-	uint32_t word = port_board()->word, at = u->wanted - u->pending;
-	uint32_t left = u->wanted < u->image_size ? u->image_size - u->wanted : 0;
+	for (; size; size--, data++) {
+		uint32_t at = u->wanted++;
 
-	u->wanted += size;
-	if (left == 0)
-		return 0;
-	if (size > left)
-		size = left;
-	while (size) {
-		if (u->pending == 0 && size >= word) {
-			uint32_t n = size - size % word;
-			if (put_words(at, data, n) < 0)
-				return -1;
-			at += n;
-			data += n;
-			size -= n;
+		if (at >= u->image_size)
 			continue;
-		}
-		u->word[u->pending++] = *data++;
-		size--;
-		if (u->pending == word) {
-			if (put_words(at, u->word, word) < 0)
-				return -1;
-			at += word;
-			u->pending = 0;
-		}
-	}
-	if (u->wanted >= u->image_size && u->pending) {
-		memset(u->word + u->pending, 0xff, word - u->pending);
-		u->pending = 0;
-		return put_words(at, u->word, word);
+		u->block[at % UPLOAD_BLOCK] = *data;
+		if ((at % UPLOAD_BLOCK == UPLOAD_BLOCK - 1 || at == u->image_size - 1) &&
+			flush(u, at) < 0)
+			return -1;
 	}
 	return 0;
 }
 
+/* The file that is under way, or the last one: its sender lost the answer or comes again. */
 static bool same_file(const struct upload *u, const struct value *v)
 {
-	return u->open && v[LEN].number == u->size && v[SHA].size == 32 &&
-	       memcmp(v[SHA].data, u->sha, 32) == 0;
+	return u->open && u->named && v[SHA].present && v[LEN].number == u->size &&
+	       memcmp(v[SHA].data, u->sha, sizeof(u->sha)) == 0;
 }
 
 /* The last page that holds anything is written again: power may have gone while it was. */
 static uint32_t written_before(const struct upload *u)
 {
-	uint32_t page = port_board()->page, slot = port_board()->slot[1].offset;
+	uint32_t page = port_board()->page;
 	uint32_t at = (u->image_size - 1) / page * page;
 
-	while (at && flash_blank(slot + at, page))
+	while (at && flash_blank(u->place + at, page))
 		at -= page;
 	return at;
 }
@@ -99,23 +74,36 @@ static int forget(struct agent *a)
  * one of the same image was broken off, that is where it goes on; the check at the end covers it
  * all.
  */
-static enum ef_reason note(struct agent *a)
+static int note(struct agent *a)
 {
 	struct upload *u = &a->upload;
-	uint32_t slot = port_board()->slot[1].offset;
+	uint32_t size = round_up(u->image_size, port_board()->page);
 
 	if (a->state.flags & STATE_UPLOADING &&
 		memcmp(a->state.digest[1], u->approved_digest, 32) == 0) {
 		u->wanted = written_before(u);
-		return EF_REASON_OK;
+		return 0;
 	}
 	/* what lies there is not its beginning, and must not be taken for it while it goes */
-	if (forget(a) < 0 || flash_erase(slot, round_up(u->image_size, port_board()->page)) < 0)
-		return EF_REASON_NODE_FLASH;
+	u->erases += size / port_board()->page;
+	if (forget(a) < 0 || flash_erase(u->place, size) < 0)
+		return -1;
 	a->state.flags |= STATE_UPLOADING;
 	memcpy(a->state.digest[1], u->approved_digest, 32);
-	if (state_store(&a->state) < 0)
-		return EF_REASON_NODE_FLASH;
+	return state_store(&a->state);
+}
+
+/* The preflight's image is told by its size and by the very header that was vouched for. */
+static enum ef_reason vouch(struct upload *u, const struct value *data)
+{
+	u->vouched = false;
+	if (!u->approved || u->size != u->approved_size)
+		return EF_REASON_IMAGE_UNSIGNED;
+	if (data->size < EF_IMAGE_HEADER_SIZE ||
+		memcmp(data->data, u->approved_header, EF_IMAGE_HEADER_SIZE) != 0)
+		return EF_REASON_IMAGE_DIGEST;
+	u->vouched = true;
+	u->image_size = u->approved_image;
 	return EF_REASON_OK;
 }
 
@@ -124,24 +112,33 @@ static enum ef_reason begin(struct agent *a, const struct value *v)
 	struct upload *u = &a->upload;
 	enum ef_reason reason;
 
-	if (!u->approved || v[LEN].number != u->approved_size)
-		return EF_REASON_IMAGE_UNSIGNED;
-	/* the image begins with the very header that was vouched for */
-	if (v[DATA].size < EF_IMAGE_HEADER_SIZE ||
-		memcmp(v[DATA].data, u->approved_header, EF_IMAGE_HEADER_SIZE) != 0)
-		return EF_REASON_IMAGE_DIGEST;
-	reason = agent_claim_slot(a);
-	if (reason != EF_REASON_OK)
-		return reason;
-	u->open = true;
-	u->complete = false;
-	u->pending = 0;
+	u->open = u->complete = false;
+	u->place = port_board()->slot[1].offset;
 	u->wanted = 0;
 	u->size = v[LEN].number;
-	u->image_size = u->approved_image;
-	memcpy(u->sha, v[SHA].data, 32);
-	reason = note(a);
-	if (reason != EF_REASON_OK)
+	u->named = v[SHA].present;
+	if (u->named)
+		memcpy(u->sha, v[SHA].data, sizeof(u->sha));
+	reason = vouch(u, &v[DATA]);
+	if (reason || v[UPGRADE].number)
+		reason = plain_begin(a, &v[DATA], v[UPGRADE].number, reason);
+	if (!reason)
+		reason = agent_claim_slot(a);
+	/* of an image that is not vouched for, pages are erased as they are reached */
+	if (!reason && (u->vouched ? note(a) : forget(a)) < 0)
+		reason = EF_REASON_NODE_FLASH;
+	u->open = !reason;
+	return reason;
+}
+
+static enum ef_reason take(struct upload *u, const struct value *data)
+{
+	uint32_t size = (uint32_t)data->size;
+	enum ef_reason reason = u->vouched ? EF_REASON_OK : plain_take(u, data->data, size);
+
+	if (!reason && put_data(u, data->data, size) < 0)
+		reason = EF_REASON_NODE_FLASH;
+	if (reason)
 		u->open = false;
 	return reason;
 }
@@ -165,22 +162,22 @@ struct outcome image_upload(struct agent *a, const struct value *v, struct cbor_
 	struct upload *u = &a->upload;
 	enum ef_reason reason = EF_REASON_OK;
 
-	if (!v[OFF].present || !v[DATA].present)
+	if (!v[OFF].present || !v[DATA].present || v[IMAGE].number ||
+		(v[SHA].present && v[SHA].size != sizeof(u->sha)))
 		return smp_error(EF_SMP_INVALID);
 	if (v[OFF].number == 0 && !same_file(u, v)) {
-		if (!v[LEN].present || v[SHA].size != 32)
+		if (!v[LEN].present)
 			return smp_error(EF_SMP_INVALID);
 		reason = begin(a, v);
-		if (reason != EF_REASON_OK)
+		if (reason)
 			return refused(reason);
 	}
 	if (u->open && !u->complete && v[OFF].number == u->wanted) {
 		if (v[DATA].size > u->size - u->wanted)
 			return smp_error(EF_SMP_INVALID);
-		if (put_data(u, v[DATA].data, (uint32_t)v[DATA].size) < 0) {
-			u->open = false;
-			return refused(EF_REASON_NODE_FLASH);
-		}
+		reason = take(u, &v[DATA]);
+		if (reason)
+			return refused(reason);
 		if (u->wanted == u->size)
 			reason = finish(a);
 	}
@@ -188,6 +185,6 @@ struct outcome image_upload(struct agent *a, const struct value *v, struct cbor_
 	if (u->complete || reason)
 		put_bool(w, "match", u->complete);
 	if (reason)
-		put_reason(w, reason);
+		put_refusal(a, w, reason);
 	return DONE;
 }

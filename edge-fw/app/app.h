@@ -9,6 +9,7 @@ enum behaviour {
 	BEHAVE_NEVER_READY, /* the self-test never ends */
 	BEHAVE_FAIL_TEST,   /* the self-test fails */
 	BEHAVE_HANG,	    /* at once, without feeding the watchdog */
+	BEHAVE_FAULT,	    /* as soon as the self-test has passed: an instruction that is none */
 };
 enum behaviour behaviour(void);
 

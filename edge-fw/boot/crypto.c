@@ -27,5 +27,6 @@ void crypto_init(struct crypto *c)
 		.sha256_update = sha256_update,
 		.sha256_final = sha256_final,
 		.p256_verify = crypto_p256_verify,
+		.ed25519_verify = crypto_ed25519_verify,
 	};
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* BearSSL behind the image checker's table of primitives. */
+/* BearSSL and tinyssh behind the image checker's table of primitives. */
 #include <bearssl_hash.h>
 #include <edgeferry/image.h>
 
@@ -14,3 +14,7 @@ void crypto_init(struct crypto *c);
 /* One of crypto-i15.c (small) and crypto-m31.c (fast) is linked. 1: valid. */
 int crypto_p256_verify(void *ctx, const uint8_t point[65], const uint8_t digest[32],
 	const uint8_t *sig, size_t sig_size);
+
+/* NULL where crypto-ed25519-none.c is linked: boards without the room for it. 1: valid. */
+extern int (*const crypto_ed25519_verify)(
+	void *ctx, const uint8_t key[32], const uint8_t digest[32], const uint8_t sig[64]);

@@ -10,6 +10,8 @@
 #define FACTORY_VERSION 1u
 #define FACTORY_KEYS_MAX 4u
 
+enum { FACTORY_PLAIN_CLIENTS = 1 }; /* stock SMP clients, which know no preflight, may update it */
+
 struct factory {
 	uint32_t magic;
 	uint16_t version;
@@ -19,6 +21,7 @@ struct factory {
 	uint32_t floor; /* where security counters start */
 	uint32_t n_keys;
 	struct ef_image_key keys[FACTORY_KEYS_MAX];
+	uint32_t flags;
 	uint32_t crc; /* CRC-32 of everything before it */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The bootloader: decide, then start the image or serve as agent until there is one. */
 #include "agent/agent.h"
+#include "agent/crash.h"
 #include "boot/boot.h"
 #include <string.h>
 
@@ -33,6 +34,7 @@ void boot_main(void)
 
 	port_init();
 	port_watchdog_start();
+	crash_running(&version, true);
 	memset(&b, 0, sizeof(b));
 	kept = retained_load(&b.retained);
 	b.retained.cause = (uint8_t)reset_cause(&b.retained, kept);
@@ -45,5 +47,6 @@ void boot_main(void)
 	if (end == BOOT_RECOVERY || b.stay)
 		serve();
 	port_watchdog_feed();
+	crash_running(&b.image.header.version, false);
 	port_start_image(port_board()->slot[0].offset + b.image.header.hdr_size);
 }

@@ -35,7 +35,8 @@ struct state {
 	uint16_t deadline; /* seconds a trial may last */
 	uint32_t floor;
 	uint8_t digest[2][32]; /* of the verified images in slot 0 and 1; zero: not known */
-	uint8_t reserved[8];
+	uint8_t reserved[4];
+	uint16_t settings[2]; /* of the application (agent/settings.h); 0: the default */
 	uint32_t crc;
 };
 

@@ -71,9 +71,26 @@ enum port_cause {
 };
 enum port_cause port_reset_cause(void);
 
-/* Words that keep their value across a reset, not across a loss of power; never initialised. */
-#define PORT_RETAINED_WORDS 3
+/*
+ * Words that keep their value across a reset, not across a loss of power; never initialised. The
+ * first three are the bootloader's (boot/retained.h), the others the crash record's
+ * (agent/crash.h), which a port's handlers of faults and of the watchdog write with crash_record.
+ */
+#define PORT_RETAINED_CRASH 3
+#define PORT_RETAINED_WORDS 20
 uint32_t *port_retained(void);
+
+/* What a program can tell of its board. */
+struct port_power {
+	uint8_t battery; /* percent that is left; 100 where there is no battery */
+	bool external;	 /* it does not run on the battery */
+};
+void port_power(struct port_power *p);
+uint32_t port_uart_lost(void);	/* bytes that came and found no room, since port_init */
+/* Bytes of the reserved stack that were not used since the first call. */
+uint32_t port_stack_free(void);
+/* Microseconds since the tick was due; from the tick's hook only. */
+uint32_t port_tick_late(void);
 
 /* Unique random bytes. False where the board has no source of them. */
 bool port_random(void *buf, size_t size);

@@ -46,11 +46,13 @@ struct ef_image_info {
 	uint8_t digest[32];		/* the SHA-256 TLV; names the image everywhere ("hash" in SMP) */
 };
 
-/* A public key that may sign images. */
+/* A public key that may sign images. Its first byte says of which kind it is. */
 struct ef_image_key {
 	uint8_t hash[32];		/* SHA-256 of the DER SubjectPublicKeyInfo */
-	uint8_t point[65];		/* uncompressed P-256 point, 04 | X | Y */
+	uint8_t point[65];		/* 04 | X | Y of P-256; ed | the 32 bytes of Ed25519 | zeros */
 };
+#define EF_KEY_P256 0x04u
+#define EF_KEY_ED25519 0xedu
 
 /* Primitives, supplied by OpenSSL on the host and by BearSSL on an MCU. ctx is passed through. */
 struct ef_image_crypto {
@@ -61,6 +63,9 @@ struct ef_image_crypto {
 	/* Exactly 1 when sig (ASN.1 DER) over digest is valid under point; anything else is not. */
 	int (*p256_verify)(void *ctx, const uint8_t point[65], const uint8_t digest[32],
 		const uint8_t *sig, size_t sig_size);
+	/* The same for Ed25519; NULL: signatures of that kind count as made by an unknown key. */
+	int (*ed25519_verify)(void *ctx, const uint8_t key[32], const uint8_t digest[32],
+		const uint8_t sig[64]);
 };
 
 /* Where the image is read from: bytes [offset, offset + size) of at most limit bytes. */

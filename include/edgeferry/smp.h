@@ -18,9 +18,9 @@ enum ef_smp_op {
 };
 
 struct ef_smp_header {
-	uint8_t op;		/* enum ef_smp_op */
-	uint8_t version;	/* 0 = SMP v1, 1 = v2 */
-	uint16_t length;	/* bytes of body */
+	uint8_t op;	 /* enum ef_smp_op */
+	uint8_t version; /* 0 = SMP v1, 1 = v2 */
+	uint16_t length; /* bytes of body */
 	uint16_t group;
 	uint8_t seq, command;
 };
@@ -28,13 +28,30 @@ struct ef_smp_header {
 enum ef_smp_group {
 	EF_GROUP_OS = 0,
 	EF_GROUP_IMAGE = 1,
-	EF_GROUP_EDGEFERRY = 239,	/* ours, in the user range */
+	EF_GROUP_STAT = 2,
+	EF_GROUP_SETTINGS = 3,
+	EF_GROUP_EDGEFERRY = 239, /* ours, in the user range */
 };
 
-enum { EF_OS_ECHO = 0, EF_OS_RESET = 5, EF_OS_PARAMS = 6, EF_OS_INFO = 7, EF_OS_BOOTLOADER = 8 };
+enum {
+	EF_OS_ECHO = 0,
+	EF_OS_CONSOLE_ECHO = 1,
+	EF_OS_DATETIME = 4,
+	EF_OS_RESET = 5,
+	EF_OS_PARAMS = 6,
+	EF_OS_INFO = 7,
+	EF_OS_BOOTLOADER = 8
+};
 enum { EF_IMAGE_STATE = 0, EF_IMAGE_UPLOAD = 1, EF_IMAGE_ERASE = 5, EF_IMAGE_SLOT_INFO = 6 };
+enum { EF_STAT_READ = 0, EF_STAT_LIST = 1 };
+enum {
+	EF_SETTINGS_VALUE = 0,
+	EF_SETTINGS_DELETE = 1,
+	EF_SETTINGS_COMMIT = 2,
+	EF_SETTINGS_STORE = 3
+};
 /* EF_GROUP_EDGEFERRY */
-enum { EF_EF_IDENTIFY = 0, EF_EF_PREFLIGHT = 1, EF_EF_KEY = 16 };
+enum { EF_EF_IDENTIFY = 0, EF_EF_PREFLIGHT = 1, EF_EF_CRASH = 2, EF_EF_REPORT = 3, EF_EF_KEY = 16 };
 
 /* "rc" of SMP v1 and of the SMP level of v2 */
 enum ef_smp_rc {
@@ -50,6 +67,8 @@ enum ef_smp_rc {
 	EF_SMP_CORRUPT = 9,
 	EF_SMP_BUSY = 10,
 	EF_SMP_ACCESS_DENIED = 11,
+	EF_SMP_TOO_OLD = 12,
+	EF_SMP_TOO_NEW = 13,
 };
 
 /* Big-endian on the wire. decode is false when fewer than 8 bytes or reserved bits are set. */

@@ -14,10 +14,11 @@
 #include <string.h>
 
 #define CURVE "prime256v1"
-#define SPKI_SIZE 91
+#define SPKI_MAX 91 /* P-256 */
 
 DEFINE_CLEANUP(EVP_PKEY *, EVP_PKEY_free)
 DEFINE_CLEANUP(EVP_PKEY_CTX *, EVP_PKEY_CTX_free)
+DEFINE_CLEANUP(EVP_MD_CTX *, EVP_MD_CTX_free)
 DEFINE_CLEANUP(BIO *, BIO_free_all)
 
 struct image_openssl {
@@ -87,6 +88,18 @@ static int p256_verify(void *unused, const uint8_t point[65], const uint8_t dige
 	return EVP_PKEY_verify(ctx, sig, sig_size, digest, 32);
 }
 
+static int ed25519_verify(
+	void *unused, const uint8_t raw[32], const uint8_t digest[32], const uint8_t sig[64])
+{
+	_cleanup_(EVP_PKEY_freep) EVP_PKEY *key =
+		EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, raw, 32);
+	_cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	if (!key || !ctx || EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, key) != 1)
+		return -1;
+	return EVP_DigestVerify(ctx, sig, 64, digest, 32);
+}
+
 struct image_openssl *image_openssl_new(void)
 {
 	struct image_openssl *o = calloc(1, sizeof *o);
@@ -104,6 +117,7 @@ struct image_openssl *image_openssl_new(void)
 		.sha256_update = sha256_update,
 		.sha256_final = sha256_final,
 		.p256_verify = p256_verify,
+		.ed25519_verify = ed25519_verify,
 	};
 	return o;
 }
@@ -138,36 +152,51 @@ void image_source_memory(struct ef_image_source *ret, const struct image_memory 
 	ret->read = memory_read;
 }
 
+static bool take_ed25519(EVP_PKEY *key, struct ef_image_key *ret)
+{
+	size_t size = 32;
+
+	ret->point[0] = EF_KEY_ED25519;
+	return EVP_PKEY_get_raw_public_key(key, ret->point + 1, &size) == 1 && size == 32;
+}
+
+static bool take_p256(EVP_PKEY *key, struct ef_image_key *ret)
+{
+	char group[32];
+	size_t size = 0;
+
+	if (EVP_PKEY_get_group_name(key, group, sizeof group, NULL) != 1 ||
+		strcmp(group, CURVE) != 0)
+		return false;
+	/* The hash is over the form that MCUboot hashes, not over whatever form the file had. */
+	EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
+		OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_UNCOMPRESSED);
+	EVP_PKEY_set_utf8_string_param(
+		key, OSSL_PKEY_PARAM_EC_ENCODING, OSSL_PKEY_EC_ENCODING_GROUP);
+	return EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, ret->point,
+		       sizeof ret->point, &size) == 1 &&
+	       size == sizeof ret->point && ret->point[0] == EF_KEY_P256;
+}
+
 enum ef_reason image_key_from_pem(
 	const char *pem, size_t size, struct ef_image_key *ret, struct error *e)
 {
 	_cleanup_(BIO_free_allp) BIO *bio = NULL;
 	_cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
-	unsigned char der[SPKI_SIZE], *p = der;
-	char group[32];
-	struct ef_image_key k;
-	size_t point_size = 0;
+	unsigned char der[SPKI_MAX], *p = der;
+	struct ef_image_key k = {0};
+	int n;
 
 	if (size > INT_MAX)
 		return error_set(e, EF_REASON_BAD_FORMAT, "edge key: too long");
 	bio = BIO_new_mem_buf(pem, (int)size);
 	if (bio)
 		key = PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
-	if (!key || EVP_PKEY_get_group_name(key, group, sizeof group, NULL) != 1 ||
-		strcmp(group, CURVE) != 0)
-		return error_set(
-			e, EF_REASON_BAD_FORMAT, "edge key: not a P-256 public key in PEM");
-	/* The hash is over the form that MCUboot hashes, not over whatever form the file had. */
-	EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
-		OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_UNCOMPRESSED);
-	EVP_PKEY_set_utf8_string_param(
-		key, OSSL_PKEY_PARAM_EC_ENCODING, OSSL_PKEY_EC_ENCODING_GROUP);
-	if (EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, k.point,
-		    sizeof k.point, &point_size) != 1 ||
-		point_size != sizeof k.point || k.point[0] != 4)
-		return error_set(e, EF_REASON_BAD_FORMAT, "edge key: no uncompressed point");
-	if (i2d_PUBKEY(key, NULL) != SPKI_SIZE || i2d_PUBKEY(key, &p) != SPKI_SIZE ||
-		!SHA256(der, SPKI_SIZE, k.hash))
+	if (!key || !(EVP_PKEY_is_a(key, "ED25519") ? take_ed25519(key, &k) : take_p256(key, &k)))
+		return error_set(e, EF_REASON_BAD_FORMAT,
+			"edge key: not a public key of P-256 or Ed25519 in PEM");
+	n = i2d_PUBKEY(key, NULL);
+	if (n <= 0 || n > SPKI_MAX || i2d_PUBKEY(key, &p) != n || !SHA256(der, (size_t)n, k.hash))
 		return error_set(e, EF_REASON_BAD_FORMAT, "edge key: unexpected encoding");
 	*ret = k;
 	return EF_REASON_OK;

@@ -25,6 +25,6 @@ struct image_memory {
 };
 void image_source_memory(struct ef_image_source *ret, const struct image_memory *buf);
 
-/* BAD_FORMAT when pem is not one P-256 public key in PEM. */
+/* BAD_FORMAT when pem is not one public key of P-256 or Ed25519 in PEM. */
 enum ef_reason image_key_from_pem(
 	const char *pem, size_t size, struct ef_image_key *ret, struct error *e);

@@ -117,25 +117,39 @@ static bool sha256(const void *data, size_t size, uint8_t out[32])
 	return EVP_Digest(data, size, out, NULL, EVP_sha256(), NULL) == 1;
 }
 
+/* Over the digest: ECDSA makes it of the bytes by itself. */
+static enum ef_reason sign(EVP_PKEY *key, const struct out *o, const uint8_t digest[32],
+	enum ef_image_tlv *type, uint8_t **sig, size_t *size, struct error *e)
+{
+	bool ed25519 = EVP_PKEY_is_a(key, "ED25519") == 1;
+
+	*type = ed25519 ? EF_TLV_ED25519 : EF_TLV_ECDSA_SIG;
+	return ed25519 ? key_sign_raw(key, digest, 32, sig, size, e)
+		       : key_sign_p256(key, o->data, o->size, sig, size, e);
+}
+
 static enum ef_reason put_unprotected(struct out *o, EVP_PKEY *key, struct error *e)
 {
 	_cleanup_free_ uint8_t *spki = NULL, *sig = NULL;
 	uint8_t digest[32], key_hash[32], data[UNPROTECTED_MAX];
 	size_t spki_size, sig_size;
 	struct out tlvs = {data, 0};
+	enum ef_image_tlv type;
 
-	/* Signs the bytes, that is, their SHA-256: what the digest TLV holds. */
-	enum ef_reason r = key_sign_p256(key, o->data, o->size, &sig, &sig_size, e);
-	if (!r)
-		r = key_spki(key, &spki, &spki_size, e);
+	enum ef_reason r = key_spki(key, &spki, &spki_size, e);
 	if (r)
 		return r;
-	if (sig_size > 80 || !sha256(o->data, o->size, digest) ||
-		!sha256(spki, spki_size, key_hash))
+	if (!sha256(o->data, o->size, digest) || !sha256(spki, spki_size, key_hash))
 		return error_set(e, EF_REASON_INTERNAL, "image: SHA-256 failed");
+	r = sign(key, o, digest, &type, &sig, &sig_size, e);
+	if (r)
+		return r;
+	if (sig_size > 80)
+		return error_set(
+			e, EF_REASON_INTERNAL, "image: a signature of %zu bytes", sig_size);
 	put_tlv(&tlvs, EF_TLV_SHA256, digest, sizeof(digest));
 	put_tlv(&tlvs, EF_TLV_KEYHASH, key_hash, sizeof(key_hash));
-	put_tlv(&tlvs, EF_TLV_ECDSA_SIG, sig, sig_size);
+	put_tlv(&tlvs, (uint16_t)type, sig, sig_size);
 	put16(o, EF_IMAGE_TLV_INFO);
 	put16(o, (uint16_t)(tlvs.size + 4));
 	put(o, data, tlvs.size);

@@ -6,6 +6,7 @@
 #include "util/cleanup.h"
 #include "util/hex.h"
 #include "util/json.h"
+#include <edgeferry/image.h>
 #include <string.h>
 
 DEFINE_CLEANUP(EVP_PKEY *, EVP_PKEY_free)
@@ -144,20 +145,25 @@ static void print_bytes(const char *member, const uint8_t *data, size_t size)
 static enum ef_reason print_c(EVP_PKEY *key, const char *name, struct error *e)
 {
 	_cleanup_free_ uint8_t *spki = NULL;
-	uint8_t hash[32];
+	uint8_t hash[32], point[65] = {0};
 	size_t size;
 	enum ef_reason r = key_spki(key, &spki, &size, e);
 
 	if (r)
 		return r;
-	/* P-256: 26 bytes say so, then the uncompressed point */
-	if (EVP_PKEY_is_a(key, "EC") != 1 || size != 91)
+	/* the last bytes of it: an uncompressed point of P-256, or a key of Ed25519 */
+	if (EVP_PKEY_is_a(key, "EC") == 1 && size == 91)
+		memcpy(point, spki + 26, sizeof(point));
+	else if (EVP_PKEY_is_a(key, "ED25519") == 1 && size == 44) {
+		point[0] = EF_KEY_ED25519;
+		memcpy(point + 1, spki + 12, 32);
+	} else
 		return error_set(e, EF_REASON_USAGE, "%s is no key for images", name);
 	if (EVP_Digest(spki, size, hash, NULL, EVP_sha256(), NULL) != 1)
 		return error_set(e, EF_REASON_INTERNAL, "%s: SHA-256 failed", name);
 	puts("{");
 	print_bytes("hash", hash, sizeof(hash));
-	print_bytes("point", spki + 26, 65);
+	print_bytes("point", point, sizeof(point));
 	puts("}");
 	return EF_REASON_OK;
 }

@@ -341,7 +341,7 @@ static bool prepare(EVP_PKEY *key, EVP_MD_CTX *md)
 	       EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST) > 0;
 }
 
-static enum ef_reason sign_raw(EVP_PKEY *key, const void *data, size_t size, uint8_t **ret,
+enum ef_reason key_sign_raw(EVP_PKEY *key, const void *data, size_t size, uint8_t **ret,
 	size_t *ret_size, struct error *e)
 {
 	_cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *md = EVP_MD_CTX_new();
@@ -360,7 +360,7 @@ enum ef_reason key_sign(EVP_PKEY *key, const void *data, size_t size, char **ret
 {
 	_cleanup_free_ uint8_t *sig = NULL;
 	size_t n;
-	enum ef_reason r = sign_raw(key, data, size, &sig, &n, e);
+	enum ef_reason r = key_sign_raw(key, data, size, &sig, &n, e);
 
 	if (r)
 		return r;
@@ -379,9 +379,9 @@ enum ef_reason key_sign_p256(EVP_PKEY *key, const void *data, size_t size, uint8
 	if (EVP_PKEY_is_a(key, "EC") != 1 ||
 		EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) != 1 ||
 		strcmp(group, SN_X9_62_prime256v1) != 0)
-		return error_set(
-			e, EF_REASON_USAGE, "images are signed by ECDSA keys on P-256 only");
-	return sign_raw(key, data, size, ret, ret_size, e);
+		return error_set(e, EF_REASON_USAGE,
+			"images are signed by ECDSA keys on P-256 or Ed25519 keys");
+	return key_sign_raw(key, data, size, ret, ret_size, e);
 }
 
 enum ef_reason key_spki(EVP_PKEY *key, uint8_t **ret, size_t *size, struct error *e)

@@ -30,7 +30,10 @@ const char *key_by_id(const struct workspace *w, const char *id);
 
 /* The signature of metadata in hex, in the scheme that tuf_key_to_json names for the key. */
 enum ef_reason key_sign(EVP_PKEY *key, const void *data, size_t size, char **ret, struct error *e);
-/* ECDSA P-256 with SHA-256, DER: for images. */
+/* The same as bytes. */
+enum ef_reason key_sign_raw(EVP_PKEY *key, const void *data, size_t size, uint8_t **ret,
+	size_t *ret_size, struct error *e);
+/* ECDSA P-256 with SHA-256, DER: for images. USAGE for any other key. */
 enum ef_reason key_sign_p256(EVP_PKEY *key, const void *data, size_t size, uint8_t **ret,
 	size_t *ret_size, struct error *e);
 

@@ -65,10 +65,17 @@ enum ef_reason known_key_refuse(EVP_PKEY *key, const char *name, bool allowed, s
 enum ef_reason known_key_refuse_image(const uint8_t *image, size_t size, size_t offset,
 	const char *name, bool allowed, struct error *e)
 {
-	/* where the trailer has a whole P-256 key in place of its hash */
-	static const uint8_t p256[26] = {0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce,
-		0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03,
-		0x42, 0x00};
+	/* where the trailer has a whole key in place of its hash: of P-256, of Ed25519 */
+	static const struct {
+		size_t size, begin_size;
+		uint8_t begin[26];
+	} whole[] = {
+		{91, 26,
+			{0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02,
+				0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07,
+				0x03, 0x42, 0x00}},
+		{44, 12, {0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00}},
+	};
 	const char *published = NULL;
 	uint8_t digest[32];
 
@@ -78,10 +85,13 @@ enum ef_reason known_key_refuse_image(const uint8_t *image, size_t size, size_t 
 		if (hex_decode(known[i].sha256, digest, sizeof(digest)) &&
 			memmem(image + offset, size - offset, digest, sizeof(digest)))
 			published = known[i].whose;
-	const uint8_t *key = memmem(image + offset, size - offset, p256, sizeof(p256));
-	if (!published && key && (size_t)(image + size - key) >= 91 &&
-		EVP_Digest(key, 91, digest, NULL, EVP_sha256(), NULL) == 1)
-		published = whose(digest);
+	for (size_t i = 0; i < sizeof(whole) / sizeof(*whole) && !published; i++) {
+		const uint8_t *key =
+			memmem(image + offset, size - offset, whole[i].begin, whole[i].begin_size);
+		if (key && (size_t)(image + size - key) >= whole[i].size &&
+			EVP_Digest(key, whole[i].size, digest, NULL, EVP_sha256(), NULL) == 1)
+			published = whose(digest);
+	}
 	return published ? error_set(e, EF_REASON_IMAGE_KEY,
 				   "%s is signed by %s: its private half is published", name,
 				   published)

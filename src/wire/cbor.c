@@ -41,19 +41,20 @@ void cbor_put_raw(struct cbor_writer *w, const void *data, size_t size)
 /* The shortest head: 0, 1, 2, 4 or 8 bytes of argument behind the initial byte. */
 static void put_head(struct cbor_writer *w, enum major major, uint64_t v)
 {
+	uint32_t low = (uint32_t)v, high = (uint32_t)(v >> 32);
 	uint8_t head[9];
-	unsigned n = 0;
+	unsigned info = low, n = 0;
 
-	if (v >= 24) {
-		n = 1;
-		while (n < 8 && v >> (8 * n))
-			n *= 2;
-	}
 	/* Additional information 24, 25, 26, 27 announces 1, 2, 4, 8 bytes. */
-	head[0] = (uint8_t)((unsigned)major << 5);
-	head[0] |= n ? (uint8_t)(24 + (n > 1) + (n > 2) + (n > 4)) : (uint8_t)v;
-	for (unsigned i = 0; i < n; i++)
-		head[n - i] = (uint8_t)(v >> (8 * i));
+	if (high || low >= 24) {
+		info = high ? 27 : low > UINT16_MAX ? 26 : low > UINT8_MAX ? 25 : 24;
+		n = 1u << (info - 24);
+	}
+	head[0] = (uint8_t)((unsigned)major << 5 | info);
+	for (unsigned i = n; i; i--) {
+		head[i] = (uint8_t)low;
+		low = i == 5 ? high : low >> 8;
+	}
 	cbor_put_raw(w, head, n + 1);
 }
 
@@ -80,12 +81,15 @@ void cbor_put_bool(struct cbor_writer *w, bool v)
 	put_byte(w, v ? 0xf5 : 0xf4);
 }
 
+void cbor_put_text_of(struct cbor_writer *w, const char *text, size_t size)
+{
+	put_head(w, MAJOR_TEXT, size);
+	cbor_put_raw(w, text, size);
+}
+
 void cbor_put_text(struct cbor_writer *w, const char *nul_terminated)
 {
-	size_t size = strlen(nul_terminated);
-
-	put_head(w, MAJOR_TEXT, size);
-	cbor_put_raw(w, nul_terminated, size);
+	cbor_put_text_of(w, nul_terminated, strlen(nul_terminated));
 }
 
 void cbor_put_bytes_head(struct cbor_writer *w, size_t size)
@@ -161,6 +165,7 @@ enum cbor_type cbor_peek(struct cbor_reader *r)
  */
 static bool take_head(struct cbor_reader *r, uint8_t *major, uint64_t *arg, bool *open)
 {
+	uint32_t high = 0, low;
 	uint8_t info, n;
 
 	if (cbor_peek(r) == CBOR_NONE)
@@ -168,7 +173,7 @@ static bool take_head(struct cbor_reader *r, uint8_t *major, uint64_t *arg, bool
 	*major = r->buf[r->at] >> 5;
 	info = r->buf[r->at++] & 31;
 	*open = info == INFO_INDEFINITE;
-	*arg = info;
+	low = info;
 	if (*open) {
 		if (*major != MAJOR_ARRAY && *major != MAJOR_MAP)
 			return fail(r);
@@ -178,11 +183,14 @@ static bool take_head(struct cbor_reader *r, uint8_t *major, uint64_t *arg, bool
 		n = (uint8_t)(1u << (info - 24));
 		if (n > r->size - r->at)
 			return fail(r);
-		*arg = 0;
-		while (n--)
-			*arg = *arg << 8 | r->buf[r->at++];
+		low = 0;
+		while (n--) {
+			high = high << 8 | low >> 24;
+			low = low << 8 | r->buf[r->at++];
+		}
 	}
-	if ((*major == MAJOR_BYTES || *major == MAJOR_TEXT) && *arg > r->size - r->at)
+	*arg = (uint64_t)high << 32 | low;
+	if ((*major == MAJOR_BYTES || *major == MAJOR_TEXT) && (high || low > r->size - r->at))
 		return fail(r);
 	/* A tag belongs to the item behind it and is not one itself. */
 	if (r->depth && r->left[r->depth - 1] != LEFT_INDEFINITE && *major != MAJOR_TAG)

@@ -22,6 +22,7 @@ void cbor_put_uint(struct cbor_writer *w, uint64_t v);
 void cbor_put_int(struct cbor_writer *w, int64_t v);
 void cbor_put_bool(struct cbor_writer *w, bool v);
 void cbor_put_text(struct cbor_writer *w, const char *nul_terminated);
+void cbor_put_text_of(struct cbor_writer *w, const char *text, size_t size);
 void cbor_put_bytes(struct cbor_writer *w, const void *data, size_t size);
 /* Only the head of a byte string; the caller then appends exactly size bytes itself (cbor_put_raw). */
 void cbor_put_bytes_head(struct cbor_writer *w, size_t size);

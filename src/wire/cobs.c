@@ -35,7 +35,40 @@ size_t frame_encode(const uint8_t *data, size_t size, uint8_t *out)
 	return used;
 }
 
-static void frame_reset(struct frame_receiver *r)
+void frame_send(struct frame_sender *s, uint8_t *data, size_t size)
+{
+	uint16_t crc = crc16_xmodem(0, data, size);
+
+	data[size] = (uint8_t)(crc >> 8);
+	data[size + 1] = (uint8_t)crc;
+	*s = (struct frame_sender){.at = data, .end = data + size + CRC_SIZE};
+}
+
+bool frame_next(struct frame_sender *s, uint8_t *code)
+{
+	bool zero;
+
+	s->run = s->at;
+	s->size = 0;
+	if (!s->at)
+		return false;
+	if (s->last) {
+		*code = 0;
+		s->at = NULL;
+		return true;
+	}
+	while (s->at + s->size < s->end && s->run[s->size] && s->size < RUN_FULL - 1)
+		s->size++;
+	*code = (uint8_t)(s->size + 1);
+	s->at += s->size;
+	/* a zero that ends the data has an empty run behind it, a full run at the end has not */
+	zero = s->at < s->end && *code != RUN_FULL;
+	s->at += zero;
+	s->last = !zero && s->at == s->end;
+	return true;
+}
+
+void frame_receiver_restart(struct frame_receiver *r)
 {
 	r->used = 0;
 	r->run = 0;
@@ -48,7 +81,7 @@ void frame_receiver_init(struct frame_receiver *r, void *buf, size_t size)
 	r->buf = buf;
 	r->size = size;
 	r->dropped = 0;
-	frame_reset(r);
+	frame_receiver_restart(r);
 }
 
 static void frame_emit(struct frame_receiver *r, uint8_t b)
@@ -70,7 +103,7 @@ static size_t frame_end(struct frame_receiver *r)
 		size = r->used - CRC_SIZE;
 	else if (!empty || r->bad)
 		r->dropped++;
-	frame_reset(r);
+	frame_receiver_restart(r);
 	return size;
 }
 

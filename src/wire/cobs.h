@@ -15,6 +15,22 @@
 size_t frame_encode(const uint8_t *data, size_t size, uint8_t *out);
 
 /*
+ * The same without a second buffer: pieces of one byte and of the run of bytes behind it, which lie
+ * in the data itself.
+ */
+struct frame_sender {
+	const uint8_t *run; /* of this piece */
+	size_t size;
+	const uint8_t *at, *end; /* what is to come; at NULL: nothing */
+	bool last;		 /* only the closing 00 is */
+};
+
+/* The CRC is put behind the size bytes of data: there is room for two more. */
+void frame_send(struct frame_sender *s, uint8_t *data, size_t size);
+/* The next piece: *code, then s->run. False when there are no more. */
+bool frame_next(struct frame_sender *s, uint8_t *code);
+
+/*
  * Receiver: one byte in at a time, decodes in place as bytes come, so that one buffer of
  * header + body + CRC is all it needs. A frame that is too long, torn or whose CRC is wrong
  * is dropped and counted; the next 00 synchronises.
@@ -22,12 +38,14 @@ size_t frame_encode(const uint8_t *data, size_t size, uint8_t *out);
 struct frame_receiver {
 	uint8_t *buf;
 	size_t size, used;
-	uint8_t run, code;	/* bytes left in the COBS run, its code byte */
+	uint8_t run, code; /* bytes left in the COBS run, its code byte */
 	bool bad;
-	uint32_t dropped;	/* frames */
+	uint32_t dropped; /* frames */
 };
 
 void frame_receiver_init(struct frame_receiver *r, void *buf, size_t size);
+/* Forgets the frame under way, if there is one. */
+void frame_receiver_restart(struct frame_receiver *r);
 
 /*
  * Bytes of header and body now in r->buf when b completed a good frame of at least

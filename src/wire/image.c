@@ -6,8 +6,10 @@
 #define INFO_SIZE 4u	 /* magic and length of a TLV area */
 #define TLV_HEAD 4u	 /* type and length of a TLV */
 #define SPKI_SIZE 91u	 /* DER SubjectPublicKeyInfo of a P-256 key */
+#define SPKI_ED25519 44u /* of an Ed25519 key */
 #define SIG_MIN 8u
 #define SIG_MAX 72u /* DER signature of P-256 */
+#define SIG_ED25519 64u
 #define DEPENDENCY_SIZE 12u
 #define TLV_RSA2048_PSS 0x20u
 #define TLV_VENDOR_BIT 0x80u
@@ -134,20 +136,44 @@ static enum ef_reason take_key(struct walk *w, uint16_t type, uint32_t size)
 	const struct ef_image_crypto *c = w->crypto;
 	enum ef_reason r;
 
-	if (size != (type == EF_TLV_PUBKEY ? SPKI_SIZE : 32))
+	if (type == EF_TLV_PUBKEY ? size != SPKI_SIZE && size != SPKI_ED25519 : size != 32)
 		return pass_over(w, size); /* of another algorithm: unknown */
 	r = take(w, w->buf, size);
 	if (r || !w->policy)
 		return r;
 	if (type == EF_TLV_PUBKEY) {
 		c->sha256_init(c->ctx);
-		c->sha256_update(c->ctx, w->buf, SPKI_SIZE);
+		c->sha256_update(c->ctx, w->buf, size);
 		c->sha256_final(c->ctx, w->buf);
 	}
 	for (size_t i = 0; i < w->policy->n_keys; i++)
 		if (memcmp(w->policy->keys[i].hash, w->buf, 32) == 0)
 			w->key = &w->policy->keys[i];
 	return EF_REASON_OK;
+}
+
+/* Whether the key makes signatures of this type, and this checker knows them. */
+static bool makes(const struct walk *w, const struct ef_image_key *key, uint16_t type)
+{
+	switch (type) {
+	case EF_TLV_ECDSA_SIG:
+		return key->point[0] == EF_KEY_P256;
+	case EF_TLV_ED25519:
+		return key->point[0] == EF_KEY_ED25519 && w->crypto->ed25519_verify;
+	default:
+		return false;
+	}
+}
+
+static bool verify(const struct walk *w, const struct ef_image_key *key, uint32_t size)
+{
+	const struct ef_image_crypto *c = w->crypto;
+	const uint8_t *digest = w->info->digest;
+
+	if (key->point[0] == EF_KEY_ED25519)
+		return size == SIG_ED25519 &&
+		       c->ed25519_verify(c->ctx, key->point + 1, digest, w->buf) == 1;
+	return size >= SIG_MIN && c->p256_verify(c->ctx, key->point, digest, w->buf, size) == 1;
 }
 
 /*
@@ -161,16 +187,16 @@ static enum ef_reason take_signature(struct walk *w, uint16_t type, uint32_t siz
 
 	w->has_signature = true;
 	w->key = NULL; /* each signature needs its own key in front of it */
-	if (!key || w->valid || type != EF_TLV_ECDSA_SIG)
+	if (!key || w->valid || !makes(w, key, type))
 		return pass_over(w, size);
 	if (!w->has_digest)
 		return EF_REASON_BAD_IMAGE;
-	if (size < SIG_MIN || size > SIG_MAX)
+	if (size > SIG_MAX)
 		return EF_REASON_IMAGE_SIGNATURE;
 	r = take(w, w->buf, size);
 	if (r)
 		return r;
-	if (w->crypto->p256_verify(w->crypto->ctx, key->point, w->info->digest, w->buf, size) != 1)
+	if (!verify(w, key, size))
 		return EF_REASON_IMAGE_SIGNATURE;
 	w->valid = true;
 	return EF_REASON_OK;

@@ -26,6 +26,7 @@ void sim_init(uint32_t page, uint32_t pages_in_scratch, uint32_t units, bool fas
 	sim.board.secrets = (struct port_area){at, 2 * page};
 	sim.size = at + 2 * page;
 	sim.random = 1;
+	sim.power = (struct port_power){.battery = 100, .external = true};
 	memset(sim.flash, 0xff, sim.size);
 }
 
@@ -207,6 +208,26 @@ enum port_cause port_reset_cause(void)
 uint32_t *port_retained(void)
 {
 	return sim.retained;
+}
+
+void port_power(struct port_power *p)
+{
+	*p = sim.power;
+}
+
+uint32_t port_uart_lost(void)
+{
+	return 0;
+}
+
+uint32_t port_stack_free(void)
+{
+	return 0;
+}
+
+uint32_t port_tick_late(void)
+{
+	return 0;
 }
 
 bool port_random(void *buf, size_t size)

@@ -31,6 +31,7 @@ struct sim {
 	enum sim_cut cut_kind;
 	uint32_t fail_at; /* this operation silently does nothing; 0: never (F-19) */
 	uint32_t random;
+	struct port_power power;
 	uint32_t millis;
 	uint32_t started; /* flash offset of what was started */
 	uint8_t input[4096], output[4096];

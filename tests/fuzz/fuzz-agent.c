@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The agent as the wire sees it: bytes in, frames taken apart, requests answered, on a board in
- * memory. First byte: 0 raw bytes on the line, else a sequence of messages (u16 size, message)
- * whose frames are made here so that the fuzzer need not find CRCs. Nothing outside slot 1 and the
- * state pages may change.
+ * memory. First byte: 0 bytes on the line, 3 the same on a node that stock clients may update (raw
+ * messages have no CRC to be found), else a sequence of messages (u16 size, message) whose frames
+ * are made here so that the fuzzer need not find CRCs. Nothing outside slot 1 and the state pages
+ * may change.
  */
 #include "agent/agent.h"
 #include "flash-sim.h"
@@ -23,12 +24,13 @@ static struct agent agent;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void make_node(void)
+static void make_node(bool plain)
 {
 	struct factory f = {
 		.magic = FACTORY_MAGIC, .version = FACTORY_VERSION, .size = sizeof(f), .n_keys = 1};
 
 	sim_init(512, 1, 4, true);
+	f.flags = plain ? FACTORY_PLAIN_CLIENTS : 0;
 	memset(f.keys[0].hash, 0x77, 32);
 	f.keys[0].point[0] = 4;
 	f.crc = crc32_ieee(0, &f, offsetof(struct factory, crc));
@@ -70,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 1)
 		return 0;
-	make_node();
+	make_node(data[0] == 3);
 	memcpy(before, sim.flash, sim.size);
 	if (data[0] == 2) {
 		/* a signature is more than a fuzzer finds: an all-zero header of this size is
@@ -79,7 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		agent.upload.approved_size = APPROVED_SIZE;
 		agent.upload.approved_image = APPROVED_SIZE - 30;
 	}
-	if (data[0] == 0) {
+	if (data[0] == 0 || data[0] == 3) {
 		line_in(data + 1, size - 1);
 	} else {
 		for (size_t at = 1; size - at > 2;) {

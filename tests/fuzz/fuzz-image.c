@@ -8,6 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+static int verify_ed25519(
+	void *ctx, const uint8_t key[32], const uint8_t digest[32], const uint8_t sig[64])
+{
+	return sig[0] == 0x30 && sig[63] != 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct bytes {
@@ -49,7 +55,7 @@ static int verify(void *ctx, const uint8_t point[65], const uint8_t digest[32], 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct ef_image_crypto crypto = {
-		NULL, sha_init, sha_update, sha_final, verify};
+		NULL, sha_init, sha_update, sha_final, verify, verify_ed25519};
 	static struct ef_image_key key;
 	static uint8_t vendor[16];
 	struct ef_image_policy policy = {.keys = &key, .n_keys = 1};
@@ -59,6 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	enum ef_reason r;
 
 	memset(key.hash, 'D', 32); /* also what a full public key hashes to */
+	key.point[0] = size & 2 ? EF_KEY_ED25519 : EF_KEY_P256;
 	memset(vendor, 'V', sizeof vendor);
 	if (size & 1)
 		policy.vendor = vendor;

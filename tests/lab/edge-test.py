@@ -34,6 +34,8 @@ PASSED = 1
 PERIOD = 0.1     # of the application's task, seconds
 
 
+NO_ED25519 = ["nrf51-microbit"]
+
 # enum phase
 PHASE_SWAPPING, PHASE_REVERTING = 3, 5
 
@@ -68,8 +70,7 @@ class Node:
         self.dir = tempfile.mkdtemp(dir=t.dir)
         self.flash, self.serial = f"{self.dir}/flash", f"{self.dir}/serial"
         with open(self.flash, "wb") as f:
-            f.write(factory.flash(t.board, t.image("1.0.0"), [factory.image_key(t.public)],
-                                  device_id=bytes(range(16)), hwrev=3))
+            f.write(factory.flash(t.board, t.image("1.0.0"), t.keys, device_id=bytes(range(16)), hwrev=3))
         self.board = HostBoard(t.node, self.flash, self.serial) if t.board == "host" else \
             qemu_board.Board(t.board, t.loader, self.flash, self.serial)
 
@@ -141,8 +142,9 @@ class Tests:
         self.board, self.dir, self.cuts = a.board, folder, a.cuts
         self.images, self.loader, self.node = a.images, f"{a.images}/boot-{a.board}.elf", a.node
         self.map = factory.MAPS.get(a.board) or factory.host_map(256 << 10)
-        self.key, self.other = f"{folder}/key.pem", f"{folder}/other.pem"
-        self.public = image.new_key(self.key)
+        self.key, self.ed25519, self.other = (f"{folder}/{name}.pem" for name in ("key", "ed25519", "other"))
+        self.public, self.public_ed25519 = image.new_key(self.key), image.new_key(self.ed25519, ed25519=True)
+        self.keys = [factory.image_key(p) for p in (self.public, self.public_ed25519)]
         image.new_key(self.other)
 
     @staticmethod
@@ -170,9 +172,9 @@ class Tests:
         # power is lost at the first flash operation, the record of the first boot: what was made is there
         done = subprocess.run([self.node, "--flash", flash, "--pty", pty, "--board", "lamp", "--class",
                                "acme.example,lamp", "--hwrev", "7", "--id", "abc", "--floor", "1", "--key",
-                               self.public, "--image", img, "--slot-size", "0x10000", "--cut", "1"])
+                               self.public, "--key", self.public_ed25519, "--image", img, "--slot-size", "0x10000", "--cut", "1"])
         expect(done.returncode == 3, "no power cut")
-        want = factory.flash("lamp", data, [factory.image_key(self.public)], device_id=bytes(14) + b"\x0a\xbc",
+        want = factory.flash("lamp", data, self.keys, device_id=bytes(14) + b"\x0a\xbc",
                              hwrev=7, floor=1, vendor="acme.example", slot=0x10000)
         state = factory.host_map(0x10000)["state"]
         with open(flash, "rb") as f:
@@ -256,6 +258,18 @@ class Tests:
             n.power_on()
             expect(n.running()["version"] == "2.0.0" and n.smp.identify()["floor"] == 5, "lost with the power")
             expect(n.smp.info().startswith("app 2.0.0 on"), n.smp.info())
+
+    def test_ed25519(self):
+        """an image signed by the node's Ed25519 key, where the board has room for it"""
+        new = self.image("2.0.0", key=self.ed25519)
+        with Node(self) as n:
+            if self.board in NO_ED25519:
+                expect_reason(IMAGE_KEY, n.smp.preflight, new)
+                return
+            bad = new[:-1] + bytes([new[-1] ^ 1])
+            expect_reason(IMAGE_SIGNATURE, n.smp.preflight, bad)
+            n.on_trial(new)
+            n.smp.confirm()
 
     def test_bad_upload(self):
         """an image that changes on the way is not bootable; the next good one is (E-03)"""
@@ -341,8 +355,11 @@ class Tests:
         if self.board == "host":
             n.board.start(cut=rng.randrange(20, 400))
         else:
-            # the first erases may be those of journal and state, before the swap itself
-            n.board.start(stop_at="port_flash_erase", times=rng.randrange(3, 100), steps=rng.randrange(300))
+            # the first are those of journal and state, before the swap itself; two cuts must fit in one swap
+            erases = 3 * self.map["slot"] // self.map["page"]
+            operations = {"port_flash_erase": erases, "port_flash_program": erases * self.map["page"] // 256}
+            where = rng.choice([f for f, n in operations.items() if n > 12])
+            n.board.start(stop_at=where, times=rng.randrange(3, operations[where] // 3), steps=rng.randrange(300))
         n.board.cut()
         expect(n.phase() == phase, f"cut in phase {n.phase()}, not {phase}")
 
@@ -382,8 +399,8 @@ def main():
     a = p.parse_args()
     if not (a.node if a.board == "host" else a.images):
         p.error("--images or --node is missing")
-    if a.board != "host" and not qemu_board.qemu():
-        print("1..0 # SKIP qemu-system-arm is not installed")
+    if a.board != "host" and not qemu_board.qemu(a.board):
+        print(f"1..0 # SKIP {qemu_board.EMULATORS[a.board]} is not installed")
         return
     kinds = ("test_", "host_") if a.board == "host" else ("test_",)
     names = a.names or [n for n in dir(Tests) if n.startswith(kinds)]

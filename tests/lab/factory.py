@@ -17,13 +17,17 @@ import zlib
 MAGIC = b"EFFP"
 VERSION = 1
 KEYS_MAX = 4
+PLAIN_CLIENTS = 1       # flag: stock SMP clients may update the node
 
 # board: page, slot size, offsets of slot 0, state, factory page and secrets, size of the flash file
+MPS2 = dict(page=4096, slot=384 << 10, slot0=0, state=0xE6000, factory=0xE8000, secrets=0xEC000, size=16 << 20)
 MAPS = {
     "nrf51-microbit": dict(page=1024, slot=96 << 10, slot0=0x8000, state=0x3F000, factory=0x3F800, secrets=0x3D800,
                            size=256 << 10),
-    "mps2-an385": dict(page=4096, slot=384 << 10, slot0=0, state=0xE6000, factory=0xE8000, secrets=0xEC000,
-                       size=16 << 20),
+    "mps2-an385": MPS2,
+    "mps2-an505": MPS2,
+    "riscv-virt": dict(page=256 << 10, slot=512 << 10, slot0=0, state=0x1C0000, factory=0x240000, secrets=0x280000,
+                       size=32 << 20),
 }
 
 
@@ -40,21 +44,23 @@ def uuids(vendor, class_name):
 
 
 def image_key(pem):
-    """(SHA-256 of the DER SubjectPublicKeyInfo, uncompressed point) of a P-256 public key."""
+    """(SHA-256 of the DER SubjectPublicKeyInfo, the 65 bytes of struct ef_image_key) of a public key."""
     der = subprocess.run(["openssl", "pkey", "-pubin", "-in", pem, "-outform", "DER"], check=True,
                          stdout=subprocess.PIPE).stdout
-    if len(der) != 91 or der[26] != 4:
-        raise ValueError(f"{pem}: not an uncompressed P-256 public key")
-    return hashlib.sha256(der).digest(), der[26:]
+    if len(der) == 91 and der[26] == 4:
+        return hashlib.sha256(der).digest(), der[26:]
+    if len(der) == 44:
+        return hashlib.sha256(der).digest(), b"\xed" + der[12:] + bytes(32)
+    raise ValueError(f"{pem}: not a public key of Ed25519, nor of P-256 with an uncompressed point")
 
 
-def factory_page(device_id, hwrev, floor, vendor, class_id, keys):
+def factory_page(device_id, hwrev, floor, vendor, class_id, keys, flags=0):
     if len(keys) > KEYS_MAX:
         raise ValueError(f"at most {KEYS_MAX} keys")
     body = struct.pack("<16s16s16sIII", device_id, vendor, class_id, hwrev, floor, len(keys))
     for digest, point in keys:
         body += digest + point
-    body += b"\0" * (97 * (KEYS_MAX - len(keys)))
+    body += b"\0" * (97 * (KEYS_MAX - len(keys))) + struct.pack("<I", flags)
     head = MAGIC + struct.pack("<HH", VERSION, 8 + len(body) + 4)
     return head + body + struct.pack("<I", zlib.crc32(head + body))
 
@@ -74,7 +80,7 @@ def read_psk(path):
 
 
 def flash(board, image, keys, *, device_id=bytes(16), hwrev=1, floor=0, vendor="edgeferry.github.io",
-          class_name=None, slot=256 << 10, psk=None):
+          class_name=None, slot=256 << 10, psk=None, flags=0):
     """The flash file's whole contents. image: the signed image's bytes, or None; psk: 32 bytes, or None."""
     m = MAPS.get(board) or host_map(slot)
     data = bytearray(b"\xff" * m["size"])
@@ -83,7 +89,7 @@ def flash(board, image, keys, *, device_id=bytes(16), hwrev=1, floor=0, vendor="
             raise ValueError("image larger than the slot")
         data[m["slot0"]:m["slot0"] + len(image)] = image
     v, c = uuids(vendor, class_name or board) if vendor else (bytes(16), bytes(16))
-    page = factory_page(device_id, hwrev, floor, v, c, keys)
+    page = factory_page(device_id, hwrev, floor, v, c, keys, flags)
     data[m["factory"]:m["factory"] + len(page)] = page
     if psk:
         record = secrets_record(psk, os.urandom(32))
@@ -93,7 +99,7 @@ def flash(board, image, keys, *, device_id=bytes(16), hwrev=1, floor=0, vendor="
 
 def main():
     p = argparse.ArgumentParser(description="make the flash file of a node as it leaves the factory")
-    p.add_argument("--board", required=True, help="nrf51-microbit, mps2-an385, or any other name: edgeferry-node")
+    p.add_argument("--board", required=True, help=f"{', '.join(MAPS)}, or any other name: edgeferry-node")
     p.add_argument("--image", help="signed image for slot 0")
     p.add_argument("--key", action="append", default=[], help="PEM public key that signs images; up to 4")
     p.add_argument("--flash", required=True, help="file to write")
@@ -104,6 +110,7 @@ def main():
     p.add_argument("--class", dest="class_name", help="default: the board's name")
     p.add_argument("--slot-size", type=lambda s: int(s, 0), default=256 << 10, help="edgeferry-node only")
     p.add_argument("--psk", help="the node's secret key, 64 hexadecimal digits: it then answers to sessions only")
+    p.add_argument("--plain", action="store_true", help="stock SMP clients may update it")
     a = p.parse_args()
     image = None
     if a.image:
@@ -111,7 +118,8 @@ def main():
             image = f.read()
     data = flash(a.board, image, [image_key(k) for k in a.key],
                  device_id=bytes.fromhex(a.id.zfill(32)), hwrev=a.hwrev, floor=a.floor, vendor=a.vendor,
-                 class_name=a.class_name, slot=a.slot_size, psk=a.psk and read_psk(a.psk))
+                 class_name=a.class_name, slot=a.slot_size, psk=a.psk and read_psk(a.psk),
+                 flags=PLAIN_CLIENTS if a.plain else 0)
     with open(a.flash, "wb") as f:
         f.write(data)
 

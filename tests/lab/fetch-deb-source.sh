@@ -1,17 +1,24 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # fetch-deb-source.sh PACKAGE VERSION FILE SHA256 FOLDER
-# fetch-deb-source.sh bearssl
+# fetch-deb-source.sh bearssl|tinyssh
 # Brings one file of a Debian source package into FOLDER, from the archive that this machine's
 # apt already uses. The machine's own configuration and package lists stay as they are: the
 # source index goes into a private folder. Does nothing when the file is there with the right hash.
 set -eu
 
-if [ "${1-}" = bearssl ] && [ $# -eq 1 ]; then
+case "$#${1-}" in
+1bearssl)
 	set -- bearssl 0.6+dfsg.1-3 bearssl_0.6+dfsg.1.orig.tar.xz \
 		102a625bd8f6155260867a50c508df8d8c3f796985dd744df1a68e5cd1a79004 \
 		"$(dirname "$0")/../../subprojects/packagecache"
-fi
+	;;
+1tinyssh)
+	set -- tinyssh 20230101-1 tinyssh_20230101.orig.tar.gz \
+		74a434389dd05bf421feb6b6fab241f763b78222750d21100bd81d9ba626b28c \
+		"$(dirname "$0")/../../subprojects/packagecache"
+	;;
+esac
 [ $# -eq 5 ] || { sed -n '3,4s/^# /usage: /p' "$0" >&2; exit 64; }
 package=$1 version=$2 file=$3 hash=$4 folder=$5
 

@@ -18,26 +18,25 @@ import factory  # noqa: E402
 HEADER_SIZE = 0x200
 
 
-def new_key(path):
-    subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", path],
-                   check=True, stderr=subprocess.DEVNULL)
+def new_key(path, ed25519=False):
+    kind = ["ED25519"] if ed25519 else ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    subprocess.run(["openssl", "genpkey", "-algorithm", *kind, "-out", path], check=True, stderr=subprocess.DEVNULL)
     public = path.replace(".pem", ".pub.pem")
     subprocess.run(["openssl", "pkey", "-in", path, "-pubout", "-out", public], check=True)
     return public
 
 
-def key_hash(path):
-    der = subprocess.run(["openssl", "pkey", "-in", path, "-pubout", "-outform", "DER"], check=True,
-                         stdout=subprocess.PIPE).stdout
-    return hashlib.sha256(der).digest()
+def public_der(path):
+    return subprocess.run(["openssl", "pkey", "-in", path, "-pubout", "-outform", "DER"], check=True,
+                          stdout=subprocess.PIPE).stdout
 
 
-def sign_digest(path, digest):
+def sign_digest(path, digest, ed25519):
     with tempfile.NamedTemporaryFile() as f:
         f.write(digest)
         f.flush()
-        return subprocess.run(["openssl", "pkeyutl", "-sign", "-inkey", path, "-in", f.name], check=True,
-                              stdout=subprocess.PIPE).stdout
+        return subprocess.run(["openssl", "pkeyutl", "-sign", *(["-rawin"] if ed25519 else []), "-inkey", path, "-in",
+                               f.name], check=True, stdout=subprocess.PIPE).stdout
 
 
 def tlv(kind, data):
@@ -61,7 +60,10 @@ def make(payload, key, version="1.0.0", counter=1, vendor="edgeferry.github.io",
                          major, minor, revision, int(build or 0), 0)
     signed = header.ljust(header_size, b"\0") + payload + protected
     digest = hashlib.sha256(signed).digest()
-    return signed + area(0x6907, tlv(0x10, digest) + tlv(0x01, key_hash(key)) + tlv(0x22, sign_digest(key, digest)))
+    public = public_der(key)
+    ed25519 = len(public) == 44
+    return signed + area(0x6907, tlv(0x10, digest) + tlv(0x01, hashlib.sha256(public).digest())
+                         + tlv(0x24 if ed25519 else 0x22, sign_digest(key, digest, ed25519)))
 
 
 def split(image):

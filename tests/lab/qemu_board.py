@@ -10,6 +10,7 @@ that time (the flash keeps what had been written). As a module: Board(...), star
 What QEMU 7.2 does, and what is done about it here:
 - what -kernel loads is loaded again at every reset: only the bootloader comes that way;
 - mps2: the flash is RAM in a file that QEMU maps, so the file is always complete;
+- riscv-virt: both flash banks are files; the bootloader's is made for the run and read-only;
 - microbit: the flash starts as zeros and cannot be given as a file; it is written through the gdb stub
   before the first instruction and read back with memsave (pmemsave sees another address space).
 """
@@ -28,11 +29,15 @@ import time
 MICROBIT_LOADER_END = 0x8000
 MICROBIT_FLASH_END = 0x40000
 MPS2_FLASH_SIZE = 16 << 20
+VIRT_BANK_SIZE = 32 << 20
 GDB_CHUNK = 1024
+EMULATORS = {"nrf51-microbit": "qemu-system-arm", "mps2-an385": "qemu-system-arm", "mps2-an505": "qemu-system-arm",
+             "riscv-virt": "qemu-system-riscv32"}
 
 
-def qemu():
-    return shutil.which("qemu-system-arm")
+def qemu(board):
+    """The emulator of a board, None where it is not installed."""
+    return shutil.which(EMULATORS[board])
 
 
 def connect(path, process, log, timeout=20):
@@ -131,20 +136,31 @@ class Gdb:
 
 class Board:
     def __init__(self, board, loader, flash, serial):
-        if board not in ("nrf51-microbit", "mps2-an385"):
+        if board not in EMULATORS:
             raise ValueError(f"{board}: no such board")
         self.board, self.loader, self.flash, self.serial = board, loader, flash, serial
         self.process = self.gdb_sock = None
 
+    def _machine(self):
+        if self.board == "nrf51-microbit":
+            return ["-M", "microbit", "-kernel", self.loader]
+        if self.board.startswith("mps2-"):
+            return ["-M", f"{self.board},memory-backend=flash", "-kernel", self.loader, "-object",
+                    f"memory-backend-file,id=flash,size={MPS2_FLASH_SIZE},mem-path={self.flash},share=on"]
+        bank = f"{self.dir}/bank0"
+        shutil.copy(self.loader.removesuffix(".elf") + ".bin", bank)
+        os.truncate(bank, VIRT_BANK_SIZE)
+        # with less memory the device tree would lie where the words are that a reset keeps
+        return ["-M", "virt", "-cpu", "rv32,zkr=true", "-m", "4M", "-bios", "none", "-device", "i6300esb,addr=1",
+                "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={bank}",
+                "-drive", f"if=pflash,unit=1,format=raw,file={self.flash}"]
+
     def _command(self):
-        c = [qemu() or "qemu-system-arm", "-display", "none", "-nodefaults", "-S", "-kernel", self.loader,
-             "-chardev", f"socket,id=serial,path={self.serial},server=on,wait=off", "-serial", "chardev:serial",
-             "-qmp", f"unix:{self.dir}/qmp,server=on,wait=off"]
-        c += ["-chardev", f"socket,id=gdb,path={self.dir}/gdb,server=on,wait=off", "-gdb", "chardev:gdb"]
-        if self.board == "mps2-an385":
-            return c + ["-M", "mps2-an385,memory-backend=flash", "-object",
-                        f"memory-backend-file,id=flash,size={MPS2_FLASH_SIZE},mem-path={self.flash},share=on"]
-        return c + ["-M", "microbit"]
+        return [EMULATORS[self.board], "-display", "none", "-nodefaults", "-S",
+                "-chardev", f"socket,id=serial,path={self.serial},server=on,wait=off", "-serial", "chardev:serial",
+                "-qmp", f"unix:{self.dir}/qmp,server=on,wait=off",
+                "-chardev", f"socket,id=gdb,path={self.dir}/gdb,server=on,wait=off", "-gdb", "chardev:gdb",
+                *self._machine()]
 
     def start(self, stop_at=None, times=1, steps=0):
         """stop_at: a function of the bootloader. The board then stands still, to be cut, so many instructions
@@ -221,14 +237,14 @@ class Board:
 
 def main():
     p = argparse.ArgumentParser(description="run a board in QEMU")
-    p.add_argument("--board", required=True, choices=["nrf51-microbit", "mps2-an385"])
+    p.add_argument("--board", required=True, choices=list(EMULATORS))
     p.add_argument("--loader", required=True, help="ELF of the bootloader")
     p.add_argument("--flash", required=True, help="file made by factory.py; kept up to date")
     p.add_argument("--serial", required=True, help="path of the unix socket that is the serial line")
     p.add_argument("--kill-after", type=float, help="seconds until the plug is pulled")
     a = p.parse_args()
-    if not qemu():
-        sys.exit("qemu_board.py: qemu-system-arm is not installed")
+    if not qemu(a.board):
+        sys.exit(f"qemu_board.py: {EMULATORS[a.board]} is not installed")
 
     def end(*_):
         raise KeyboardInterrupt

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Makes this machine able to build and test edgeferry: installs what debian/control names and the
-# machine lacks, and fetches the MCU crypto library's source through apt. Says so first; does nothing
+# machine lacks, and fetches the sources of the MCUs' crypto libraries through apt. Says so first; does nothing
 # when nothing is missing. Run by ./demo and ./test.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -62,6 +62,7 @@ if [ -n "$m" ]; then
 	[ -z "$m" ] || { say "still missing: $m" >&2; exit 1; }
 fi
 tests/lab/fetch-deb-source.sh bearssl
+tests/lab/fetch-deb-source.sh tinyssh
 # meson lays our build file over that source only when it unpacks it
 for ours in subprojects/packagefiles/*; do
 	for unpacked in subprojects/"${ours##*/}"-*/; do

@@ -1,99 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Vector table, C start-up, receive ring and tick for every Cortex-M board. */
-#include "boot/retained.h"
-#include "cortex-m.h"
+/* Vector table and reset of every Cortex-M board. */
+#include "port/mcu/mcu.h"
 
-extern uint32_t stack_top[], data_start[], data_end[], data_load[], bss_start[], bss_end[];
-int main(void);
+#define NVIC_ENABLE 0xE000E100u
+#define NVIC_DISABLE 0xE000E180u
+#define NVIC_CLEAR_PENDING 0xE000E280u
+#define ICSR REG32(0xE000ED04)
+#define ICSR_PENDSTCLR (1u << 25)
+#define AIRCR REG32(0xE000ED0C)
+#define AIRCR_SYSRESETREQ 0x05FA0004u
 
-static struct {
-	uint8_t bytes[PORT_RING];
-	volatile uint16_t head, tail; /* interrupt writes head, the program tail */
-} ring;
-_Static_assert((PORT_RING & (PORT_RING - 1)) == 0, "the ring wraps by mask");
+extern uint32_t stack_top[];
 
-static struct {
-	const uint8_t *volatile data;
-	volatile size_t left;
-} sending;
-
-static volatile uint32_t ticks;
-static void (*volatile tick_hook)(void);
-
-void ring_push(uint8_t byte)
+void irq_enable(unsigned number)
 {
-	uint16_t next = (ring.head + 1u) & (PORT_RING - 1);
-	if (next == ring.tail)
-		return; /* lost: the frame's CRC will show it */
-	ring.bytes[ring.head] = byte;
-	ring.head = next;
-}
-
-size_t port_uart_read(uint8_t *buf, size_t size)
-{
-	size_t n = 0;
-	while (n < size && ring.tail != ring.head) {
-		buf[n++] = ring.bytes[ring.tail];
-		ring.tail = (ring.tail + 1u) & (PORT_RING - 1);
-	}
-	return n;
-}
-
-int transmit_next(void)
-{
-	if (sending.left == 0)
-		return -1;
-	sending.left--;
-	return *sending.data++;
-}
-
-void port_uart_write(const uint8_t *data, size_t size)
-{
-	while (!port_uart_idle())
-		port_wait();
-	uint32_t lock = irq_lock();
-	sending.data = data;
-	sending.left = size;
-	board_transmit();
-	irq_restore(lock);
-}
-
-bool port_uart_idle(void)
-{
-	return sending.left == 0;
-}
-
-void tick(void)
-{
-	ticks++;
-	void (*hook)(void) = tick_hook;
-	if (hook)
-		hook();
-}
-
-void port_on_tick(void (*hook)(void))
-{
-	tick_hook = hook;
-}
-
-uint32_t port_millis(void)
-{
-	return ticks * PORT_TICK_MS;
-}
-
-void port_wait(void)
-{
-	/* interrupts off, so that none slips in between the look and the sleep; WFI wakes all the
-	 * same */
-	uint32_t lock = irq_lock();
-	if (ring.tail == ring.head)
-		__asm volatile("wfi");
-	irq_restore(lock);
-}
-
-uint32_t *port_retained(void)
-{
-	return (uint32_t *)(uintptr_t)ram_head.retained;
+	REG32(NVIC_ENABLE + number / 32 * 4) = 1u << (number & 31);
 }
 
 void port_reset(void)
@@ -104,10 +25,14 @@ void port_reset(void)
 		;
 }
 
-void reset_because(enum port_cause cause)
+void irq_disable_all(uint32_t keep)
 {
-	retained_set_cause(cause);
-	port_reset();
+	__asm volatile("cpsid i" ::: "memory");
+	for (unsigned i = 0; i < BOARD_IRQS; i += 32) {
+		REG32(NVIC_DISABLE + i / 8) = i ? ~0u : ~keep;
+		REG32(NVIC_CLEAR_PENDING + i / 8) = ~0u;
+	}
+	ICSR = ICSR_PENDSTCLR;
 }
 
 void start_vectors(uint32_t table)
@@ -117,32 +42,23 @@ void start_vectors(uint32_t table)
 	__builtin_unreachable();
 }
 
-_Noreturn static void fault(void)
+void reset_handler(void)
 {
-	reset_because(PORT_CAUSE_FAULT);
+	c_start();
 }
 
-_Noreturn void reset_handler(void)
-{
-	const uint32_t *from = data_load;
-	for (uint32_t *to = data_start; to < data_end;)
-		*to++ = *from++;
-	for (uint32_t *to = bss_start; to < bss_end;)
-		*to++ = 0;
-	main();
-	reset_because(PORT_CAUSE_FAULT); /* main never returns */
-}
-
-/* Interrupts 0 to 31; the board says which of them it uses. */
-#define IRQ(n)                                                   \
-	((n) == BOARD_IRQ_UART		    ? board_uart_irq     \
-		: (n) == BOARD_IRQ_UART_TX  ? board_uart_irq     \
-		: (n) == BOARD_IRQ_TICK	    ? board_tick_irq     \
-		: (n) == BOARD_IRQ_WATCHDOG ? board_watchdog_irq \
-					    : (vector)fault)
-#define IRQ4(n) IRQ(n), IRQ((n) + 1), IRQ((n) + 2), IRQ((n) + 3)
-
-__attribute__((section(".vectors"), used))
-const vector image_vectors[16 + 32] = {(vector)stack_top, (vector)reset_handler, BOARD_NMI, fault,
-	fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, BOARD_SYSTICK,
-	IRQ4(0), IRQ4(4), IRQ4(8), IRQ4(12), IRQ4(16), IRQ4(20), IRQ4(24), IRQ4(28)};
+/* An interrupt that nobody has enabled has no vector. */
+__attribute__((section(".vectors"), used)) const vector image_vectors[16 + BOARD_IRQS] = {
+	[0] = (vector)stack_top,
+	[1] = (vector)reset_handler,
+	[3] = fault,
+	[4] = fault,
+	[5] = fault,
+	[6] = fault,
+	[16 + BOARD_IRQ_TICK] = board_tick_irq,
+	[16 + BOARD_IRQ_WATCHDOG] = board_watchdog_irq,
+	[16 + BOARD_IRQ_UART] = board_uart_irq,
+#if BOARD_IRQ_UART_TX != BOARD_IRQ_UART
+	[16 + BOARD_IRQ_UART_TX] = board_uart_irq,
+#endif
+};

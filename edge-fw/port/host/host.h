@@ -21,8 +21,10 @@ struct host {
 	unsigned long operations, cut_at;
 	int listener, line; /* -1: none; a pty has no listener */
 	bool verbose;
+	struct port_power power;
 	uint32_t image;			       /* flash offset of what was started */
 	uint64_t base_ms, last_tick, watchdog; /* watchdog: when it bites; 0: not started */
+	uint64_t now_us;		       /* when the tick under way was noticed */
 	void (*tick)(void);
 	volatile sig_atomic_t end;
 	jmp_buf restart;
@@ -32,6 +34,9 @@ extern struct host host; /* the board: there is one a process, as there is one a
 /* Fills in the map for slots of this size; false when it cannot be laid out. */
 bool host_layout(struct port_board *b, uint32_t slot_size);
 uint32_t host_flash_size(const struct port_board *b);
+
+/* A trap is a fault of the node: it is recorded and the node starts anew. */
+void host_catch_faults(void);
 
 /* Serial line: 0 or negative errno. */
 int host_open_pty(const char *link);
@@ -45,6 +50,7 @@ struct provision {
 	const char *keys[4];
 	unsigned n_keys;
 	uint32_t hardware_revision, floor;
+	bool plain; /* stock SMP clients may update it */
 	uint8_t device_id[16];
 };
 

@@ -25,7 +25,8 @@ static const char help[] =
 	"that is compiled in runs under the image's version. If the image's payload begins with a "
 	"line\n"
 	"\"behaviour=NAME\" it behaves so: well, never-ready (the self-test never ends), "
-	"fail-test, hang.\n"
+	"fail-test, hang,\n"
+	"fault.\n"
 	"\n"
 	"      --flash FILE       the node's flash, kept in this file; made when it does not "
 	"exist\n"
@@ -34,6 +35,8 @@ static const char help[] =
 	"time\n"
 	"      --board NAME       name of the board (host)\n"
 	"      --slot-size N      bytes of a slot, a multiple of 16384 (262144)\n"
+	"      --battery N        it has a battery, at N percent, and runs on it\n"
+	"      --external         it runs on external power, whatever its battery\n"
 	"      --cut N            lose power in the middle of flash operation N: exit status 3\n"
 	"  -v, --verbose          say on standard error what happens\n"
 	"  -h, --help             show this and exit\n"
@@ -47,6 +50,7 @@ static const char help[] =
 	"      --key PEM          public key that signs images; up to four times\n"
 	"      --image FILE       image in slot 0\n"
 	"      --psk FILE         its secret key, 64 hex digits: it then answers to sessions only\n"
+	"      --plain            stock SMP clients may update it\n"
 	"\n"
 	"A reset keeps the process; what RAM held is lost with it, but for the retained words.\n";
 
@@ -54,6 +58,7 @@ struct options {
 	const char *flash, *pty, *socket;
 	char class_text[128];
 	uint32_t slot_size;
+	bool external;
 	struct provision provision;
 };
 
@@ -71,6 +76,9 @@ enum {
 	OPT_KEY,
 	OPT_IMAGE,
 	OPT_PSK,
+	OPT_PLAIN,
+	OPT_BATTERY,
+	OPT_EXTERNAL,
 	OPT_VERSION
 };
 
@@ -88,6 +96,9 @@ static const struct option option_table[] = {
 	{"key", required_argument, NULL, OPT_KEY},
 	{"image", required_argument, NULL, OPT_IMAGE},
 	{"psk", required_argument, NULL, OPT_PSK},
+	{"plain", no_argument, NULL, OPT_PLAIN},
+	{"battery", required_argument, NULL, OPT_BATTERY},
+	{"external", no_argument, NULL, OPT_EXTERNAL},
 	{"verbose", no_argument, NULL, 'v'},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, OPT_VERSION},
@@ -139,6 +150,15 @@ static void set_class(struct options *o, const char *text)
 	}
 }
 
+static void set_battery(const char *text)
+{
+	uint32_t n = number("--battery", text);
+
+	if (n > 100)
+		usage("--battery", "more than 100 percent");
+	host.power = (struct port_power){.battery = (uint8_t)n};
+}
+
 static void set_option(struct options *o, int c)
 {
 	switch (c) {
@@ -183,6 +203,15 @@ static void set_option(struct options *o, int c)
 			usage("--key", "more than four");
 		o->provision.keys[o->provision.n_keys++] = optarg;
 		return;
+	case OPT_PLAIN:
+		o->provision.plain = true;
+		return;
+	case OPT_BATTERY:
+		set_battery(optarg);
+		return;
+	case OPT_EXTERNAL:
+		o->external = true;
+		return;
 	case 'v':
 		host.verbose = true;
 		return;
@@ -206,6 +235,7 @@ static void parse(struct options *o, int argc, char **argv)
 			.class_name = "host",
 			.hardware_revision = 1}};
 	host.board.name = "host";
+	host.power = (struct port_power){.battery = 100, .external = true};
 	while ((c = getopt_long(argc, argv, "vh", option_table, NULL)) != -1)
 		set_option(o, c);
 	if (optind != argc)
@@ -214,6 +244,7 @@ static void parse(struct options *o, int argc, char **argv)
 		usage("--flash", "missing");
 	if (!o->pty == !o->socket)
 		usage("--pty, --socket", "exactly one is needed");
+	host.power.external |= o->external;
 	if (!host_layout(&host.board, o->slot_size))
 		usage("--slot-size", "not a multiple of 16384, or too large");
 	host.flash_size = host_flash_size(&host.board);
@@ -276,6 +307,7 @@ enum behaviour behaviour(void)
 		{"behaviour=never-ready\n", BEHAVE_NEVER_READY},
 		{"behaviour=fail-test\n", BEHAVE_FAIL_TEST},
 		{"behaviour=hang\n", BEHAVE_HANG},
+		{"behaviour=fault\n", BEHAVE_FAULT},
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
@@ -314,6 +346,7 @@ int main(int argc, char **argv)
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	host_catch_faults();
 
 	switch (setjmp(host.restart)) {
 	case HOST_START_IMAGE:

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The port of edgeferry-node: NOR rules on a mapped file, reset by longjmp. */
+#include "agent/crash.h"
 #include "boot/retained.h"
 #include "host.h"
 #include <errno.h>
@@ -14,12 +15,17 @@
 
 struct host host;
 
-static uint64_t now_ms(void)
+static uint64_t now_us(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static uint64_t now_ms(void)
+{
+	return now_us() / 1000;
 }
 
 static _Noreturn void leave(enum host_event event)
@@ -68,17 +74,27 @@ uint32_t host_flash_size(const struct port_board *b)
 
 static void look_at_clock(void)
 {
-	uint64_t now = now_ms();
+	uint64_t now;
 
+	host.now_us = now_us();
+	now = host.now_us / 1000;
 	if (host.end)
 		exit(0);
 	if (host.watchdog && now >= host.watchdog) {
+		crash_record(PORT_CAUSE_WATCHDOG, &(struct crash_site){0});
 		retained_set_cause(PORT_CAUSE_WATCHDOG);
 		leave(HOST_RESET);
 	}
-	for (; now - host.last_tick >= PORT_TICK_MS; host.last_tick += PORT_TICK_MS)
+	while (now - host.last_tick >= PORT_TICK_MS) {
+		host.last_tick += PORT_TICK_MS;
 		if (host.tick)
 			host.tick();
+	}
+}
+
+uint32_t port_tick_late(void)
+{
+	return (uint32_t)(host.now_us - host.last_tick * 1000);
 }
 
 void port_watchdog_start(void)
@@ -211,7 +227,44 @@ void port_wait(void)
 	look_at_clock();
 }
 
+uint32_t port_uart_lost(void)
+{
+	return 0; /* the kernel holds back whoever sends too much */
+}
+
+/* ---- faults ---- */
+
+static void on_trap(int number, siginfo_t *info, void *context)
+{
+	struct crash_site site = {
+		.pc = (uint32_t)(uintptr_t)info->si_addr, .exception = (uint32_t)number};
+
+	(void)context;
+	crash_record(PORT_CAUSE_FAULT, &site);
+	retained_set_cause(PORT_CAUSE_FAULT);
+	leave(HOST_RESET);
+}
+
+void host_catch_faults(void)
+{
+	/* left by longjmp: the signal must not stay blocked */
+	struct sigaction action = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO | SA_NODEFER};
+
+	sigaction(SIGILL, &action, NULL);
+	sigaction(SIGTRAP, &action, NULL);
+}
+
 /* ---- the rest ---- */
+
+void port_power(struct port_power *p)
+{
+	*p = host.power;
+}
+
+uint32_t port_stack_free(void)
+{
+	return 0; /* it has no bound of its own here */
+}
 
 void port_reset(void)
 {

@@ -12,7 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SPKI_SIZE 91 /* DER of an uncompressed P-256 key, the point at its end */
+#define SPKI_P256 91 /* DER of an uncompressed key, the point at its end */
+#define SPKI_ED25519 44
 
 static const uint8_t namespace_dns[16] = {0x6b, 0xa7, 0xb8, 0x10, 0x9d, 0xad, 0x11, 0xd1, 0x80,
 	0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8};
@@ -42,13 +43,20 @@ static bool read_key(const char *path, struct ef_image_key *ret)
 	EVP_PKEY *key = f ? PEM_read_PUBKEY(f, NULL, NULL, NULL) : NULL;
 	unsigned char *der = NULL;
 	int n = key ? i2d_PUBKEY(key, &der) : -1;
-	bool good = n == SPKI_SIZE && der[SPKI_SIZE - 65] == 4 &&
-		    EVP_Digest(der, SPKI_SIZE, ret->hash, NULL, EVP_sha256(), NULL) == 1;
+	bool good = false;
 
-	if (good)
-		memcpy(ret->point, der + SPKI_SIZE - 65, 65);
-	else
-		fprintf(stderr, "edgeferry-node: %s: not a P-256 public key in PEM\n", path);
+	if (n == SPKI_P256 && der[n - 65] == EF_KEY_P256) {
+		memcpy(ret->point, der + n - 65, 65);
+		good = true;
+	} else if (n == SPKI_ED25519) {
+		ret->point[0] = EF_KEY_ED25519;
+		memcpy(ret->point + 1, der + n - 32, 32);
+		good = true;
+	}
+	good = good && EVP_Digest(der, (size_t)n, ret->hash, NULL, EVP_sha256(), NULL) == 1;
+	if (!good)
+		fprintf(stderr, "edgeferry-node: %s: not a P-256 or Ed25519 public key in PEM\n",
+			path);
 	OPENSSL_free(der);
 	EVP_PKEY_free(key);
 	if (f)
@@ -125,6 +133,7 @@ bool host_provision(uint8_t *flash, const struct port_board *b, const struct pro
 		.hardware_revision = p->hardware_revision,
 		.floor = p->floor,
 		.n_keys = p->n_keys,
+		.flags = p->plain ? FACTORY_PLAIN_CLIENTS : 0,
 	};
 
 	memcpy(f.device_id, p->device_id, 16);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-#define PORT_MESSAGE_MAX 1024u
-#define PORT_WINDOW 4u
-#define PORT_RING 4096u /* more than (window - 1) frames */
-#define PORT_TICK_MS 10u
+#include "port/mps2/mps2-config.h"
 
-#define BOARD_IRQ_UART 0
+#define BOARD_NAME "mps2-an385"
+#define BOARD_CORE "Cortex-M3"
+#define BOARD_IRQS 2
+#define BOARD_IRQ_UART 0 /* receive */
 #define BOARD_IRQ_UART_TX 1
-#define BOARD_IRQ_TICK -1
-#define BOARD_IRQ_WATCHDOG -1
-#define BOARD_NMI board_watchdog_irq
-#define BOARD_SYSTICK board_tick_irq
+
+#define CPU_HZ 25000000u
+#define UART 0x40004000u
+#define WDT 0x40008000u
+#define FLASH 0x21000000u

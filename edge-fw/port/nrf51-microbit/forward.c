@@ -4,7 +4,7 @@
  * bootloader's for ever: these pass every exception on to the table named in the first word of
  * RAM, the bootloader's own or the running image's. The watchdog stays with the bootloader.
  */
-#include "port/cortex-m/cortex-m.h"
+#include "port/mcu/mcu.h"
 
 extern const vector image_vectors[];
 extern uint32_t stack_top[];
@@ -34,9 +34,10 @@ __attribute__((naked)) _Noreturn static void first(void)
 }
 
 #define FORWARD4 forward, forward, forward, forward
-#define IRQ4(n) IRQ(n), IRQ((n) + 1), IRQ((n) + 2), IRQ((n) + 3)
 #define IRQ(n) ((n) == BOARD_IRQ_WATCHDOG ? board_watchdog_irq : forward)
+#define IRQ4(n) IRQ(n), IRQ((n) + 1), IRQ((n) + 2), IRQ((n) + 3)
 
-__attribute__((section(".rom_vectors"), used)) static const vector rom_vectors[16 + 32] = {
+/* All 26 of the chip: the image may use any. */
+__attribute__((section(".rom_vectors"), used)) static const vector rom_vectors[16 + 26] = {
 	(vector)stack_top, (vector)first, forward, forward, FORWARD4, FORWARD4, FORWARD4, IRQ4(0),
-	IRQ4(4), IRQ4(8), IRQ4(12), IRQ4(16), IRQ4(20), IRQ4(24), IRQ4(28)};
+	IRQ4(4), IRQ4(8), IRQ4(12), IRQ4(16), IRQ4(20), IRQ(24), IRQ(25)};

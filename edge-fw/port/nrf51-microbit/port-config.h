@@ -6,9 +6,8 @@
 #define PORT_RING 2048u /* more than (window - 1) frames */
 #define PORT_TICK_MS 10u
 
+#define BOARD_IRQS 10
 #define BOARD_IRQ_UART 2
 #define BOARD_IRQ_UART_TX 2
 #define BOARD_IRQ_TICK 8     /* TIMER0 */
 #define BOARD_IRQ_WATCHDOG 9 /* TIMER1 */
-#define BOARD_NMI fault
-#define BOARD_SYSTICK fault /* the chip has none, only the emulator */

@@ -248,10 +248,10 @@ def make_images(work):
 
 
 def boards():
-    if not qemu_board.qemu():
-        print("1..0 # SKIP no qemu-system-arm")
-        return
     for board in BOARDS:
+        if not qemu_board.qemu(board):
+            print(f"1..0 # SKIP no {qemu_board.EMULATORS[board]}")
+            return
         with tempfile.TemporaryDirectory(prefix="edgeferry-node-") as work:
             qemu(board, work)
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node.h"
+#include "wire/crc.h"
 #include <string.h>
 
 struct node node;
@@ -58,8 +59,10 @@ enum sim_event node_boot(void)
 {
 	enum sim_event e = sim_run(run_boot, NULL);
 
-	if (e == SIM_STARTED)
+	if (e == SIM_STARTED) {
 		agent_init(&node.agent, &application);
+		settings_load(&node.agent);
+	}
 	return e;
 }
 
@@ -77,6 +80,15 @@ void node_start(void)
 void node_serve(void)
 {
 	agent_init(&node.agent, &bootloader);
+}
+
+void node_allow_plain(void)
+{
+	struct factory *f = (void *)(sim.flash + sim.board.factory.offset);
+
+	f->flags |= FACTORY_PLAIN_CLIENTS;
+	f->crc = crc32_ieee(0, f, offsetof(struct factory, crc));
+	node_start();
 }
 
 void node_stage(void)

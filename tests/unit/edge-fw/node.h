@@ -30,6 +30,8 @@ enum sim_event node_power_cycle(void);
 void node_start(void);
 /* The agent as the bootloader runs it. */
 void node_serve(void);
+/* The factory page says that stock clients may update it; boots anew. */
+void node_allow_plain(void);
 /* Preflight and upload of node.fresh, then the request for its trial. */
 void node_stage(void);
 struct state node_state(void);

@@ -306,6 +306,35 @@ START_TEST(frames_of_the_link) /* through the receiver, as long as they may be *
 }
 END_TEST
 
+START_TEST(
+	in_no_other_framing) /* a session is made in COBS frames, whatever else the line carries */
+{
+	static const uint8_t token[EF_SESSION_TOKEN_SIZE] = {1};
+	uint8_t frame[ROOM];
+	struct agent before;
+	size_t size, at = 0, n;
+
+	ck_assert(meet());
+	assert_works();
+	before = node.agent;
+	for (int sealed = 0; sealed < 2; sealed++) {
+		ef_session_put_hello(token, frame);
+		size = sealed ? seal_echo(frame) : EF_SESSION_HELLO_SIZE;
+		sim.in_at = sim.in_size = sim.out_size = at = 0;
+		while ((n = console_encode(frame, size, &at, sim.input + sim.in_size)))
+			sim.in_size += n;
+		while (agent_poll(&node.agent))
+			;
+		ck_assert_uint_eq(
+			node.agent.line.messages, before.line.messages + 1u + (unsigned)sealed);
+		ck_assert_uint_eq(sim.out_size, 0);
+		ck_assert_mem_eq(&node.agent.session, &before.session, sizeof(before.session));
+	}
+	node.agent.line.framing = FRAMING_COBS; /* as to_node has it */
+	assert_works();
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("edge-fw/session");
@@ -327,6 +356,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_day);
 	tcase_add_test(t, rekey);
 	tcase_add_test(t, frames_of_the_link);
+	tcase_add_test(t, in_no_other_framing);
 	suite_add_tcase(s, t);
 	return s;
 }

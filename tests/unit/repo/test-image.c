@@ -114,9 +114,28 @@ START_TEST(made_of)
 }
 END_TEST
 
+START_TEST(ed25519)
+{
+	EVP_PKEY *edge = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+	struct error e = {0};
+	uint8_t *image;
+	size_t size;
+
+	ck_assert_int_eq(image_build(&spec, edge, payload, sizeof(payload), &image, &size, &e),
+		EF_REASON_OK);
+	ck_assert_int_eq(verify(image, size, edge), EF_REASON_OK);
+	ck_assert_int_eq(verify(image, size, key), EF_REASON_IMAGE_KEY);
+	ck_assert(image_is_made_of(image, size, &spec, edge, payload, sizeof(payload)));
+	image[size - 1] ^= 1;
+	ck_assert_int_eq(verify(image, size, edge), EF_REASON_IMAGE_SIGNATURE);
+	free(image);
+	EVP_PKEY_free(edge);
+}
+END_TEST
+
 START_TEST(refused)
 {
-	EVP_PKEY *wrong[] = {EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), EVP_EC_gen("P-384")};
+	EVP_PKEY *wrong[] = {EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048), EVP_EC_gen("P-384")};
 	struct image_spec changed = spec;
 	struct error e = {0};
 	uint8_t *image = NULL;
@@ -154,6 +173,7 @@ static Suite *suite(void)
 	tcase_add_test(t, our_checker_takes_it);
 	tcase_add_test(t, every_byte_counts);
 	tcase_add_test(t, made_of);
+	tcase_add_test(t, ed25519);
 	tcase_add_test(t, refused);
 	suite_add_tcase(s, t);
 	return s;

@@ -8,6 +8,16 @@ SAMPLE = bytes.fromhex(
     "14fb2f245737e5953988d994b9d65aebd7cdd5308ad6fe48b24a6a810ee5f07d8b6834cc3a6afc538efac1")
 
 
+def with_whole_ed25519_key():
+    """good-ed25519-seccnt7.bin with the key itself in place of its hash."""
+    image = (VECTORS / "good-ed25519-seccnt7.bin").read_bytes()
+    area = len(image) - 4 - 36 - 36 - 68
+    der = openssl("pkey", "-pubin", "-in", VECTORS / "ed25519.pub.pem", "-outform", "DER").stdout
+    assert image[area:area + 2] == b"\x07\x69" and len(der) == 44
+    return image[:area + 2] + (4 + 36 + 48 + 68).to_bytes(2, "little") + image[area + 4:area + 40] \
+        + b"\x02\0\x2c\0" + der + image[-68:]
+
+
 def refusals(p, *extra, tool=TOOL, word="usage", image="image-key"):
     key = VECTORS / "p256.pem"
     p.write("fw.bin", sample_firmware("1.0.0"))
@@ -24,11 +34,12 @@ def refusals(p, *extra, tool=TOOL, word="usage", image="image-key"):
     got = p.run("init", "demo", "--edge-key", key, *extra, expect=64, tool=tool, ws="other")
     assert not (p.path / "other/workspace.json").exists()
     if not extra:
-        for vector in ("good-p256-seccnt3-uuid.bin", "wrong-key-p256.bin", "good-p256-fullkey.bin"):
-            got = p.run(*add, VECTORS / vector, "--compatible", "acme.example,meter-v2", expect=None,
-                        tool=tool)
+        p.write("whole.bin", with_whole_ed25519_key())
+        for vector in (VECTORS / "good-p256-seccnt3-uuid.bin", VECTORS / "wrong-key-p256.bin",
+                       VECTORS / "good-p256-fullkey.bin", VECTORS / "good-ed25519-seccnt7.bin", "whole.bin"):
+            got = p.run(*add, vector, "--compatible", "acme.example,meter-v2", expect=None, tool=tool)
             assert got.returncode not in (0, 64), vector
-            assert "published" in got.stderr or "fullkey" in vector, got.stderr
+            assert "published" in got.stderr or "fullkey" in str(vector), got.stderr
     assert not (p.path / "ws/staged/meter.json").exists()
 
 

@@ -6,6 +6,7 @@
 #include "unit.h"
 #include "vectors.h"
 #include "wire/cobs.h"
+#include "wire/console.h"
 
 #define FILE_NAME "dfu.txt"
 
@@ -49,6 +50,30 @@ START_TEST(frames) /* E-09 */
 		frame_receiver_init(&r, in, sizeof(in));
 		for (size_t at = 0; at < m; at++)
 			got = frame_receive(&r, frame[at]);
+		ck_assert_uint_eq(got, n);
+		ck_assert_mem_eq(in, want, n);
+	}
+}
+END_TEST
+
+START_TEST(console_lines)
+{
+	static const char *const names[][2] = {{"echo-request", "echo-request-console"},
+		{"echo-response", "echo-response-console"}};
+
+	for (size_t i = 0; i < 2; i++) {
+		uint8_t line[128], out[CONSOLE_LINE_MAX], in[130];
+		size_t n = vector(FILE_NAME, names[i][0], want, sizeof(want));
+		size_t m = vector(FILE_NAME, names[i][1], line, sizeof(line)), got = 0, at = 0;
+		struct console_receiver r;
+
+		ck_assert_uint_eq(console_encode(want, n, &at, out), m);
+		ck_assert_mem_eq(out, line, m);
+		ck_assert_uint_eq(console_encode(want, n, &at, out), 0);
+		console_receiver_init(&r, in, sizeof(in));
+		console_begin(&r, true);
+		for (size_t k = 2; k < m; k++)
+			got = console_receive(&r, line[k]);
 		ck_assert_uint_eq(got, n);
 		ck_assert_mem_eq(in, want, n);
 	}
@@ -147,6 +172,7 @@ static Suite *suite(void)
 
 	tcase_add_test(t, documented);
 	tcase_add_test(t, frames);
+	tcase_add_test(t, console_lines);
 	tcase_add_test(t, identify);
 	tcase_add_test(t, upload);
 	suite_add_tcase(s, t);

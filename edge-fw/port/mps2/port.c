@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Arm MPS2 board, AN385: Cortex-M3, CMSDK UART and watchdog. The board has no flash controller:
- * flash is modelled at this lowest layer by 16 MiB of RAM that the emulator keeps in a file, with
- * NOR rules: program clears bits only, erase goes word by word, and the MPU keeps the area
- * read-only outside the driver, so that a stray store faults and changes nothing.
+ * Arm MPS2 board with a Cortex-M image in its FPGA: CMSDK UART and watchdog, at the places that the
+ * image's port-config.h says. The board has no flash controller: flash is modelled at this lowest
+ * layer by 16 MiB of RAM that the emulator keeps in a file, with NOR rules: program clears bits
+ * only, erase goes word by word, and the MPU keeps the area read-only outside the driver, so that a
+ * stray store faults and changes nothing.
  */
-#include "port/cortex-m/cortex-m.h"
+#include "mps2.h"
+#include "port/mcu/mcu.h"
 
-#define CPU_HZ 25000000u
-#define UART 0x40004000u
-#define WDT 0x40008000u
-#define FLASH 0x21000000u
-#define FLASH_SIZE 0x00100000u /* of 16 MiB */
+#define FLASH_SIZE 0x00100000u /* of FLASH_BYTES */
 #define PAGE 4096u
-#define MPU 0xE000ED90u
-#define MPU_REGION 7u
+
+#define NVIC_PRIORITY 0xE000E400u
+#define SYSTICK 0xE000E010u
+#define VTOR REG32(0xE000ED08)
 
 static const struct port_board board = {
-	.name = "mps2-an385",
-	.core = "Cortex-M3",
+	.name = BOARD_NAME,
+	.core = BOARD_CORE,
 	.page = PAGE,
 	.word = 4,
 	.slot = {{0x00000, 384 * 1024}, {0x60000, 384 * 1024}},
@@ -36,26 +36,19 @@ const struct port_board *port_board(void)
 	return &board;
 }
 
-static void flash_writable(bool writable)
-{
-	REG32(MPU + 0x08) = MPU_REGION;
-	REG32(MPU + 0x0C) = FLASH;
-	/* 16 MiB, normal memory, privileged: read-write or read-only */
-	REG32(MPU + 0x10) = (writable ? 1u : 5u) << 24 | 3u << 16 | 23u << 1 | 1u;
-	REG32(MPU + 0x04) = 1u << 2 | 1u; /* default map elsewhere; enable */
-	__asm volatile("dsb\n isb" ::: "memory");
-}
-
 void port_init(void)
 {
-	flash_writable(false);
+	mpu_flash_writable(false);
 	REG32(UART + 0x10) = CPU_HZ / 115200; /* BAUDDIV */
 	REG32(UART + 0x08) = 0xF;	      /* transmit, receive, and their interrupts */
+	/* the line waits for the tick, not the tick for the line */
+	REG8(NVIC_PRIORITY + BOARD_IRQ_UART) = 0x40;
+	REG8(NVIC_PRIORITY + BOARD_IRQ_UART_TX) = 0x40;
 	irq_enable(BOARD_IRQ_UART);
 	irq_enable(BOARD_IRQ_UART_TX);
-	REG32(0xE000E014) = CPU_HZ / 1000 * PORT_TICK_MS - 1; /* SysTick */
-	REG32(0xE000E018) = 0;
-	REG32(0xE000E010) = 7;
+	REG32(SYSTICK + 4) = CPU_HZ / 1000 * PORT_TICK_MS - 1;
+	REG32(SYSTICK + 8) = 0;
+	REG32(SYSTICK) = 7;
 	__asm volatile("cpsie i" ::: "memory");
 }
 
@@ -91,9 +84,9 @@ void port_watchdog_feed(void)
 	REG32(WDT + 0x00C) = 1;
 }
 
-void board_watchdog_irq(void)
+uint32_t port_tick_late(void)
 {
-	reset_because(PORT_CAUSE_WATCHDOG);
+	return (CPU_HZ / 1000 * PORT_TICK_MS - 1 - REG32(SYSTICK + 8)) / (CPU_HZ / 1000000);
 }
 
 enum port_cause port_reset_cause(void)
@@ -124,37 +117,34 @@ int port_flash_read(uint32_t offset, void *buf, size_t size)
 	return 0;
 }
 
-int port_flash_erase(uint32_t offset)
+STOP_HERE int port_flash_erase(uint32_t offset)
 {
 	if (!in_flash(offset, PAGE) || offset % PAGE)
 		return -1;
-	flash_writable(true);
+	mpu_flash_writable(true);
 	for (uint32_t i = 0; i < PAGE; i += 4)
 		REG32(FLASH + offset + i) = 0xffffffffu;
-	flash_writable(false);
+	mpu_flash_writable(false);
 	return 0;
 }
 
-int port_flash_program(uint32_t offset, const void *data, size_t size)
+STOP_HERE int port_flash_program(uint32_t offset, const void *data, size_t size)
 {
 	const uint8_t *from = data;
 	if (!in_flash(offset, size) || (offset | size) % 4)
 		return -1;
-	flash_writable(true);
+	mpu_flash_writable(true);
 	for (; size; size -= 4, offset += 4, from += 4)
 		REG32(FLASH + offset) &= from[0] | (uint32_t)from[1] << 8 |
 					 (uint32_t)from[2] << 16 | (uint32_t)from[3] << 24;
-	flash_writable(false);
+	mpu_flash_writable(false);
 	return 0;
 }
 
 void port_start_image(uint32_t offset)
 {
-	__asm volatile("cpsid i" ::: "memory");
-	REG32(0xE000E010) = 0; /* SysTick */
-	REG32(0xE000E180) = ~0u;
-	REG32(0xE000E280) = ~0u;
-	REG32(0xE000ED04) = 1u << 25; /* a tick that is already pending */
+	REG32(SYSTICK) = 0;
+	irq_disable_all(0);
 	VTOR = FLASH + offset;
 	start_vectors(FLASH + offset);
 }

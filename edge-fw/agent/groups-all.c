@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the application can do, and the host's process, which is both. */
+#include "agent/request.h"
+
+const struct command_group *const agent_groups[] = {
+	&os_more_group, /* its info before that of os_group */
+	&os_group,
+	&image_group,
+	&slot_info_group,
+	&edgeferry_group,
+	&datetime_group,
+	&stat_group,
+	&settings_group,
+	&monitor_group,
+	NULL,
+};

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a bootloader can do that has room to serve stock clients. */
+#include "agent/request.h"
+
+const struct command_group *const agent_groups[] = {
+	&os_group,
+	&image_group,
+	&slot_info_group,
+	&edgeferry_group,
+	NULL,
+};

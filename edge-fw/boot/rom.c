@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "boot/rom.h"
+#include "wire/session-crypto.h"
+
+_Static_assert(sizeof(void *) != 4 || sizeof(struct crypto) == 136,
+	"the application brings the memory for it: another size is another ROM_MAGIC");
+
+_Static_assert(sizeof(void *) != 4 || sizeof(struct rom_table) <= 64, "ROM_TABLE_SIZE of image.ld");
+
+/* Functions that are called with another program's RAM behind them: they have no data of their own.
+ */
+__attribute__((section(".rom_table"), used)) const struct rom_table rom_table = {
+	.magic = ROM_MAGIC,
+	.size = sizeof(struct rom_table),
+	.crypto_init = crypto_init,
+	.noise = {noise_hash, noise_hkdf, noise_public, noise_shared, noise_encrypt, noise_decrypt},
+};
