@@ -13,9 +13,8 @@ echo
 echo "== UART: payload against line rate"
 tests/bench/uart/uart.py --node build/edge-fw/port/host/edgeferry-node --stage build/tests/bench/uart/uart-stage
 echo
-echo "== Slot: staging against dd"
-tests/bench/stage/stage.py --worker build/src/worker/edgeferry-worker --repo build/src/repo/edgeferry-repo \
-	--cache build/lab
+echo "== Slot: staging 1 GiB over HTTPS against curl and dd"
+tests/bench/stage/stage.py --build build --cache build/lab
 echo
 echo "== Memory"
 tests/bench/memory/memory.py build
