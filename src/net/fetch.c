@@ -71,7 +71,8 @@ static void end(struct fetch *f)
 
 /* ---- one attempt ---- */
 
-/* One range when that brings all or the server knows no better, else as many as may be. */
+/* As many ranges as may be, with nothing between; one with what is between where the server knows no
+ * better. */
 static void write_range(struct fetch *f, char *text, size_t size)
 {
 	const struct spans *s = &f->spans;
@@ -82,8 +83,7 @@ static void write_range(struct fetch *f, char *text, size_t size)
 		snprintf(text, size, "%llu-", (unsigned long long)f->asked_first);
 		return;
 	}
-	const struct ipc_range *last = &s->ranges[s->n - 1];
-	if (!f->one_range && f->asked_last + 1 < last->offset + last->size) {
+	if (!f->one_range && s->n - s->at > 1) {
 		f->asked_parts = spans_request_many(s, text, size, &f->asked_first, &f->asked_last);
 		return;
 	}

@@ -4,6 +4,7 @@
  * The bytes of the pack that were asked for, in ascending order: out of a pipe that carries the ranges
  * and nothing else, or out of a file that holds the whole pack. Read in large pieces.
  */
+#include "bundle/chunks.h"
 #include "worker/control.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,7 +25,7 @@ struct intake {
 	uint64_t taken;		/* bytes of the pack so far */
 };
 
-#define INTAKE_ROOM ((1u << 20) + (256u << 10))
+#define INTAKE_ROOM (CHUNK_MAX + (256u << 10))
 
 /* size bytes (at most CHUNK_MAX) that stand at offset of the pack, within the ranges and behind what was
  * taken before; *ret stays valid until the next call. -ENODATA: the stream or file ends before; -ECANCELED

@@ -71,7 +71,8 @@ int job_receive(int socket, struct job_message *m)
 	ssize_t n;
 
 	m->fd = -1;
-	/* Reset: said once, when the peer closed before it had read all; what it sent is still there. */
+	/* Reset: said once, when the peer closed before it had read all; what it sent is still
+	 * there. */
 	do
 		n = recvmsg(socket, &h, MSG_CMSG_CLOEXEC);
 	while (n < 0 && (errno == EINTR || errno == ECONNRESET));

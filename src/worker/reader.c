@@ -23,11 +23,10 @@ struct reader {
 	pthread_cond_t more, room;
 	uint8_t *memory;
 	struct block blocks[READER_BLOCKS];
-	unsigned first, n; /* of blocks: those that are full, in order */
-	uint64_t next;	   /* where the thread reads when there is room */
-	unsigned
-		generation; /* changes when next was moved: what is being read then is not wanted */
-	bool ended;	    /* the last block was the end, or an error: nothing is read any more */
+	unsigned first, n;   /* of blocks: those that are full, in order */
+	uint64_t next;	     /* where the thread reads when there is room */
+	unsigned generation; /* changes with next: what is being read then is not wanted */
+	bool ended;	     /* by the last block, as end or error: nothing is read any more */
 };
 
 static ssize_t read_block(const struct reader *r, uint8_t *data, uint64_t offset)
@@ -41,8 +40,7 @@ static ssize_t read_block(const struct reader *r, uint8_t *data, uint64_t offset
 		if (n < 0)
 			return have ? (ssize_t)have : -errno;
 		have += (size_t)n;
-		/* Past the cache less than asked for is the end: no call may begin within a block.
-		 */
+		/* O_DIRECT: less is the end, and no call may begin within a block. */
 		if (n == 0 || r->direct)
 			break;
 	}

@@ -8,8 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define READER_BLOCK (1u << 20)	/* bytes read at a time, a multiple of every block size */
-#define READER_BLOCKS 3u	/* so many are held */
+#define READER_BLOCK (512u << 10)	/* bytes read at a time, a multiple of every block size */
+#define READER_BLOCKS 4u	/* so many are held */
 
 struct reader;
 

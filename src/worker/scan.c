@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define WINDOW ((size_t)2 * CUT_WINDOW)
+#define WINDOW ((size_t)CUT_WINDOW / 2 * 3)
 
 bool stage_is_hole(struct stage *s, uint64_t offset, uint64_t size)
 {
@@ -79,8 +79,8 @@ enum ef_reason stage_copy_within(struct stage *s, struct plan *p)
 	return EF_REASON_OK;
 }
 
-/* Zeros can be more than a block. Where the first thing is found that is none, all from there on are
- * made: cheaper than to look for the next. */
+/* Zeros can be more than a block. Where the first thing is found that is none, all from there on
+ * are made: cheaper than to look for the next. */
 static enum ef_reason settle_zeros(struct stage *s, const struct chunk *c)
 {
 	struct chunk part = {.offset = c->offset};

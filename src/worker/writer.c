@@ -110,7 +110,8 @@ static void *run(void *arg)
 		if (!e.reason)
 			write_slab(w, s, next, &e);
 		pthread_mutex_lock(&w->lock);
-		w->error = e;
+		if (e.reason)
+			w->error = e;
 		w->first = (w->first + 1) % SLABS;
 		w->n--;
 		pthread_cond_signal(&w->done);

@@ -16,9 +16,8 @@ echo
 echo "== Session: a handshake"
 tests/bench/session/handshake.py --images build/edge-fw/cross
 echo
-echo "== Slot: staging against dd"
-tests/bench/stage/stage.py --worker build/src/worker/edgeferry-worker --repo build/src/repo/edgeferry-repo \
-	--cache build/lab
+echo "== Slot: staging 1 GiB over HTTPS against curl and dd"
+tests/bench/stage/stage.py --build build --cache build/lab
 echo
 echo "== Memory"
 tests/bench/memory/memory.py build

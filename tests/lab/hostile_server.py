@@ -28,15 +28,15 @@ CASES = {}
 
 
 class Request:
-    def __init__(self, server, conn, text):
-        self.server, self.conn, self.text = server, conn, text
+    def __init__(self, server, conn, text, body=BODY):
+        self.server, self.conn, self.text, self.body = server, conn, text, body
         self.path = text.split(" ", 2)[1]
         parts = self.path.strip("/").split("/")
         self.case, self.arg = parts[0], int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 0
         self.headers = dict((k.strip().lower(), v.strip()) for k, _, v in
                             (line.partition(":") for line in text.split("\r\n")[1:] if line))
         m = re.match(r"bytes=(\d+-\d*(?:,\d+-\d*)*)$", self.headers.get("range", ""))
-        self.ranges = [(int(a), int(b) if b else len(BODY) - 1)
+        self.ranges = [(int(a), int(b) if b else len(body) - 1)
                        for a, b in (r.split("-") for r in m[1].split(","))] if m else []
         self.range = self.ranges[0] if m else None  # of several, most cases answer the first
         self.count = server.count(self.path)  # of requests for this path, from 1
@@ -50,9 +50,9 @@ class Request:
     def span(self, validator=ETAG):
         """(status, first, last): what a good server would answer."""
         if not self.range or self.headers.get("if-range", validator) != validator:
-            return "200 OK", 0, len(BODY) - 1
+            return "200 OK", 0, len(self.body) - 1
         first, last = self.range
-        return "206 Partial Content", first, min(last, len(BODY) - 1)
+        return "206 Partial Content", first, min(last, len(self.body) - 1)
 
     def good(self, limit=None, etag=ETAG, date="", body=BODY):
         """A right answer of which at most limit body bytes come. True: the connection may go on."""
@@ -580,11 +580,16 @@ class HostileServer:
                     conn.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
                     return
             head, buffer = buffer.split(b"\r\n\r\n", 1)
-            r = Request(self, conn, head.decode("latin-1"))
-            if r.case not in CASES:
-                r.head("404 Not Found", "Content-Length: 0")
-            elif not CASES[r.case](r):
+            if not self.answer(conn, head.decode("latin-1")):
                 return
+
+    def answer(self, conn, head):
+        """True: the connection may go on."""
+        r = Request(self, conn, head)
+        if r.case in CASES:
+            return CASES[r.case](r)
+        r.head("404 Not Found", "Content-Length: 0")
+        return True
 
     def url(self, name="good"):
         return "https://localhost:%d" % self.ports[name]

@@ -21,7 +21,7 @@ from core import FETCHED, READY, Core, Fetched  # noqa: E402
 STAGE, DATA, NEED, PROGRESS, DONE = 1, 2, 64, 65, 66     # src/worker/job.h
 PHASES = ("scan", "write", "read back")                  # enum job_phase
 
-# seconds; peak_kib of worker and net; cpu: {program: seconds}; phases: {name: seconds}
+# seconds; KiB of worker and net at most; cpu: {program: seconds}; phases: {name: seconds}
 Staged = collections.namedtuple("Staged", "seconds worker_kib net_kib cpu phases")
 
 
@@ -94,6 +94,77 @@ class Peak(threading.Thread):
             time.sleep(0.01)
 
 
+class Attempt:
+    """One stage job: a net and a worker of its own. serve() until it is over, then end(); or kill()."""
+
+    def __init__(self, build, url, ca, **settings):
+        self.build = build
+        self.net = Core(f"{build}/src/net/edgeferry-net", "nobody" if os.geteuid() == 0 else None, url=url, ca_file=ca,
+                        **settings)
+        self.net.wait(READY)
+        self.fetches, self.outcomes, self.phase, self.worker = [], [], 0, None
+
+    def begin(self, release, target, running):
+        self.release = release
+        outcome, index = self.net.fetch("objects/" + release.digest("index"))
+        assert outcome.reason == "ok", outcome
+        self.core, child = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.worker = subprocess.Popen([f"{self.build}/src/worker/edgeferry-worker"], pass_fds=[3],
+                                       preexec_fn=lambda: os.dup2(child.fileno(), 3), stdin=subprocess.DEVNULL)
+        child.close()
+        with tempfile.TemporaryFile() as f:
+            f.write(index)
+            f.flush()
+            socket.send_fds(self.core, [release.job(target, running)], [f.fileno()])
+
+    def step(self):
+        """The next message of the worker, answered. (reason, detail) at its end, None before."""
+        try:
+            message = self.core.recv(1 << 17)
+        except ConnectionResetError:    # it left with something unread; what it said is still there
+            message = self.core.recv(1 << 17)
+        if not message:
+            return -1, "the worker ended without an outcome"
+        kind, _ = struct.unpack_from("=II", message)
+        if kind == NEED:
+            numbers = array.array("Q", message[8:])
+            ident, read = self.net.start("objects/" + self.release.digest("pack"),
+                                         ranges=list(zip(numbers[0::2], numbers[1::2])))
+            try:
+                socket.send_fds(self.core, [struct.pack("=IIQII", DATA, 16, 0, 0, 0)], [read])
+            except BrokenPipeError:
+                pass    # what it said last comes next
+            os.close(read)
+            self.fetches.append(ident)
+        elif kind == PROGRESS:
+            self.phase, = struct.unpack_from("=I", message, 8 + 24)
+        elif kind == DONE:
+            reason, = struct.unpack_from("=I", message, 8)
+            return reason, message[12:].split(b"\0")[0].decode()
+        return None
+
+    def serve(self):
+        while not (over := self.step()):
+            pass
+        return over
+
+    def end(self):
+        """Resources that the worker used. What the fetches came to is in outcomes."""
+        self.core.close()
+        _, status, usage = os.wait4(self.worker.pid, 0)
+        self.worker.returncode = os.waitstatus_to_exitcode(status)
+        self.outcomes = [Fetched(self.net.wait(FETCHED, ident)) for ident in self.fetches]
+        return usage
+
+    def kill(self):
+        """As when the power goes."""
+        for p in (self.worker, self.net.p):
+            p.kill()
+            p.wait()
+        self.core.close()
+        self.net.s.close()
+
+
 class Staging:
     """stage() once: net and worker are started, work, and end."""
 
@@ -102,59 +173,24 @@ class Staging:
 
     def stage(self, release, target, running):
         begin = time.monotonic()
-        net = Core(f"{self.build}/src/net/edgeferry-net", "nobody" if os.geteuid() == 0 else None,
-                   url=self.servers.url, ca_file=self.servers.ca)
-        net.wait(READY)
-        outcome, index = net.fetch("objects/" + release.digest("index"))
-        assert outcome.reason == "ok", outcome
-        core, child = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        worker = subprocess.Popen([f"{self.build}/src/worker/edgeferry-worker"], pass_fds=[3],
-                                  preexec_fn=lambda: os.dup2(child.fileno(), 3), stdin=subprocess.DEVNULL)
-        child.close()
-        watch = Peak(worker.pid)
-        with tempfile.TemporaryFile() as f:
-            f.write(index)
-            f.flush()
-            socket.send_fds(core, [release.job(target, running)], [f.fileno()])
-        fetches, phases = self._serve(net, core, release)
-        _, status, usage = os.wait4(worker.pid, 0)
-        worker.returncode = os.waitstatus_to_exitcode(status)
-        seconds = time.monotonic() - begin
-        if worker.returncode:
-            sys.exit(f"edgeferry-worker ended with {worker.returncode}")
-        for ident in fetches:
-            outcome = Fetched(net.wait(FETCHED, ident))
-            assert outcome.reason == "ok", outcome
-        net_kib, net_cpu = peak(net.p.pid), cpu(net.p.pid)
-        watch.join()
-        net.close()
-        return Staged(seconds, watch.kib, net_kib,
-                      {"edgeferry-worker": usage.ru_utime + usage.ru_stime, "edgeferry-net": net_cpu}, phases)
-
-    @staticmethod
-    def _serve(net, core, release):
-        fetches, phases, phase, since = [], dict.fromkeys(PHASES, 0.0), 0, time.monotonic()
-        while True:
-            message = core.recv(1 << 17)
-            if not message:
-                sys.exit("the worker ended without an outcome")
-            kind, _ = struct.unpack_from("=II", message)
+        a = Attempt(self.build, self.servers.url, self.servers.ca)
+        a.begin(release, target, running)
+        watch = Peak(a.worker.pid)
+        phases, since, over = dict.fromkeys(PHASES, 0.0), time.monotonic(), None
+        while not over:
+            phase, over = a.phase, a.step()
             now = time.monotonic()
             phases[PHASES[phase]] += now - since
             since = now
-            if kind == NEED:
-                numbers = array.array("Q", message[8:])
-                ident, read = net.start("objects/" + release.digest("pack"), ranges=list(zip(numbers[0::2], numbers[1::2])))
-                socket.send_fds(core, [struct.pack("=IIQII", DATA, 16, 0, 0, 0)], [read])
-                os.close(read)
-                fetches.append(ident)
-            elif kind == PROGRESS:
-                phase, = struct.unpack_from("=I", message, 8 + 24)
-            elif kind == DONE:
-                reason, = struct.unpack_from("=I", message, 8)
-                if reason:
-                    sys.exit("staging failed: " + message[12:].split(b"\0")[0].decode())
-                return fetches, phases
+        usage = a.end()
+        seconds = time.monotonic() - begin
+        if over[0] or a.worker.returncode or any(o.reason != "ok" for o in a.outcomes):
+            sys.exit(f"staging failed: {over}, exit {a.worker.returncode}, {a.outcomes}")
+        net_kib, net_cpu = peak(a.net.p.pid), cpu(a.net.p.pid)
+        watch.join()
+        a.net.close()
+        return Staged(seconds, watch.kib, net_kib,
+                      {"edgeferry-worker": usage.ru_utime + usage.ru_stime, "edgeferry-net": net_cpu}, phases)
 
 
 def fresh(path, size):

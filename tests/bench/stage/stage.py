@@ -10,14 +10,18 @@ both sides verify. In turn, on the same file system, into a slot that was made a
   edgeferry   fetches the chunk index and the compressed chunks with edgeferry-net, and hands them
               through a pipe to edgeferry-worker: checks each chunk twice, unpacks it, writes it, fsync,
               and reads the whole slot back past the page cache to compare its SHA-256.
-Nothing of the image is there before: no running slot to take from, no earlier attempt.
-CASES: full, an image without room left; padded, the smallest userland and otherwise zeros; and each
-into a slot of zeros (…) or one that is full of other bytes (…-used), as after a former release.
+dd has the worker's priority (nice 10), curl that of edgeferry-net.
+
+Cases: padded, the smallest userland and otherwise zeros; full, an image without room left. Each into a slot
+of zeros, and with -used into one that is full of other bytes, as a former release leaves it. Of these
+nothing is there before: no running slot to take from, no earlier attempt. full-update: the image runs in the
+other slot, and the next release has one package more.
 """
 
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -31,7 +35,7 @@ from servers import Servers  # noqa: E402
 
 SIZE = "1G"
 PACKAGES = {"padded": (), "full": ("linux-image-amd64", "systemd-sysv", "python3", "openssh-server", "docker.io")}
-CASES = ("full", "full-used", "padded", "padded-used")
+CASES = ("padded", "padded-used", "full", "full-used", "full-update")
 LIMIT_RATIO, LIMIT_KIB = 1.15, 32 * 1024
 
 
@@ -40,7 +44,7 @@ def curl_dd(servers, target):
     begin = time.monotonic()
     curl = subprocess.Popen(["curl", "--silent", "--fail", "--cacert", servers.ca, servers.url + "/image"],
                             stdout=subprocess.PIPE)
-    dd = subprocess.Popen(["dd", f"of={target}", "bs=64k", "conv=fsync,notrunc", "status=none"], stdin=curl.stdout)
+    dd = subprocess.Popen(["nice", "-n", "10", "dd", f"of={target}", "bs=64k", "conv=fsync,notrunc", "status=none"], stdin=curl.stdout)
     curl.stdout.close()
     used = {}
     for name, p in (("curl", curl), ("dd", dd)):
@@ -77,10 +81,9 @@ def warm(*paths):
                 pass
 
 
-def rounds(options, work, release, used):
-    www, slot, empty = f"{work}/www", f"{work}/slot", f"{work}/running"
+def rounds(options, work, release, running, used):
+    www, slot = f"{work}/www", f"{work}/slot"
     release.publish(www)
-    fresh(empty, 4096)
     found = []
     with Servers(f"{work}/servers", www, mqtt=False) as servers:
         nginx = servers.processes["nginx"].pid
@@ -93,7 +96,7 @@ def rounds(options, work, release, used):
             assert same(slot, release.image)
             prepare(slot, release.size, used)
             before, rows = cpu(nginx), len(servers.access_log())
-            staged = Staging(options.build, servers).stage(release, slot, empty)
+            staged = Staging(options.build, servers).stage(release, slot, running)
             staged.cpu["nginx"] = cpu(nginx) - before
             assert same(slot, release.image)
             time.sleep(0.1)
@@ -110,14 +113,21 @@ def medians(dicts):
 
 
 def measure(options, case):
-    kind, _, used = case.partition("-")
-    image = rootfs.image(options.cache, f"{options.cache}/stage-{kind}.img", "1.0.0", packages=PACKAGES[kind], size=SIZE)
+    kind, _, how = case.partition("-")
+    image = new = rootfs.image(options.cache, f"{options.cache}/stage-{kind}.img", "1.0.0", PACKAGES[kind], size=SIZE)
+    if how == "update":
+        new = rootfs.image(options.cache, f"{options.cache}/stage-{kind}-2.img", "2.0.0", (*PACKAGES[kind], "less"), size=SIZE)
     with tempfile.TemporaryDirectory(prefix="bench-stage.", dir=options.work) as work:
         os.chmod(work, 0o755)
-        release = Release(f"{options.build}/src/repo/edgeferry-repo", work, "release", image)
+        running = f"{work}/running"
+        if how == "update":
+            shutil.copyfile(image, running)
+        else:
+            fresh(running, 4096)
+        release = Release(f"{options.build}/src/repo/edgeferry-repo", work, "release", new)
         os.makedirs(f"{work}/www")
-        os.link(image, f"{work}/www/image")
-        found = rounds(options, work, release, bool(used))
+        os.link(new, f"{work}/www/image")
+        found = rounds(options, work, release, running, how == "used")
     return {
         "case": case, "image_bytes": release.size, "pack_bytes": release.component["pack"]["size"],
         "curl_dd_s": median([f[0] for f in found]), "curl_dd_cpu_s": medians([f[1] for f in found]),
@@ -157,7 +167,7 @@ def main():
     os.makedirs(options.cache, exist_ok=True)
     found = []
     if not options.json:
-        print(__doc__.split("\n\n")[2], end="\n\n")
+        print("\n\n".join(__doc__.rstrip().split("\n\n")[2:]), end="\n\n")
     for case in options.case or CASES:
         found.append(measure(options, case))
         if not options.json:

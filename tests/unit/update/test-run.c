@@ -5,6 +5,7 @@
  * back (F-01, F-02, F-25, I-1, I-2, I-5, I-8).
  */
 #include "../unit.h"
+#include "net/fetch.h"
 #include "world.h"
 #include <string.h>
 
@@ -671,6 +672,31 @@ START_TEST(transient_faults_are_ridden_out)
 }
 END_TEST
 
+static int find_note(void *ctx, const struct event *ev)
+{
+	if (strcmp(ev->word, "component") == 0 && strcmp(ev->component, "rootfs") == 0 &&
+		strcmp(ev->to, "staged") == 0) {
+		ck_assert_int_eq(ev->error.reason, EF_REASON_OK);
+		ck_assert_str_eq(ev->error.detail, the_world->fetch_note);
+		++*(unsigned *)ctx;
+	}
+	return 0;
+}
+
+/* Why so much was fetched. */
+START_TEST(a_server_without_ranges_is_noted)
+{
+	unsigned found = 0;
+
+	w->fetch_note = FETCH_WHOLE_NOTE;
+	install("2.0.0");
+	world_run(w, 0, false);
+	ends(DEPLOYMENT_CONFIRMED);
+	ck_assert_int_eq(update_history(w->update, 0, find_note, &found), 0);
+	ck_assert_uint_eq(found, 1);
+}
+END_TEST
+
 START_TEST(a_server_that_stays_away)
 {
 	w->server_down = true;
@@ -855,6 +881,7 @@ static Suite *suite(void)
 	tcase_add_test(t, floors_rise_on_confirmation_only);
 	tcase_add_test(t, an_absent_node_is_waited_for_then_named);
 	tcase_add_test(t, transient_faults_are_ridden_out);
+	tcase_add_test(t, a_server_without_ranges_is_noted);
 	tcase_add_test(t, a_server_that_stays_away);
 	tcase_add_test(t, a_definite_slot_error_ends_it);
 	tcase_add_test(t, the_server_must_be_reachable_after_as_before);

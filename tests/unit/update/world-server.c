@@ -70,6 +70,8 @@ static int on_turn(sd_event_source *s, void *userdata)
 		data += r->range.offset;
 		size = r->range.size;
 	}
+	if (r->done && !e.reason && w->fetch_note)
+		snprintf(e.detail, sizeof(e.detail), "%s", w->fetch_note);
 	if (r->memory_done)
 		r->memory_done(r->ctx, data, size, &e);
 	else
@@ -207,6 +209,8 @@ enum ef_reason worker_stage(struct worker **ret, sd_event *event,
 	chunk_index_free(x);
 	the_world->worker_jobs++;
 	sd_event_add_defer(event, &wk->turn, on_work, wk);
+	/* what is fetched for it comes before it is done */
+	sd_event_source_set_priority(wk->turn, SD_EVENT_PRIORITY_IDLE);
 	*ret = wk;
 	return EF_REASON_OK;
 }

@@ -49,6 +49,7 @@ struct world {
 	struct ipc_range last_range;	/* asked for of a pack */
 	bool medium_gone;		/* the bundle's: reading it is EIO */
 	unsigned fetch_errors;		/* so many fetches of the pack fail first */
+	const char *fetch_note;		/* what is said of one that went well */
 	struct {
 		char path[160];
 		uint8_t *data;

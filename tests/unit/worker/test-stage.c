@@ -282,6 +282,31 @@ START_TEST(test_many_ranges)
 }
 END_TEST
 
+/* Begun and broken off within its first group, in a slot that holds something else: what is there
+ * of the image is not fetched again, and no more of the slot is read by chunks than that could be.
+ */
+START_TEST(test_begun_in_the_first_group)
+{
+	size_t size = 400 * 4096;
+	uint8_t *image = malloc(size), *slot = malloc(size);
+
+	for (size_t i = 0; i < size; i++) {
+		image[i] = (uint8_t)(i * 2654435761u >> 13);
+		slot[i] = (uint8_t)(i * 2246822519u >> 11);
+	}
+	memcpy(slot, image, 3 * 4096);
+	memcpy(slot + 399 * 4096, image + 399 * 4096, 4096); /* nobody got so far */
+	rig_close(&rig);
+	rig_open(&rig, image, size, 4096);
+	rig_file(rig.target, slot, size, size);
+	free(slot);
+	expect_ok();
+	uint64_t there =
+		rig.chunks[0].pack_size + rig.chunks[1].pack_size + rig.chunks[2].pack_size;
+	ck_assert_uint_eq(rig.asked, rig.chunks_size - there);
+}
+END_TEST
+
 /* Two releases of a real file system: the second over the first. */
 START_TEST(test_real_ext4)
 {
@@ -339,6 +364,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, test_odd_sizes, 0, 9);
 	tcase_add_test(t, test_largest_chunks);
 	tcase_add_test(t, test_many_ranges);
+	tcase_add_test(t, test_begun_in_the_first_group);
 	tcase_add_test(t, test_real_ext4);
 	suite_add_tcase(s, t);
 	return s;
