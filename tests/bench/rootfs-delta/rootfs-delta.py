@@ -52,15 +52,24 @@ def have(*programs):
 
 
 # ---- images ----
+def archive():
+    """Where apt has the release itself from."""
+    lines = subprocess.run(["apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)",
+                            "Created-By: Packages"], check=True, capture_output=True, text=True).stdout.splitlines()
+    for origin, uri, release, component in (line.split() for line in lines if len(line.split()) == 4):
+        if (origin, release, component) == ("Debian", rootfs.codename(), "main"):
+            return uri
+    sys.exit(f"apt knows no archive of {rootfs.codename()}; run apt-get update first")
+
+
 def old_tar(cache, packages):
     """The userland from the release's own archive, without its updates."""
     path = os.path.join(cache, "-".join(["userland-released"] + sorted(packages)) + ".tar")
     if not os.path.exists(path):
-        mirror = "http://deb.debian.org/debian"
         with open(path + ".log", "w") as log:
             subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", "--format=tar", "--skip=check/empty",
                             "--include=" + ",".join(sorted(packages)), rootfs.codename(), path + ".new",
-                            f"deb {mirror} {rootfs.codename()} main"],
+                            f"deb {archive()} {rootfs.codename()} main"],
                            check=True, stdout=log, stderr=log, env={**os.environ, "SOURCE_DATE_EPOCH": rootfs.EPOCH})
         os.rename(path + ".new", path)
     return path
