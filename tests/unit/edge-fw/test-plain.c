@@ -355,7 +355,7 @@ START_TEST(offsets)
 	a = client_ask(&c, EF_SMP_WRITE, EF_GROUP_IMAGE, EF_IMAGE_UPLOAD,
 		"\xa4\x63off\0\x63len\x19\x10\0\x65image\1\x64"
 		"data\x41x",
-		30);
+		27);
 	ck_assert_uint_eq(a.rc, EF_SMP_INVALID);
 	/* what must be there is not */
 	a = client_ask(&c, EF_SMP_WRITE, EF_GROUP_IMAGE, EF_IMAGE_UPLOAD, "\xa1\x63off\0", 6);
