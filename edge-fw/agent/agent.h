@@ -26,14 +26,15 @@ struct agent_program {
 
 /* One image on its way into slot 1. */
 struct upload {
-	bool approved;	 /* a preflight was accepted: for this size and this header */
-	bool open;	 /* begun */
-	bool complete;	 /* all there and found good */
-	uint8_t pending; /* bytes in word */
-	uint32_t approved_size, approved_image; /* of the file; of the image in it */
-	uint8_t approved_header[EF_IMAGE_HEADER_SIZE], approved_digest[32];
+	bool approved;	       /* a preflight was accepted: for this size and this header */
+	bool open;	       /* begun */
+	bool complete;	       /* all there and found good */
+	uint8_t pending;       /* bytes in word */
 	uint32_t size, wanted; /* of the file; the next byte */
 	uint32_t image_size;   /* of what is written of it */
+	uint32_t place;	       /* where in flash it begins */
+	uint32_t approved_size, approved_image; /* of the file; of the image in it */
+	uint8_t approved_header[EF_IMAGE_HEADER_SIZE], approved_digest[32];
 	uint8_t sha[32];
 	uint8_t word[16]; /* less than a word of flash */
 };
@@ -48,13 +49,14 @@ struct slot_view {
 
 struct agent {
 	const struct agent_program *program;
-	struct factory factory;
-	struct state state;
-	struct slot_view slot[2];
-	struct upload upload;
-	struct frame_receiver receiver;
 	uint32_t started; /* milliseconds */
 	bool reset;	  /* as soon as the answer is out */
+	bool works, calm; /* what agent/health.h has noted already */
+	struct state state;
+	struct upload upload;
+	struct slot_view slot[2];
+	struct frame_receiver receiver;
+	struct factory factory;
 	uint8_t message[PORT_MESSAGE_MAX + 2];
 	uint8_t response[AGENT_RESPONSE_MAX];
 	uint8_t frame[EF_SMP_FRAME_MAX(AGENT_RESPONSE_MAX)];

@@ -36,7 +36,7 @@ struct outcome ef_identify(struct agent *a, const struct value *v, struct cbor_w
 	put_text(w, "boot", version);
 	put_uint(w, "buf", PORT_MESSAGE_MAX);
 	put_uint(w, "win", PORT_WINDOW);
-	put_uint(w, "slot", b->slot[1].size);
+	put_uint(w, "slot", b->slot[0].size);
 	put_uint(w, "floor", a->state.floor);
 	put_bool(w, "trial", agent_on_trial(a));
 	put_uint(w, "test", self_test(a));

@@ -10,18 +10,18 @@ enum { OFF, LEN, SHA, DATA };
 
 /* Programs whole words at the place of byte at; a page that is not blank is erased when its first
  * word comes. */
-static int put_words(uint32_t at, const uint8_t *data, uint32_t size)
+static int put_words(const struct upload *u, uint32_t at, const uint8_t *data, uint32_t size)
 {
-	const struct port_board *b = port_board();
+	uint32_t page = port_board()->page;
 
 	while (size) {
-		uint32_t n = b->page - at % b->page;
+		uint32_t n = page - at % page;
 		if (n > size)
 			n = size;
-		if (at % b->page == 0 && !flash_blank(b->slot[1].offset + at, b->page) &&
-			flash_erase(b->slot[1].offset + at, b->page) < 0)
+		if (at % page == 0 && !flash_blank(u->place + at, page) &&
+			flash_erase(u->place + at, page) < 0)
 			return -1;
-		if (flash_write(b->slot[1].offset + at, data, n) < 0)
+		if (flash_write(u->place + at, data, n) < 0)
 			return -1;
 		at += n;
 		data += n;
@@ -44,7 +44,7 @@ static int put_data(struct upload *u, const uint8_t *data, uint32_t size)
 	while (size) {
 		if (u->pending == 0 && size >= word) {
 			uint32_t n = size - size % word;
-			if (put_words(at, data, n) < 0)
+			if (put_words(u, at, data, n) < 0)
 				return -1;
 			at += n;
 			data += n;
@@ -54,7 +54,7 @@ static int put_data(struct upload *u, const uint8_t *data, uint32_t size)
 		u->word[u->pending++] = *data++;
 		size--;
 		if (u->pending == word) {
-			if (put_words(at, u->word, word) < 0)
+			if (put_words(u, at, u->word, word) < 0)
 				return -1;
 			at += word;
 			u->pending = 0;
@@ -63,7 +63,7 @@ static int put_data(struct upload *u, const uint8_t *data, uint32_t size)
 	if (u->wanted >= u->image_size && u->pending) {
 		memset(u->word + u->pending, 0xff, word - u->pending);
 		u->pending = 0;
-		return put_words(at, u->word, word);
+		return put_words(u, at, u->word, word);
 	}
 	return 0;
 }
@@ -77,10 +77,10 @@ static bool same_file(const struct upload *u, const struct value *v)
 /* The last page that holds anything is written again: power may have gone while it was. */
 static uint32_t written_before(const struct upload *u)
 {
-	uint32_t page = port_board()->page, slot = port_board()->slot[1].offset;
+	uint32_t page = port_board()->page;
 	uint32_t at = (u->image_size - 1) / page * page;
 
-	while (at && flash_blank(slot + at, page))
+	while (at && flash_blank(u->place + at, page))
 		at -= page;
 	return at;
 }
@@ -102,7 +102,6 @@ static int forget(struct agent *a)
 static enum ef_reason note(struct agent *a)
 {
 	struct upload *u = &a->upload;
-	uint32_t slot = port_board()->slot[1].offset;
 
 	if (a->state.flags & STATE_UPLOADING &&
 		memcmp(a->state.digest[1], u->approved_digest, 32) == 0) {
@@ -110,7 +109,7 @@ static enum ef_reason note(struct agent *a)
 		return EF_REASON_OK;
 	}
 	/* what lies there is not its beginning, and must not be taken for it while it goes */
-	if (forget(a) < 0 || flash_erase(slot, round_up(u->image_size, port_board()->page)) < 0)
+	if (forget(a) < 0 || flash_erase(u->place, round_up(u->image_size, port_board()->page)) < 0)
 		return EF_REASON_NODE_FLASH;
 	a->state.flags |= STATE_UPLOADING;
 	memcpy(a->state.digest[1], u->approved_digest, 32);
@@ -137,6 +136,7 @@ static enum ef_reason begin(struct agent *a, const struct value *v)
 	u->complete = false;
 	u->pending = 0;
 	u->wanted = 0;
+	u->place = state_slot(&a->state, 1).offset;
 	u->size = v[LEN].number;
 	u->image_size = u->approved_image;
 	memcpy(u->sha, v[SHA].data, 32);
@@ -150,8 +150,9 @@ static enum ef_reason begin(struct agent *a, const struct value *v)
 static enum ef_reason finish(struct agent *a)
 {
 	struct slot_view *s = &a->slot[1];
+	struct port_area where = state_slot(&a->state, 1);
 
-	s->reason = verify_image(1, a->state.floor, &a->factory, &s->info);
+	s->reason = verify_image(&where, a->state.floor, &a->factory, &s->info);
 	s->known = true;
 	a->upload.complete = s->reason == EF_REASON_OK;
 	a->upload.open = a->upload.complete;

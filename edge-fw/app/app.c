@@ -44,6 +44,8 @@ void app_main(void)
 	while (behaviour() == BEHAVE_HANG)
 		port_wait();
 	agent_init(&agent, &program);
+	if (behaviour() == BEHAVE_RELAPSE && !agent_on_trial(&agent))
+		port_reset();
 	port_on_tick(periodic_task);
 	for (;;)
 		if (!agent_poll(&agent))

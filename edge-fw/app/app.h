@@ -9,6 +9,7 @@ enum behaviour {
 	BEHAVE_NEVER_READY, /* the self-test never ends */
 	BEHAVE_FAIL_TEST,   /* the self-test fails */
 	BEHAVE_HANG,	    /* at once, without feeding the watchdog */
+	BEHAVE_RELAPSE,	    /* well on trial, and once it is confirmed fails at every start */
 };
 enum behaviour behaviour(void);
 

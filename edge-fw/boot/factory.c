@@ -10,11 +10,12 @@ _Static_assert(sizeof(struct factory) == 460, "no padding");
 
 bool factory_load(struct factory *f)
 {
-	if (port_flash_read(port_board()->factory.offset, f, sizeof(*f)) == 0 &&
-		f->magic == FACTORY_MAGIC && f->version == FACTORY_VERSION &&
-		f->size == sizeof(*f) && f->n_keys <= FACTORY_KEYS_MAX &&
-		crc32_ieee(0, f, offsetof(struct factory, crc)) == f->crc)
-		return true;
+	for (int tries = 0; tries < 2; tries++)
+		if (port_flash_read(port_board()->factory.offset, f, sizeof(*f)) == 0 &&
+			f->magic == FACTORY_MAGIC && f->version == FACTORY_VERSION &&
+			f->size == sizeof(*f) && f->n_keys <= FACTORY_KEYS_MAX &&
+			crc32_ieee(0, f, offsetof(struct factory, crc)) == f->crc)
+			return true;
 	memset(f, 0, sizeof(*f));
 	return false;
 }

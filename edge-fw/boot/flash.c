@@ -60,18 +60,39 @@ int flash_erase(uint32_t offset, uint32_t size)
 	return 0;
 }
 
-int flash_copy(uint32_t to, uint32_t from, uint32_t size)
+static bool same(uint32_t a, uint32_t b, uint32_t size)
+{
+	uint8_t buf[CHUNK];
+
+	for (uint32_t i = 0; i < size; i += sizeof(buf))
+		if (port_flash_read(a + i, buf, sizeof(buf)) < 0 ||
+			compare(b + i, buf, sizeof(buf)) < 0)
+			return false;
+	return true;
+}
+
+static int copy_page(uint32_t to, uint32_t from, uint32_t page)
 {
 	uint8_t buf[CHUNK * 4];
+
+	if (flash_erase(to, page) < 0)
+		return -1;
+	for (uint32_t i = 0; i < page; i += sizeof(buf))
+		if (port_flash_read(from + i, buf, sizeof(buf)) < 0 ||
+			port_flash_program(to + i, buf, sizeof(buf)) < 0)
+			return -1;
+	/* with what the source holds, not with what was read of it once */
+	return same(to, from, page) ? 0 : -1;
+}
+
+int flash_copy(uint32_t to, uint32_t from, uint32_t size, bool trusted)
+{
 	uint32_t page = port_board()->page;
 
-	for (uint32_t at = 0; at < size; at += page) {
-		if (flash_erase(to + at, page) < 0)
+	for (uint32_t at = 0; at < size; at += page)
+		if (!(trusted && same(to + at, from + at, page)) &&
+			copy_page(to + at, from + at, page) < 0 &&
+			copy_page(to + at, from + at, page) < 0)
 			return -1;
-		for (uint32_t i = at; i < at + page; i += sizeof(buf))
-			if (port_flash_read(from + i, buf, sizeof(buf)) < 0 ||
-				flash_write(to + i, buf, sizeof(buf)) < 0)
-				return -1;
-	}
 	return 0;
 }

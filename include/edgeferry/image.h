@@ -97,6 +97,7 @@ enum ef_reason ef_image_preflight(const struct ef_image_source *src,
  * OK only when everything holds. Unknown TLV types in the protected area with bit 7 of the
  * low byte clear, encrypted or compressed payloads, and attribute TLVs (security counter,
  * UUIDs, dependency) outside the protected area are refused as BAD_IMAGE (L-06).
+ * policy NULL: structure and digest alone, for one who knows which digest to expect.
  */
 enum ef_reason ef_image_check(const struct ef_image_source *src,
 	const struct ef_image_policy *policy, const struct ef_image_crypto *crypto,

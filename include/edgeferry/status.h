@@ -75,6 +75,8 @@
 		"look at the node's reset cause and boot log") \
 	X(NODE_MISMATCH, 91, "node-mismatch", "the node is not what the configuration says", \
 		"look at the wiring and at the node's file") \
+	X(CRASH_LOOP, 92, "crash-loop", "the node's firmware kept failing before it had shown that it works", \
+		"look at the node's reset cause and crash record; install firmware that runs") \
 	/* slots and trial */ \
 	X(SLOT_RUNNING, 100, "slot-running", "the slot named is the running one", "correct the slot configuration") \
 	X(SLOT_WRITE, 101, "slot-write", "writing the slot failed", "look at the kernel log; replace the medium") \

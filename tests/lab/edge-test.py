@@ -28,7 +28,7 @@ import smp  # noqa: E402
 
 # enum ef_reason
 NOT_COMPATIBLE, FLOOR, IMAGE_UNSIGNED, IMAGE_KEY, IMAGE_SIGNATURE, IMAGE_DIGEST = 60, 63, 81, 82, 83, 84
-TRIAL_RUNNING, SELF_TEST, NOT_CONFIRMED = 68, 89, 106
+TRIAL_RUNNING, SELF_TEST, CRASH_LOOP, NOT_CONFIRMED = 68, 89, 92, 106
 CAUSE_REQUEST, CAUSE_WATCHDOG = 2, 3
 PASSED = 1
 PERIOD = 0.1     # of the application's task, seconds
@@ -102,7 +102,7 @@ class Node:
             for page in range(2):
                 f.seek(m["state"] + page * m["page"])
                 data = f.read(m["page"])
-                for i in range(0, len(data) - 95, 96):
+                for i in range(0, len(data) - 111, 112):
                     r = data[i:i + 96]
                     if r[:4] == b"EFS1" and zlib.crc32(r[:92]) == struct.unpack("<I", r[92:])[0]:
                         newest = max(newest, (struct.unpack("<I", r[4:8])[0], r[8]))
@@ -333,6 +333,38 @@ class Tests:
             f.write(b"\0\0\0\0")
         with n:
             expect(n.smp.identify()["mode"] == 0 and n.smp.state() == {}, "an image runs")
+            n.on_trial(self.image("2.0.0"))
+            n.smp.confirm()
+
+    def put(self, n, at, data):
+        with open(n.flash, "r+b") as f:
+            f.seek(at)
+            f.write(data)
+
+    def test_crash_loop(self):
+        """F-23: a confirmed image that fails at every start is left for the one that was confirmed before it"""
+        with Node(self) as n:
+            n.on_trial(self.image("2.0.0", "app-relapse"))
+            n.smp.confirm()
+            n.smp.reset()
+            i = n.smp.until(lambda i: i["mode"] == 1 and i["revert"])
+            expect(i["revert"] == CRASH_LOOP and not i["trial"], str(i))
+            expect(n.running()["version"] == "1.0.0", "another image runs")
+            n.smp.reset()
+            n.smp.until(lambda i: i["mode"] == 1 and i["attempts"] > 1)
+            expect(n.running()["version"] == "1.0.0", "did not stay")
+
+    def test_recovery_image(self):
+        """no slot is good: the recovery image runs, and brings the node back"""
+        if "recovery" not in self.map:
+            return
+        n = Node(self)
+        self.put(n, self.map["slot0"] + 0x400, b"\0\0\0\0")
+        self.put(n, self.map["recovery"], self.image("9.0.0", "recovery"))
+        with n:
+            i = n.smp.identify()
+            expect(i["mode"] == 0 and i["revert"] == IMAGE_DIGEST, str(i))
+            expect(n.smp.info().endswith(", recovery image"), n.smp.info())
             n.on_trial(self.image("2.0.0"))
             n.smp.confirm()
 

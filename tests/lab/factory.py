@@ -17,15 +17,17 @@ MAGIC = b"EFFP"
 VERSION = 1
 KEYS_MAX = 4
 
-# board: page, slot size, offsets of slot 0, state and factory page, size of the flash file
+# board: page, slot size, offsets of slot 0, recovery image, state and factory page, size of the flash file
 MAPS = {
-    "nrf51-microbit": dict(page=1024, slot=96 << 10, slot0=0x8000, state=0x3F000, factory=0x3F800, size=256 << 10),
-    "mps2-an385": dict(page=4096, slot=384 << 10, slot0=0, state=0xE6000, factory=0xE8000, size=16 << 20),
+    "nrf51-microbit": dict(page=1024, slot=96 << 10, slot0=0x8000, recovery=0x38400, state=0x3F000, factory=0x3F800,
+                           size=256 << 10),
+    "mps2-an385": dict(page=4096, slot=384 << 10, slot0=0, recovery=0xC1000, state=0xE6000, factory=0xE8000,
+                       size=16 << 20),
 }
 
 
 def host_map(slot):
-    """edgeferry-node: the two slots, scratch, journal, state, factory, one after the other."""
+    """edgeferry-node: the two slots, journal, state, factory, one after the other; slot 1 is larger by a unit."""
     journal = 2 * slot + (16 << 10)
     return dict(page=4096, slot=slot, slot0=0, state=journal + 4096, factory=journal + 3 * 4096,
                 size=journal + 4 * 4096)

@@ -25,7 +25,8 @@ static const char help[] =
 	"that is compiled in runs under the image's version. If the image's payload begins with a "
 	"line\n"
 	"\"behaviour=NAME\" it behaves so: well, never-ready (the self-test never ends), "
-	"fail-test, hang.\n"
+	"fail-test, hang,\n"
+	"relapse (fails at every start once it is confirmed).\n"
 	"\n"
 	"      --flash FILE       the node's flash, kept in this file; made when it does not "
 	"exist\n"
@@ -269,6 +270,7 @@ enum behaviour behaviour(void)
 		{"behaviour=never-ready\n", BEHAVE_NEVER_READY},
 		{"behaviour=fail-test\n", BEHAVE_FAIL_TEST},
 		{"behaviour=hang\n", BEHAVE_HANG},
+		{"behaviour=relapse\n", BEHAVE_RELAPSE},
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
