@@ -2,6 +2,7 @@
 #include "agent/agent.h"
 #include "agent/health.h"
 #include "agent/request.h"
+#include "boot/keyset.h"
 #include "boot/retained.h"
 #include "boot/verify.h"
 #include "port/port.h"
@@ -74,21 +75,23 @@ enum ef_reason agent_claim_slot(struct agent *a)
 	return EF_REASON_OK;
 }
 
-static const struct command *find_command(const struct ef_smp_header *h)
+static const struct command *find_command(
+	const struct command *c, size_t n, const struct ef_smp_header *h)
 {
-	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
-		if (commands[i].group == h->group && commands[i].number == h->command &&
-			commands[i].op == h->op)
-			return &commands[i];
+	for (; n--; c++)
+		if (c->group == h->group && c->number == h->command && c->op == h->op)
+			return c;
 	return NULL;
 }
 
 static struct outcome run_command(
 	struct agent *a, const struct ef_smp_header *h, const uint8_t *body, struct cbor_writer *w)
 {
-	const struct command *c = find_command(h);
+	const struct command *c = find_command(commands, sizeof(commands) / sizeof(*commands), h);
 	struct value v[REQUEST_FIELDS_MAX];
 
+	if (!c)
+		c = find_command(a->program->extra, a->program->n_extra, h);
 	if (!c)
 		return smp_error(EF_SMP_NOT_SUPPORTED);
 	if (!request_parse(body, h->length, c, v))
@@ -134,7 +137,7 @@ void agent_init(struct agent *a, const struct agent_program *program)
 
 	memset(a, 0, sizeof(*a));
 	a->program = program;
-	factory_load(&a->factory);
+	keyset_load(&a->factory);
 	state_load(&a->state, a->factory.floor);
 	frame_receiver_init(&a->receiver, a->message, sizeof(a->message));
 	a->started = port_millis();

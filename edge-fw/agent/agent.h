@@ -22,6 +22,9 @@ struct agent_program {
 	bool bootloader;
 	enum self_test (*self_test)(void); /* NULL: none */
 	void (*details)(struct text *t);   /* adds to the line of OS info; NULL: nothing */
+	/* what it serves beyond the commands that every program has (agent/keys.h …) */
+	const struct command *extra;
+	size_t n_extra;
 };
 
 /* One image on its way into slot 1. */
@@ -56,7 +59,7 @@ struct agent {
 	struct upload upload;
 	struct slot_view slot[2];
 	struct frame_receiver receiver;
-	struct factory factory;
+	struct factory factory; /* with the keys in force */
 	uint8_t message[PORT_MESSAGE_MAX + 2];
 	uint8_t response[AGENT_RESPONSE_MAX];
 	uint8_t frame[EF_SMP_FRAME_MAX(AGENT_RESPONSE_MAX)];

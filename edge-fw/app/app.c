@@ -4,6 +4,7 @@
  * agent. The task runs from the tick interrupt, so a signature check does not hold it up.
  */
 #include "app/app.h"
+#include "agent/keys.h"
 #include "port/port.h"
 
 #define PERIOD_TICKS (100u / PORT_TICK_MS) /* of the task */
@@ -36,7 +37,8 @@ static void details(struct text *t)
 
 void app_main(void)
 {
-	static const struct agent_program program = {.self_test = self_test, .details = details};
+	static const struct agent_program program = {
+		.self_test = self_test, .details = details, .extra = &keys_command, .n_extra = 1};
 	static struct agent agent;
 
 	ticks = task_runs = 0;

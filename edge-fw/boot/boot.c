@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "boot/boot.h"
+#include "boot/keyset.h"
 #include "boot/swap.h"
 #include "boot/verify.h"
 #include <string.h>
@@ -36,30 +37,30 @@ static enum ef_reason verify_signed(struct boot *b, unsigned slot, struct ef_ima
 }
 
 /*
- * An image that was installed before: the signature where the core is fast enough, else the digest
- * that was recorded when the signature was checked.
+ * The image of slot 0, which was installed before: the signature where the core is fast enough,
+ * else the digest that was recorded when the signature was checked. Flash that read badly once is
+ * no reason to give it up.
  */
-static enum ef_reason verify_installed(struct boot *b, unsigned slot, struct ef_image_info *info)
+static enum ef_reason verify_installed(struct boot *b, struct ef_image_info *info)
 {
-	struct port_area where = state_slot(&b->state, slot);
+	struct port_area where = state_slot(&b->state, 0);
 	enum ef_reason reason = EF_REASON_INTERNAL;
 
-	/* flash that read badly once is no reason to give an image up */
-	for (int tries = 0; tries < 2 && reason != EF_REASON_OK; tries++) {
-		if (port_board()->fast)
-			reason = verify_signed(b, slot, info);
-		else
-			reason = verify_digest(&where, b->state.digest[slot], info);
-		if (reason == EF_REASON_OK && info->security_counter < b->state.floor)
-			reason = EF_REASON_FLOOR;
-	}
+	for (int tries = 0; tries < 2 && reason != EF_REASON_OK; tries++)
+		reason = port_board()->fast ? verify_signed(b, 0, info)
+					    : verify_digest(&where, b->state.digest[0], info);
 	return reason;
 }
 
-/* Slot 1 holds the very image that was confirmed here before, and it may still run. */
+/*
+ * Slot 1 holds the very image that was confirmed here before, and it may still run: the keys may
+ * have changed since.
+ */
 static bool has_fallback(struct boot *b, struct ef_image_info *info)
 {
-	return b->state.flags & STATE_FALLBACK && verify_installed(b, 1, info) == EF_REASON_OK &&
+	return b->state.flags & STATE_FALLBACK &&
+	       (verify_signed(b, 1, info) == EF_REASON_OK ||
+		       verify_signed(b, 1, info) == EF_REASON_OK) &&
 	       memcmp(info->digest, b->state.digest[1], 32) == 0;
 }
 
@@ -70,7 +71,7 @@ static enum boot_end begin_swap(
 	struct ef_image_info leaving;
 	uint16_t units = swap_units(coming->total_size);
 
-	if (verify_installed(b, 0, &leaving) == EF_REASON_OK) {
+	if (verify_installed(b, &leaving) == EF_REASON_OK) {
 		if (swap_units(leaving.total_size) > units)
 			units = swap_units(leaving.total_size);
 	} else {
@@ -141,7 +142,7 @@ static enum ef_reason count_failure(struct boot *b)
 
 static enum boot_end on_confirmed(struct boot *b)
 {
-	enum ef_reason reason = verify_installed(b, 0, &b->image);
+	enum ef_reason reason = verify_installed(b, &b->image);
 
 	if (reason != EF_REASON_OK)
 		return give_up(b, reason, false);
@@ -192,7 +193,7 @@ static enum boot_end on_trial(struct boot *b)
 			b->retained.self_test_failed ? EF_REASON_SELF_TEST
 						     : EF_REASON_NOT_CONFIRMED,
 			true);
-	reason = verify_installed(b, 0, &b->image);
+	reason = verify_installed(b, &b->image);
 	if (reason != EF_REASON_OK)
 		return give_up(b, reason, false);
 	if (b->stay)
@@ -237,7 +238,7 @@ static enum boot_end (*const on_phase[PHASE_COUNT])(struct boot *b) = {
 
 enum boot_end boot_decide(struct boot *b)
 {
-	factory_load(&b->factory);
+	keyset_mend(&b->factory);
 	state_load(&b->state, b->factory.floor);
 	if (state_settle(&b->state) < 0)
 		return recovery(b, EF_REASON_NODE_FLASH);
@@ -256,7 +257,7 @@ enum boot_end boot_recovery_image(struct boot *b)
 	if (!where->size)
 		return BOOT_RECOVERY;
 	memset(&b->state, 0, sizeof(b->state));
-	factory_load(&b->factory);
+	factory_read(port_board()->factory.offset, &b->factory);
 	b->state.floor = b->factory.floor;
 	return verify_image(where, b->state.floor, &b->factory, &b->image) == EF_REASON_OK
 		       ? BOOT_RUN

@@ -28,6 +28,7 @@ struct port_board {
 				      size 0 */
 	struct port_area journal;  /* 2 words of 4 bytes at least for each unit of slot 0 */
 	struct port_area state;	   /* two pages */
+	struct port_area keys;	   /* two pages */
 	struct port_area factory;  /* struct factory, written when the device is made */
 	uint32_t watchdog_ms;	   /* more than one signature check takes */
 	bool fast; /* verifies a signature in well under a second: it is then checked at every boot

@@ -34,7 +34,7 @@ enum ef_smp_group {
 enum { EF_OS_ECHO = 0, EF_OS_RESET = 5, EF_OS_PARAMS = 6, EF_OS_INFO = 7, EF_OS_BOOTLOADER = 8 };
 enum { EF_IMAGE_STATE = 0, EF_IMAGE_UPLOAD = 1, EF_IMAGE_ERASE = 5, EF_IMAGE_SLOT_INFO = 6 };
 /* EF_GROUP_EDGEFERRY */
-enum { EF_EF_IDENTIFY = 0, EF_EF_PREFLIGHT = 1 };
+enum { EF_EF_IDENTIFY = 0, EF_EF_PREFLIGHT = 1, EF_EF_KEYS = 2 };
 
 /* "rc" of SMP v1 and of the SMP level of v2 */
 enum ef_smp_rc {

@@ -9,7 +9,8 @@
  *
  *	flash-cuts [--deep] [STORY]
  *
- * --deep: every age of the record pages, and every operation of the recovery is cut as well.
+ * --deep: every read, every age of the record pages, and every operation of the recovery is cut as
+ * well.
  */
 #include "boot/retained.h"
 #include "flash-story.h"
@@ -34,6 +35,7 @@ struct point {
 	struct sim sim;
 	bool confirmed;
 	uint32_t floor;
+	unsigned key_set;
 };
 
 static struct {
@@ -46,6 +48,7 @@ static void keep(struct point *p)
 	sim_copy(&p->sim, &sim);
 	p->confirmed = world.confirmed;
 	p->floor = world.floor;
+	p->key_set = world.key_set;
 }
 
 static void back_to(const struct point *p)
@@ -53,6 +56,7 @@ static void back_to(const struct point *p)
 	sim_copy(&sim, &p->sim);
 	world.confirmed = p->confirmed;
 	world.floor = p->floor;
+	world.key_set = p->key_set;
 	world.wrong = NULL;
 }
 
@@ -154,7 +158,7 @@ static void cut_recovery(
 		}
 }
 
-static void cut_story(const struct point *start, uint32_t operations)
+static void cut_story(const struct point *start, uint32_t operations, bool twice)
 {
 	static struct point left;
 	uint32_t recovery_operations;
@@ -168,7 +172,7 @@ static void cut_story(const struct point *start, uint32_t operations)
 			report(world.wrong, "before the cut at %u", at);
 			keep(&left);
 			report(recovery(&recovery_operations), "cut %s %u", cut_names[kind], at);
-			if (run.deep)
+			if (twice)
 				cut_recovery(kind, at, &left, recovery_operations);
 		}
 }
@@ -246,7 +250,7 @@ static void fault_story(const struct point *start, uint32_t operations, uint32_t
 
 /* ---- all of it ---- */
 
-static void enumerate(unsigned age)
+static void enumerate(unsigned age, bool chosen)
 {
 	static struct point start;
 	uint32_t operations, reads;
@@ -262,7 +266,7 @@ static void enumerate(unsigned age)
 	sim.slow_ms = sim.board.watchdog_ms / (sim.board.page / 256 + 4);
 	if (tell(TELL_STRICTLY, world.story->run) != SIM_NONE)
 		report("not fed in time (E-14)", "slow flash");
-	cut_story(&start, operations);
+	cut_story(&start, operations, run.deep && chosen);
 	if (age == 0)
 		fault_story(&start, operations, reads);
 }
@@ -270,6 +274,12 @@ static void enumerate(unsigned age)
 static unsigned long tried(void)
 {
 	return run.cuts + run.faults;
+}
+
+/* The pages are empty, and full in the middle and near the end of a story. */
+static bool is_chosen(unsigned age, unsigned records)
+{
+	return age == 0 || age + 2 == records || age + 5 == records;
 }
 
 static void run_story(const struct geometry *g, const struct story *s)
@@ -280,9 +290,9 @@ static void run_story(const struct geometry *g, const struct story *s)
 	/* the record pages fill up and change within the story, at another place each time; the
 	 * bigger ones have room for more than happens in one */
 	for (unsigned age = 0; age < records; age++)
-		if (age == 0 || run.deep || age + 2 == records || age + 5 == records) {
+		if (run.deep || is_chosen(age, records)) {
 			story_node(g, s);
-			enumerate(age);
+			enumerate(age, is_chosen(age, records));
 		}
 	printf("# %s, %s: %lu tried%s\n", s->name, g->name, tried() - before,
 		run.failures == failed ? "" : ", WRONG");
@@ -299,12 +309,14 @@ int main(int argc, char **argv)
 		else
 			name = argv[i];
 	world.key = test_key_new();
+	world.new_key = test_key_new();
 	puts("1..1");
 	for (size_t g = 0; g < N_GEOMETRIES; g++)
 		for (size_t s = 0; s < n_stories; s++)
 			if (!name || strcmp(name, stories[s].name) == 0)
 				run_story(&geometries[g], &stories[s]);
 	EVP_PKEY_free(world.key);
+	EVP_PKEY_free(world.new_key);
 	printf("%s 1 - %lu power cuts, %lu faults (%lu served from the bootloader), %lu wrong "
 	       "ends\n",
 		run.failures ? "not ok" : "ok", run.cuts, run.faults, run.served, run.failures);

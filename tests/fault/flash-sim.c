@@ -21,7 +21,8 @@ void sim_init(uint32_t page, uint32_t pages_in_unit, uint32_t units, bool fast)
 	sim.board.journal = (struct port_area){at += slot + unit, journal};
 	sim.board.state = (struct port_area){at += journal, 2 * page};
 	sim.board.factory = (struct port_area){at += 2 * page, page};
-	sim.board.recovery = (struct port_area){at += page, slot};
+	sim.board.keys = (struct port_area){at += page, 2 * page};
+	sim.board.recovery = (struct port_area){at += 2 * page, slot};
 	sim.size = at + slot;
 	sim.random = 1;
 	memset(sim.flash, 0xff, sim.size);

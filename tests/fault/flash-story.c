@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "flash-story.h"
+#include "agent/keys.h"
 #include "boot/boot.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,8 @@ static enum self_test passed(void)
 	return SELF_TEST_PASSED;
 }
 
-static const struct agent_program application = {.self_test = passed};
+static const struct agent_program application = {
+	.self_test = passed, .extra = &keys_command, .n_extra = 1};
 
 /* ---- what must hold ---- */
 
@@ -32,6 +34,7 @@ bool story_runs(const struct test_image *i)
 
 const char *story_judge(enum sim_event e)
 {
+	struct factory f;
 	struct state s;
 	bool old = slot_is(0, &world.old), fresh = slot_is(0, &world.fresh);
 
@@ -57,6 +60,14 @@ const char *story_judge(enum sim_event e)
 		(s.floor != NEW_COUNTER || !fresh || s.phase != PHASE_CONFIRMED))
 		return "the floor rose before the confirmation (E-06)";
 	world.floor = s.floor;
+	keyset_load(&f);
+	if (f.n_keys == 0 && world.teller == TELL_FAULTS)
+		return NULL; /* no key is better than a wrong one */
+	if (f.key_set < world.key_set)
+		return "the key set fell (E-07)";
+	if (f.n_keys != f.key_set + 1u)
+		return "the keys are lost (E-06)";
+	world.key_set = f.key_set;
 	return NULL;
 }
 
@@ -232,6 +243,25 @@ static void erase(void)
 	boot();
 }
 
+/* Brings the set, and what it brought is in force; where it is already that is well, too. */
+static void rotate(void)
+{
+	uint8_t buf[PORT_MESSAGE_MAX - EF_SMP_HEADER_SIZE];
+	struct cbor_writer w;
+	struct reply r;
+
+	boot();
+	cbor_write_init(&w, buf, sizeof(buf));
+	cbor_open_map(&w);
+	cbor_put_text(&w, "doc");
+	cbor_put_bytes(&w, world.keys.data, world.keys.size);
+	cbor_close(&w);
+	r = gateway_ask(&agent, EF_SMP_WRITE, EF_GROUP_EDGEFERRY, EF_EF_KEYS, buf, w.used);
+	must(reply_good(&r) || r.reason == EF_REASON_METADATA_ROLLBACK, "the key set");
+	boot();
+	must(world.key_set == 1, "the new keys");
+}
+
 const struct story stories[] = {
 	{"first boot", NEW_COUNTER, nothing, first_boot, NULL},
 	{"upload", NEW_COUNTER, first_boot, upload, upload},
@@ -243,10 +273,20 @@ const struct story stories[] = {
 	{"escape", OLD_COUNTER, failing, escape, NULL},
 	{"restore", OLD_COUNTER, damaged, restore, NULL},
 	{"erase", OLD_COUNTER, installed, erase, NULL},
+	{"key rotation", OLD_COUNTER, first_boot, rotate, rotate},
 };
 const size_t n_stories = sizeof(stories) / sizeof(*stories);
 
 /* ---- start ---- */
+
+static void make_keys(void)
+{
+	struct test_keyset factory = {.keys = {world.key}, .n = 1, .threshold = 1};
+	struct test_keyset both = {
+		.keys = {world.key, world.new_key}, .n = 2, .threshold = 1, .number = 1};
+
+	test_document_whole(&world.keys, &both, &factory, 1, 1);
+}
 
 void story_node(const struct geometry *g, const struct story *s)
 {
@@ -258,6 +298,8 @@ void story_node(const struct geometry *g, const struct story *s)
 	world.wrong = NULL;
 	world.confirmed = false;
 	world.floor = 0;
+	world.key_set = 0;
+	make_keys();
 	sim_init(g->page, g->pages_in_unit, g->units, g->fast);
 	test_image_make(&world.old, world.key, OLD, OLD_COUNTER, g->old_size);
 	test_image_make(&world.fresh, world.key, NEW, s->counter, g->new_size);

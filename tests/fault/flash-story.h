@@ -5,6 +5,7 @@
  * going wrong at any point: bootloader and agent are the real ones, on the flash of flash-sim.h.
  */
 #include "flash-gateway.h"
+#include "flash-keys.h"
 #include "flash-sim.h"
 #include <setjmp.h>
 
@@ -36,7 +37,8 @@ enum teller {
 };
 
 struct world {
-	EVP_PKEY *key;
+	EVP_PKEY *key, *new_key;
+	struct test_document keys; /* from the factory's one key to both */
 	struct test_image old, fresh;
 	const struct geometry *geometry;
 	const struct story *story;
@@ -45,6 +47,7 @@ struct world {
 	/* what was seen so far: it must not go back */
 	bool confirmed; /* the new image, on request */
 	uint32_t floor;
+	unsigned key_set;
 };
 extern struct world world;
 

@@ -6,6 +6,7 @@
  * state pages may change.
  */
 #include "agent/agent.h"
+#include "agent/keys.h"
 #include "flash-sim.h"
 #include "wire/crc.h"
 #include <stdlib.h>
@@ -18,7 +19,8 @@ static enum self_test passed(void)
 	return SELF_TEST_PASSED;
 }
 
-static const struct agent_program program = {.self_test = passed};
+static const struct agent_program program = {
+	.self_test = passed, .extra = &keys_command, .n_extra = 1};
 static struct agent agent;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -92,7 +94,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 	}
 	if (!same(&sim.board.slot[0], before) || !same(&sim.board.factory, before) ||
-		!same(&sim.board.journal, before))
+		!same(&sim.board.journal, before) || !same(&sim.board.keys, before) ||
+		!same(&sim.board.recovery, before))
 		abort();
 	return 0;
 }

@@ -27,6 +27,7 @@ import qemu_board  # noqa: E402
 import smp  # noqa: E402
 
 # enum ef_reason
+BAD_SIGNATURE, METADATA_ROLLBACK, REQUIREMENT = 21, 25, 64
 NOT_COMPATIBLE, FLOOR, IMAGE_UNSIGNED, IMAGE_KEY, IMAGE_SIGNATURE, IMAGE_DIGEST = 60, 63, 81, 82, 83, 84
 TRIAL_RUNNING, SELF_TEST, CRASH_LOOP, NOT_CONFIRMED = 68, 89, 92, 106
 CAUSE_REQUEST, CAUSE_WATCHDOG = 2, 3
@@ -354,10 +355,38 @@ class Tests:
             n.smp.until(lambda i: i["mode"] == 1 and i["attempts"] > 1)
             expect(n.running()["version"] == "1.0.0", "did not stay")
 
-    def test_recovery_image(self):
+    def test_key_sets(self):
+        """E-07: the keys go from set 0 to set 2, the first one is revoked, nothing goes back"""
+        a, b = self.key, self.other
+        one = image.key_set(1, 1, [a, b], [a], [a])
+        two = image.key_set(2, 1, [b], sorted([a, b], key=self.xy), [b])
+        with Node(self) as n:
+            expect(n.smp.keys() == 0, "not the factory's set")
+            expect_reason(BAD_SIGNATURE, n.smp.keys, image.key_set(1, 1, [a, b], [a], [b]))
+            expect_reason(REQUIREMENT, n.smp.keys, two)
+            expect(n.smp.keys(one) == 1, "not taken")
+            expect_reason(METADATA_ROLLBACK, n.smp.keys, one)
+            # not a set that what runs is not signed under
+            expect_reason(IMAGE_KEY, n.smp.keys, two)
+            n.on_trial(self.image("2.0.0", key=b))
+            expect_reason(TRIAL_RUNNING, n.smp.keys, two)
+            n.smp.confirm()
+            n.power_off()
+            n.power_on()
+            expect(n.smp.keys(two) == 2, "not taken")
+            expect_reason(IMAGE_KEY, n.smp.preflight, self.image("3.0.0"))
+            n.power_off()
+            n.power_on()
+            expect(n.smp.keys() == 2 and n.running()["version"] == "2.0.0", "lost with the power")
+            expect_reason(METADATA_ROLLBACK, n.smp.keys, one)
+            n.on_trial(self.image("3.0.0", key=b))
+
+    @staticmethod
+    def xy(key):
+        return factory.image_key(key.replace(".pem", ".pub.pem"))[1]
+
+    def qemu_recovery_image(self):
         """no slot is good: the recovery image runs, and brings the node back"""
-        if "recovery" not in self.map:
-            return
         n = Node(self)
         self.put(n, self.map["slot0"] + 0x400, b"\0\0\0\0")
         self.put(n, self.map["recovery"], self.image("9.0.0", "recovery"))
@@ -427,7 +456,7 @@ def main():
     if a.board != "host" and not qemu_board.qemu():
         print("1..0 # SKIP qemu-system-arm is not installed")
         return
-    kinds = ("test_", "host_") if a.board == "host" else ("test_",)
+    kinds = ("test_", "host_") if a.board == "host" else ("test_", "qemu_")
     names = a.names or [n for n in dir(Tests) if n.startswith(kinds)]
     failed = 0
     with tempfile.TemporaryDirectory(prefix="edge.") as folder:

@@ -27,10 +27,10 @@ MAPS = {
 
 
 def host_map(slot):
-    """edgeferry-node: the two slots, journal, state, factory, one after the other; slot 1 is larger by a unit."""
+    """edgeferry-node: the two slots, journal, state, factory, one after the other; slot 1 is larger by a unit. Then keys."""
     journal = 2 * slot + (16 << 10)
     return dict(page=4096, slot=slot, slot0=0, state=journal + 4096, factory=journal + 3 * 4096,
-                size=journal + 4 * 4096)
+                size=journal + 6 * 4096)
 
 
 def uuids(vendor, class_name):

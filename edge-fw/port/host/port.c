@@ -54,12 +54,13 @@ bool host_layout(struct port_board *b, uint32_t slot_size)
 	b->journal = (struct port_area){at += slot_size + HOST_UNIT, HOST_PAGE};
 	b->state = (struct port_area){at += HOST_PAGE, 2 * HOST_PAGE};
 	b->factory = (struct port_area){at += 2 * HOST_PAGE, HOST_PAGE};
+	b->keys = (struct port_area){at += HOST_PAGE, 2 * HOST_PAGE};
 	return true;
 }
 
 uint32_t host_flash_size(const struct port_board *b)
 {
-	return b->factory.offset + b->factory.size;
+	return b->keys.offset + b->keys.size;
 }
 
 /* ---- watchdog and tick: looked at whenever the program comes through the port ---- */

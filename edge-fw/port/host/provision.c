@@ -77,7 +77,7 @@ bool host_provision(uint8_t *flash, const struct port_board *b, const struct pro
 		.size = sizeof(f),
 		.hardware_revision = p->hardware_revision,
 		.floor = p->floor,
-		.n_keys = p->n_keys,
+		.n_keys = (uint8_t)p->n_keys,
 	};
 
 	memcpy(f.device_id, p->device_id, 16);

@@ -26,6 +26,7 @@ static const struct port_board board = {
 	.journal = {0xE4000, PAGE},
 	.state = {0xE6000, 2 * PAGE},
 	.factory = {0xE8000, PAGE},
+	.keys = {0xEA000, 2 * PAGE},
 	.watchdog_ms = 4000,
 	.fast = true,
 };

@@ -27,6 +27,7 @@ static const struct port_board board = {
 	.word = 4,
 	.slot = {{0x08000, 96 * 1024}, {0x20000, 97 * 1024}},
 	.recovery = {0x38400, 24 * 1024},
+	.keys = {0x3E400, 2 * PAGE},
 	.state = {0x3F000, 2 * PAGE},
 	.factory = {0x3F800, PAGE},
 	.journal = {0x3FC00, PAGE},

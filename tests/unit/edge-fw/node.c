@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node.h"
+#include "agent/keys.h"
 #include <string.h>
 
 struct node node;
@@ -9,7 +10,8 @@ static enum self_test self_test(void)
 	return node.self_test;
 }
 
-static const struct agent_program application = {.self_test = self_test};
+static const struct agent_program application = {
+	.self_test = self_test, .extra = &keys_command, .n_extra = 1};
 static const struct agent_program bootloader = {.bootloader = true};
 
 void node_make(bool fast)
