@@ -240,7 +240,8 @@ enum boot_end boot_decide(struct boot *b)
 {
 	keyset_mend(&b->factory);
 	state_load(&b->state, b->factory.floor);
-	if (state_settle(&b->state) < 0)
+	/* what is confirmed runs all the same */
+	if (state_settle(&b->state) < 0 && b->state.phase != PHASE_CONFIRMED)
 		return recovery(b, EF_REASON_NODE_FLASH);
 	for (int i = 0; i < STEPS_MAX; i++) {
 		enum boot_end end = on_phase[b->state.phase](b);

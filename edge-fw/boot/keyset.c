@@ -17,18 +17,35 @@ static uint32_t place(unsigned copy)
 	return port_board()->keys.offset + copy * port_board()->page;
 }
 
-/* Words of flash may be larger than the record's last one. */
+/*
+ * Behind a copy a word says that it was written to its end (as in boot/state.h): only then does it
+ * count, so that the other copy is not given up for one that merely looks whole.
+ */
+#define FIRM_SIZE 16u /* as large as a word of flash may be */
+#define FIRM_AT ((sizeof(struct factory) + FIRM_SIZE - 1) / FIRM_SIZE * FIRM_SIZE)
+
+static bool read_copy(unsigned copy, struct factory *f)
+{
+	return factory_read(place(copy), f) && !flash_blank(place(copy) + FIRM_AT, FIRM_SIZE);
+}
+
+static int make_firm(unsigned copy)
+{
+	static const uint8_t firm[FIRM_SIZE];
+
+	return flash_write(place(copy) + FIRM_AT, firm, FIRM_SIZE);
+}
+
 static int write_copy(unsigned copy, const struct factory *f)
 {
-	uint32_t whole = sizeof(*f) / 16 * 16;
-	uint8_t rest[16];
+	uint8_t padded[FIRM_AT];
 
-	memset(rest, 0xff, sizeof(rest));
-	memcpy(rest, (const uint8_t *)f + whole, sizeof(*f) - whole);
+	memset(padded, 0xff, FIRM_AT);
+	memcpy(padded, f, sizeof(*f));
 	if (flash_erase(place(copy), port_board()->page) < 0 ||
-		flash_write(place(copy), f, whole) < 0)
+		flash_write(place(copy), padded, FIRM_AT) < 0)
 		return -1;
-	return flash_write(place(copy) + whole, rest, sizeof(rest));
+	return make_firm(copy);
 }
 
 void keyset_load(struct factory *f)
@@ -38,11 +55,11 @@ void keyset_load(struct factory *f)
 
 	factory_read(port_board()->factory.offset, f);
 	for (unsigned i = 0; i < 2; i++) {
-		if (factory_read(place(i), &copy)) {
+		if (read_copy(i, &copy)) {
 			if (copy.key_set > f->key_set)
 				*f = copy;
 		} else {
-			unread += !flash_blank(place(i), sizeof(copy));
+			unread += !flash_blank(place(i), FIRM_AT);
 		}
 	}
 	if (unread == 2)
@@ -52,14 +69,19 @@ void keyset_load(struct factory *f)
 void keyset_mend(struct factory *f)
 {
 	struct factory copy;
+	bool good[2];
 
 	keyset_load(f);
+	for (unsigned i = 0; i < 2; i++)
+		good[i] = read_copy(i, &copy) && copy.key_set == f->key_set;
 	for (unsigned i = 0; i < 2 && f->n_keys; i++) {
-		bool good = factory_read(place(i), &copy) && copy.key_set == f->key_set;
-
-		if (!good && f->key_set)
+		if (good[i])
+			continue;
+		if (good[!i])
+			make_firm(!i);
+		if (f->key_set)
 			write_copy(i, f);
-		else if (!f->key_set && !flash_blank(place(i), sizeof(copy)))
+		else if (!flash_blank(place(i), FIRM_AT))
 			flash_erase(place(i), port_board()->page);
 	}
 }
@@ -67,7 +89,7 @@ void keyset_mend(struct factory *f)
 int keyset_store(const struct factory *next)
 {
 	struct factory copy;
-	unsigned first = !factory_read(place(1), &copy); /* the other is whole meanwhile */
+	unsigned first = !read_copy(1, &copy); /* the other is whole meanwhile */
 
 	if (write_copy(first, next) < 0)
 		return -1;

@@ -95,8 +95,11 @@ static int append(struct state *s)
 
 int state_store(struct state *s)
 {
-	/* a worn place is left behind; where the second try fails as well it is more than that */
-	return append(s) == 0 ? 0 : append(s);
+	/* worn places are left behind, as many as a page has; then it is more than that */
+	for (uint32_t tries = 0; tries <= records_in_page(); tries++)
+		if (append(s) == 0)
+			return 0;
+	return -1;
 }
 
 struct port_area state_slot(const struct state *s, unsigned slot)
@@ -109,6 +112,21 @@ struct port_area state_slot(const struct state *s, unsigned slot)
 	return a;
 }
 
+/* It was written to its end, and nothing was begun after it that may turn out to be a record. */
+static bool is_settled(uint32_t page, uint32_t index, const struct state *s)
+{
+	struct state r;
+
+	if (flash_blank(place(page, index) + sizeof(r), FIRM_SIZE))
+		return false;
+	if (++index == records_in_page()) {
+		page = !page;
+		index = 0;
+	}
+	return flash_blank(place(page, index), PLACE_SIZE) ||
+	       (read_record(page, index, 0, &r) && r.sequence < s->sequence);
+}
+
 int state_settle(struct state *s)
 {
 	struct state r;
@@ -118,7 +136,7 @@ int state_settle(struct state *s)
 	for (uint32_t page = 0; page < 2; page++)
 		for (uint32_t i = 0; i < records_in_page(); i++)
 			if (read_record(page, i, s->sequence, &r) && r.sequence == s->sequence &&
-				!flash_blank(place(page, i) + sizeof(r), FIRM_SIZE))
+				is_settled(page, i, s))
 				return 0;
 	return state_store(s);
 }

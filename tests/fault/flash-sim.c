@@ -93,8 +93,10 @@ int port_flash_read(uint32_t offset, void *buf, size_t size)
 		return -1;
 	sim.reads++;
 	memcpy(to, sim.flash + offset, size);
-	for (size_t i = 0; sim.unstable_bits && i < size; i++)
-		to[i] ^= sim.unstable[offset + i] & (uint8_t)next_random();
+	if (sim.unstable_bits)
+		for (size_t i = 0; i < size; i++)
+			if (sim.unstable[offset + i])
+				to[i] ^= sim.unstable[offset + i] & (uint8_t)next_random();
 	if (sim.fault < FAULT_READ || !faulty(offset, sim.reads))
 		return 0;
 	if (sim.fault == FAULT_READ)
@@ -111,19 +113,6 @@ struct operation {
 	const uint8_t *written; /* what was asked for; NULL: an erase */
 };
 
-/* The bits that the operation would change have changed or not, each by chance. */
-static void by_chance(const struct operation *o)
-{
-	for (uint32_t i = 0; i < o->size; i++) {
-		uint8_t changes = sim.flash[o->offset + i] ^ o->target[i];
-		sim.flash[o->offset + i] ^= changes & (uint8_t)next_random();
-		if (sim.cut_kind == CUT_UNSTABLE)
-			sim.unstable[o->offset + i] |= changes;
-	}
-	if (sim.cut_kind == CUT_UNSTABLE)
-		sim.unstable_bits = true;
-}
-
 /* The beginning of it comes to pass. What was written is firm; a one that is written says nothing.
  */
 static void settle(const struct operation *o, uint32_t size)
@@ -133,6 +122,44 @@ static void settle(const struct operation *o, uint32_t size)
 		sim.unstable[o->offset + i] &= o->written ? o->written[i] : 0;
 }
 
+/* The bits that the operation would change have changed or not, each by chance. */
+static void by_chance(const struct operation *o)
+{
+	for (uint32_t i = 0; i < o->size; i++) {
+		uint8_t changes = sim.flash[o->offset + i] ^ o->target[i];
+		sim.flash[o->offset + i] ^= changes & (uint8_t)next_random();
+	}
+}
+
+/* One of the bits that the operation would change; *at is its byte. 0: it changes none. */
+static uint8_t changing_bit(const struct operation *o, uint32_t *at)
+{
+	uint8_t changes = 0;
+
+	*at = next_random() % o->size;
+	for (uint32_t i = 0; i < o->size && !changes; i++) {
+		*at = (*at + 1) % o->size;
+		changes = sim.flash[o->offset + *at] ^ o->target[*at];
+	}
+	return changes & (uint8_t)-changes;
+}
+
+/* Nearly done, or hardly begun: a bit or two are half way and read as they like, so that all of it
+ * looks done, or not. */
+static void half_way(const struct operation *o)
+{
+	uint32_t at[2];
+	uint8_t bit[2];
+
+	for (int i = 0; i < 2; i++)
+		bit[i] = changing_bit(o, &at[i]);
+	if (next_random() % 2)
+		settle(o, o->size);
+	for (int i = 0; i < 2; i++)
+		sim.unstable[o->offset + at[i]] |= bit[i];
+	sim.unstable_bits = true;
+}
+
 static _Noreturn void cut(const struct operation *o)
 {
 	switch (sim.cut_kind) {
@@ -140,8 +167,10 @@ static _Noreturn void cut(const struct operation *o)
 		settle(o, next_random() % o->size);
 		break;
 	case CUT_RANDOM:
-	case CUT_UNSTABLE:
 		by_chance(o);
+		break;
+	case CUT_UNSTABLE:
+		half_way(o);
 		break;
 	case CUT_AFTER:
 		settle(o, o->size);
@@ -154,18 +183,15 @@ static _Noreturn void cut(const struct operation *o)
 
 static int fail(const struct operation *o)
 {
-	uint32_t at = next_random() % o->size;
+	uint32_t at;
 
 	if (sim.fault == FAULT_REPORTED) {
 		settle(o, o->size / 2);
 		return -1;
 	}
 	if (sim.fault == FAULT_BIT) {
-		/* of a byte that would change, if there is one */
-		for (uint32_t i = 0; i < o->size && o->target[at] == sim.flash[o->offset + at]; i++)
-			at = (at + 1) % o->size;
-		uint8_t changes = sim.flash[o->offset + at] ^ o->target[at];
-		o->target[at] ^= changes & (uint8_t)-changes;
+		uint8_t bit = changing_bit(o, &at);
+		o->target[at] ^= bit;
 		settle(o, o->size);
 	}
 	return 0;

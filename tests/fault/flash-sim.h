@@ -16,7 +16,8 @@ enum sim_cut {
 	CUT_BEFORE,
 	CUT_TORN,     /* its beginning was done */
 	CUT_RANDOM,   /* each bit that it would change has changed or not */
-	CUT_UNSTABLE, /* the same, and these bits read as they like until they are written anew */
+	CUT_UNSTABLE, /* all bits but two, or none but two; these read as they like until written
+			 anew */
 	CUT_AFTER,
 	CUT_KINDS
 };

@@ -349,7 +349,30 @@ static void bring_it(void *ctx)
 	bring(&doc);
 }
 
-START_TEST(cut_at_every_operation) /* also E-06; old or new, and what was seen once stays */
+static void boot_it(void *ctx)
+{
+	(void)ctx;
+	boot_main();
+}
+
+/* Old or new, and what was seen once stays, however often it is looked at. */
+static void settles(unsigned before)
+{
+	sim_power_on();
+	ck_assert_int_eq(node_boot(), SIM_STARTED);
+	unsigned seen = in_force().key_set;
+	ck_assert(seen == before || seen == before + 1);
+	for (int i = 0; i < 5; i++) {
+		ck_assert_uint_eq(in_force().key_set, seen);
+		ck_assert_uint_gt(in_force().n_keys, 0);
+	}
+	if (seen == before)
+		assert_good(bring(&doc));
+	ck_assert_int_eq(node_power_cycle(), SIM_STARTED);
+	ck_assert_uint_eq(in_force().key_set, before + 1);
+}
+
+START_TEST(cut_at_every_operation) /* E-06, and again at those of the mending after it */
 {
 	static struct sim start, left;
 	uint32_t operations;
@@ -366,29 +389,58 @@ START_TEST(cut_at_every_operation) /* also E-06; old or new, and what was seen o
 	assert_good(bring(&doc));
 	operations = sim.operations - start.operations;
 	for (enum sim_cut kind = 0; kind < CUT_KINDS; kind++)
-		for (uint32_t at = 1; at <= operations; at++) {
+		for (uint32_t at = 0; at < operations * 4; at++) {
 			sim_copy(&sim, &start);
 			agent_init(&node.agent, node.agent.program);
+			sim.random = at;
 			sim.cut_kind = kind;
-			sim.cut_at = sim.operations + at;
+			sim.cut_at = sim.operations + 1 + at % operations;
 			ck_assert_int_eq(sim_run(bring_it, NULL), SIM_CUT);
-			sim_power_on();
 			sim_copy(&left, &sim);
-			for (uint32_t chance = 0; chance < 4; chance++) {
+			for (uint32_t chance = 0; chance < 5; chance++) {
 				sim_copy(&sim, &left);
 				sim.random = chance * 12345;
-				ck_assert_int_eq(node_boot(), SIM_STARTED);
-				unsigned seen = in_force().key_set;
-				ck_assert(seen == before || seen == before + 1);
-				for (int i = 0; i < 5; i++)
-					ck_assert_uint_eq(in_force().key_set, seen);
-				if (seen == before)
-					assert_good(bring(&doc));
-				ck_assert_int_eq(node_power_cycle(), SIM_STARTED);
-				ck_assert_uint_eq(in_force().key_set, before + 1);
+				settles(before);
+			}
+			for (uint32_t chance = 0; chance < 28; chance++) {
+				sim_copy(&sim, &left);
+				sim_power_on();
+				sim.random = chance * 54321;
+				sim.cut_kind = chance % 3 ? CUT_UNSTABLE : CUT_RANDOM;
+				sim.cut_at = sim.operations + 1 + chance % 7;
+				sim_run(boot_it, NULL);
+				settles(before);
 			}
 		}
 	teardown();
+}
+END_TEST
+
+START_TEST(cut_with_one_copy_lost) /* the one that is whole is written last */
+{
+	static struct sim start;
+	uint32_t operations;
+
+	for (unsigned lost = 0; lost < 2; lost++) {
+		setup(0);
+		test_document_whole(&doc, &set1, &set0, 2, 2);
+		assert_good(bring(&doc));
+		test_document_whole(&doc, &set2, &set1, 2, 2);
+		node_start();
+		copy(lost)[10] ^= 1;
+		sim_copy(&start, &sim);
+		assert_good(bring(&doc));
+		operations = sim.operations - start.operations;
+		for (uint32_t at = 1; at <= operations; at++) {
+			sim_copy(&sim, &start);
+			agent_init(&node.agent, node.agent.program);
+			sim.cut_kind = CUT_RANDOM;
+			sim.cut_at = sim.operations + at;
+			ck_assert_int_eq(sim_run(bring_it, NULL), SIM_CUT);
+			ck_assert_uint_ge(in_force().key_set, 1);
+		}
+		teardown();
+	}
 }
 END_TEST
 
@@ -429,6 +481,7 @@ static Suite *suite(void)
 	tcase_add_test(c, two_copies);
 	tcase_add_test(c, both_copies_lost);
 	tcase_add_loop_test(c, cut_at_every_operation, 0, 2);
+	tcase_add_test(c, cut_with_one_copy_lost);
 	tcase_add_test(c, bad_flash);
 	return s;
 }
