@@ -8,7 +8,7 @@
 #include "port/port.h"
 #include <setjmp.h>
 
-#define SIM_SIZE_MAX (256u * 1024u)
+#define SIM_SIZE_MAX (320u * 1024u)
 #define SIM_PAGES_MAX (SIM_SIZE_MAX / 512u)
 
 /* What the operation that the power cut hits leaves behind. */
