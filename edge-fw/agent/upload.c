@@ -102,14 +102,20 @@ static int forget(struct agent *a)
 static enum ef_reason note(struct agent *a)
 {
 	struct upload *u = &a->upload;
+	uint32_t page = port_board()->page;
 
 	if (a->state.flags & STATE_UPLOADING &&
 		memcmp(a->state.digest[1], u->approved_digest, 32) == 0) {
 		u->wanted = written_before(u);
+		/* the page after it may have been begun, and only look blank */
+		if ((u->wanted + page < u->image_size &&
+			    flash_erase(u->place + u->wanted + page, page) < 0) ||
+			flash_erase(u->place + u->wanted, page) < 0)
+			return EF_REASON_NODE_FLASH;
 		return EF_REASON_OK;
 	}
 	/* what lies there is not its beginning, and must not be taken for it while it goes */
-	if (forget(a) < 0 || flash_erase(u->place, round_up(u->image_size, port_board()->page)) < 0)
+	if (forget(a) < 0 || flash_erase(u->place, round_up(u->image_size, page)) < 0)
 		return EF_REASON_NODE_FLASH;
 	a->state.flags |= STATE_UPLOADING;
 	memcpy(a->state.digest[1], u->approved_digest, 32);

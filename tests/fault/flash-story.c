@@ -27,6 +27,18 @@ static bool slot_is(unsigned slot, const struct test_image *i)
 	return memcmp(sim.flash + state_slot(&s, slot).offset, i->data, i->size) == 0;
 }
 
+/* No bit of it was left half way. */
+static bool is_firm(unsigned slot, const struct test_image *i)
+{
+	struct state s;
+	uint8_t bits = 0;
+
+	state_load(&s, 0);
+	for (uint32_t at = 0; at < i->size; at++)
+		bits |= sim.unstable[state_slot(&s, slot).offset + at];
+	return bits == 0;
+}
+
 bool story_runs(const struct test_image *i)
 {
 	return slot_is(0, i);
@@ -42,6 +54,8 @@ const char *story_judge(enum sim_event e)
 		return "no image was started (I-1)";
 	if (!old && !fresh)
 		return "what was started is neither image";
+	if (!is_firm(0, old ? &world.old : &world.fresh))
+		return "what was started may read differently the next time";
 	if (sim.started != sim.board.slot[0].offset + 64)
 		return "started at another place (E-04)";
 	if (!state_load(&s, 0))
@@ -133,6 +147,7 @@ static void upload_new(void)
 	must(reply_good(&r), "the preflight");
 	r = gateway_upload(&agent, &world.fresh, 211);
 	must(reply_good(&r) && r.match && slot_is(1, &world.fresh), "the upload (E-10)");
+	must(is_firm(1, &world.fresh), "an upload that reads the same every time");
 }
 
 /* ---- stories ---- */
