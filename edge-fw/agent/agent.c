@@ -24,7 +24,9 @@ static const struct command commands[] = {
 	{EF_GROUP_IMAGE, EF_IMAGE_ERASE, EF_SMP_WRITE, {{0}}, image_erase},
 	{EF_GROUP_EDGEFERRY, EF_EF_IDENTIFY, EF_SMP_READ, {{"nonce", CBOR_BYTES}}, ef_identify},
 	{EF_GROUP_EDGEFERRY, EF_EF_PREFLIGHT, EF_SMP_WRITE,
-		{{"hdr", CBOR_BYTES}, {"tlv", CBOR_BYTES}, {"size", CBOR_UINT}}, ef_preflight},
+		{{"hdr", CBOR_BYTES}, {"tlv", CBOR_BYTES}, {"size", CBOR_UINT},
+			{"mid", CBOR_BYTES}},
+		ef_preflight},
 };
 
 bool agent_on_trial(const struct agent *a)

@@ -13,6 +13,7 @@ struct image_spec {
 	bool has_security;
 	uint32_t security;		/* security counter */
 	const char *compatible;		/* "vendor.example,class" or NULL */
+	bool repeat_header;		/* in a signed TLV (EF_TLV_HEADER), so that a preflight proves it */
 };
 
 /* Whether size bytes begin as an MCUboot image does. */

@@ -83,7 +83,7 @@ static enum ef_reason check_on_host(EVP_PKEY *key, const uint8_t *data, size_t s
 	struct host_crypto host = {.sha = EVP_MD_CTX_new(), .key = key};
 	struct file f = {data, size};
 	const struct ef_image_crypto primitives = {
-		&host, host_init, host_update, host_final, host_verify};
+		&host, host_init, host_update, host_final, host_verify, NULL};
 	static const uint8_t none[16];
 	const struct ef_image_policy policy = {
 		.keys = demands.keys,

@@ -45,7 +45,7 @@ def compatible_of(vendor, class_name):
 def check_against(p, vector, payload, *args):
     """Ours against imgtool's of the same payload and options."""
     theirs = parse((VECTORS / vector).read_bytes())
-    p.run("image", "sign", "--key", KEY, *args, VECTORS / payload, "ours.bin")
+    p.run("image", "sign", "--as-imgtool", "--key", KEY, *args, VECTORS / payload, "ours.bin")
     data = (p.path / "ours.bin").read_bytes()
     ours = parse(data)
     assert ours["end"] == len(data)
