@@ -18,9 +18,9 @@ struct walk {
 	const struct ef_image_policy *policy; /* NULL: structure only */
 	const struct ef_image_crypto *crypto;
 	struct ef_image_info *info;
-	uint32_t at;  /* next byte to take */
-	bool hash;    /* what is taken goes into the digest */
-	bool compare; /* computed holds the digest of the image */
+	uint32_t at;			      /* next byte to take */
+	bool hash;			      /* what is taken goes into the digest */
+	bool compare;			      /* computed holds the digest of the image */
 	const struct ef_image_middle *middle; /* to go on hashing from */
 	bool has_counter, has_header, has_digest, has_signature, valid;
 	const struct ef_image_key *key; /* named by the last KEYHASH or PUBKEY, if known */
