@@ -20,11 +20,13 @@ import os
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
 import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import elf  # noqa: E402
 
 MICROBIT_LOADER_END = 0x8000
 MICROBIT_FLASH_END = 0x40000
@@ -72,25 +74,6 @@ class Qmp:
             if "error" in r:
                 raise RuntimeError(f"{command}: {r['error']['desc']}")
         raise RuntimeError(f"{command}: qemu went away")
-
-
-def symbol(elf, name):
-    """Address of a function in a 32-bit little-endian ELF file, without the Thumb bit."""
-    with open(elf, "rb") as f:
-        data = f.read()
-    table, = struct.unpack_from("<I", data, 32)
-    size, count = struct.unpack_from("<HH", data, 46)
-    sections = [struct.unpack_from("<10I", data, table + i * size) for i in range(count)]
-    for s in sections:
-        if s[1] != 2:       # SHT_SYMTAB
-            continue
-        strings = sections[s[6]][4]
-        for at in range(s[4], s[4] + s[5], 16):
-            string, value = struct.unpack_from("<II", data, at)
-            end = data.index(b"\0", strings + string)
-            if data[strings + string:end] == name.encode():
-                return value & ~1
-    raise ValueError(f"{elf}: no symbol {name}")
 
 
 class Gdb:
@@ -183,7 +166,7 @@ class Board:
                 if self.board == "nrf51-microbit":
                     gdb.write(MICROBIT_LOADER_END, data[MICROBIT_LOADER_END:MICROBIT_FLASH_END])
                 if stop_at:
-                    gdb.run_to(symbol(self.loader, stop_at), times, steps)
+                    gdb.run_to(elf.Elf(self.loader).function(stop_at), times, steps)
                     return self
                 gdb.packet(b"D")
             self.qmp("cont")
