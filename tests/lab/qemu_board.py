@@ -118,11 +118,13 @@ class Gdb:
 
 
 class Board:
-    def __init__(self, board, loader, flash, serial):
+    def __init__(self, board, loader, flash, serial, extra=()):
+        """extra: further options of the emulator."""
         if board not in EMULATORS:
             raise ValueError(f"{board}: no such board")
         self.board, self.loader, self.flash, self.serial = board, loader, flash, serial
         self.process = self.gdb_sock = None
+        self.extra = extra
 
     def _machine(self):
         if self.board == "nrf51-microbit":
@@ -143,7 +145,7 @@ class Board:
                 "-chardev", f"socket,id=serial,path={self.serial},server=on,wait=off", "-serial", "chardev:serial",
                 "-qmp", f"unix:{self.dir}/qmp,server=on,wait=off",
                 "-chardev", f"socket,id=gdb,path={self.dir}/gdb,server=on,wait=off", "-gdb", "chardev:gdb",
-                *self._machine()]
+                *self._machine(), *self.extra]
 
     def start(self, stop_at=None, times=1, steps=0):
         """stop_at: a function of the bootloader. The board then stands still, to be cut, so many instructions
