@@ -165,15 +165,13 @@ static void look_chunk(struct stage *s, struct plan *p, size_t n)
 {
 	const struct chunk *c = plan_piece(p, n);
 	uint64_t seed;
-	bool zero, there;
+	bool zero = false, there = false;
 
-	if (c->offset >= s->look_end) {
-		zero = stage_is_hole(s, c->offset, c->size);
-		there = false;
-	} else {
+	/* Beyond that a hole is not looked for either: to find where a long one ends takes a file
+	 * system longer than writing zeros with what stands around them. */
+	if (c->offset < s->look_end)
 		there = stage_look(s, c, &zero) && c->pack_size &&
 			codec_matches(&s->codec, s->out, c->size, c->digest);
-	}
 	if (c->pack_size ? there : zero)
 		plan_there(p, n);
 	else if (c->pack_size && seeds_find(&s->seeds, c, &seed))
@@ -406,6 +404,8 @@ static enum ef_reason run_batch(struct stage *s, struct batch *b)
  */
 static void choose_look_end(struct stage *s)
 {
+	if (s->empty)
+		return;
 	size_t at = next_lacking(s, 0);
 
 	for (size_t i = 1; i < LOOK_GROUPS; i++)

@@ -28,6 +28,7 @@ struct stage {
 	struct chunk_index *index;
 	struct plan groups;
 	struct seeds seeds;
+	bool empty;	   /* the target had nothing but a hole, where this image has something */
 	uint64_t look_end; /* where chunks in the target are worth a look: up to here */
 	struct intake intake;
 	uint8_t *out; /* plain bytes of one chunk or group */
