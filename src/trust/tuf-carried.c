@@ -37,8 +37,7 @@ static enum ef_reason check_roles(
 	enum ef_reason r = check_listed(snapshot, "snapshot.json", &t->targets, "targets", e);
 
 	for (const struct tuf_role *role = t->roles; role && !r; role = role->next)
-		r = check_listed(snapshot, "snapshot.json", &role->doc,
-			tuf_delegation_name(role->delegation), e);
+		r = check_listed(snapshot, "snapshot.json", &role->doc, role->name, e);
 	return r;
 }
 
@@ -97,7 +96,7 @@ bool tuf_carried_named(const struct tuf *t, const struct tuf_file *snapshot, con
 	if (is_named("targets", t->targets.version, name))
 		return true;
 	for (const struct tuf_role *r = t->roles; r; r = r->next)
-		if (is_named(tuf_delegation_name(r->delegation), r->doc.version, name))
+		if (is_named(r->name, r->doc.version, name))
 			return true;
 	if (!snapshot)
 		return false;

@@ -1,13 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "trust/tuf-delegation.h"
+#include "util/json.h"
+#include <inttypes.h>
 #include <openssl/evp.h>
-#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define BITS_MAX 32u
 
 static bool is_plain(char c)
 {
 	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
 	       (c != 0 && strchr("_.~-", c));
+}
+
+const char *tuf_delegation_name(const json_t *entry)
+{
+	return json_string_value(json_object_get(entry, "name"));
 }
 
 bool tuf_role_name_ok(const char *name)
@@ -150,11 +160,12 @@ bool tuf_path_hash(const char *path, char out[DIGEST_HEX_MAX])
 	return true;
 }
 
-bool tuf_delegation_allows(const json_t *delegation, const char *path, const char *hash)
+bool tuf_delegation_allows(const struct tuf_delegation *d, const char *path, const char *hash)
 {
-	const json_t *paths = json_object_get(delegation, "paths");
-	const json_t *prefixes = json_object_get(delegation, "path_hash_prefixes");
-
+	if (d->is_bin)
+		return tuf_bin_for(d->role, hash).bin == d->bin;
+	const json_t *paths = json_object_get(d->role, "paths");
+	const json_t *prefixes = json_object_get(d->role, "path_hash_prefixes");
 	for (size_t i = 0; i < json_array_size(paths); i++)
 		if (tuf_path_match(json_string_value(json_array_get(paths, i)), path))
 			return true;
@@ -164,4 +175,70 @@ bool tuf_delegation_allows(const json_t *delegation, const char *path, const cha
 			return true;
 	}
 	return false;
+}
+
+static unsigned bits_of(const json_t *succinct)
+{
+	return (unsigned)json_integer_value(json_object_get(succinct, "bit_length"));
+}
+
+static const char *prefix_of(const json_t *succinct)
+{
+	return json_string_value(json_object_get(succinct, "name_prefix"));
+}
+
+/* As snprintf. All names have as many digits as the last one. */
+static int bin_name(const struct tuf_delegation *d, char out[TUF_ROLE_NAME_SIZE])
+{
+	int digits = (int)(bits_of(d->role) + 3) / 4;
+
+	return snprintf(
+		out, TUF_ROLE_NAME_SIZE, "%s-%0*" PRIx32, prefix_of(d->role), digits, d->bin);
+}
+
+void tuf_role_name(const struct tuf_delegation *d, char out[TUF_ROLE_NAME_SIZE])
+{
+	if (d->is_bin)
+		bin_name(d, out);
+	else
+		snprintf(out, TUF_ROLE_NAME_SIZE, "%s", tuf_delegation_name(d->role));
+}
+
+bool tuf_bins_ok(const json_t *succinct)
+{
+	struct tuf_delegation first = {.role = succinct, .is_bin = true};
+	char name[TUF_ROLE_NAME_SIZE];
+	const char *prefix;
+	uint64_t bits;
+
+	return json_get_uint(succinct, "bit_length", &bits) && bits > 0 && bits <= BITS_MAX &&
+	       json_get_string(succinct, "name_prefix", &prefix) &&
+	       bin_name(&first, name) < TUF_ROLE_NAME_SIZE && tuf_role_name_ok(name);
+}
+
+struct tuf_delegation tuf_bin_for(const json_t *succinct, const char *hash)
+{
+	char head[BITS_MAX / 4 + 1] = "";
+
+	memcpy(head, hash, BITS_MAX / 4);
+	return (struct tuf_delegation){.role = succinct,
+		.is_bin = true,
+		.bin = (uint32_t)strtoul(head, NULL, 16) >> (BITS_MAX - bits_of(succinct))};
+}
+
+struct tuf_delegation tuf_bin_named(const json_t *succinct, const char *name)
+{
+	struct tuf_delegation d = {.role = succinct, .is_bin = true};
+	const char *prefix = prefix_of(succinct);
+	char again[TUF_ROLE_NAME_SIZE];
+	size_t n = strlen(prefix);
+
+	if (strncmp(name, prefix, n) != 0 || name[n] != '-')
+		return (struct tuf_delegation){.role = NULL};
+	uint64_t bin = strtoull(name + n + 1, NULL, 16);
+	d.bin = (uint32_t)bin;
+	bin_name(&d, again); /* what strtoull puts up with is no other name of the bin */
+	if (bin >> bits_of(succinct) != 0 || strcmp(again, name) != 0)
+		return (struct tuf_delegation){.role = NULL};
+	return d;
 }

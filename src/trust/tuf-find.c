@@ -11,11 +11,6 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-static const char *name_of(const json_t *delegation)
-{
-	return tuf_delegation_name(delegation);
-}
-
 void tuf_walk_reset(struct tuf *t)
 {
 	free(t->walk.path);
@@ -39,7 +34,8 @@ static struct tuf_role *role_get(const struct tuf *t, const struct tuf_step *s)
 {
 	struct tuf_role *r = t->roles;
 
-	while (r && (r->parent != s->parent || r->delegation != s->delegation))
+	while (r && (r->parent != s->parent || r->delegation.role != s->delegation.role ||
+			    r->delegation.bin != s->delegation.bin))
 		r = r->next;
 	return r;
 }
@@ -52,10 +48,11 @@ static enum ef_reason role_add(struct tuf *t, const struct tuf_step *s, struct t
 
 	if (!r) {
 		tuf_doc_free(doc);
-		return error_set(e, EF_REASON_NO_MEMORY, "%s", name_of(s->delegation));
+		return error_set(e, EF_REASON_NO_MEMORY, "delegated role");
 	}
 	r->parent = s->parent;
 	r->delegation = s->delegation;
+	tuf_role_name(&r->delegation, r->name);
 	r->doc = *doc;
 	*doc = (struct tuf_doc){.envelope = NULL};
 	while (*end)
@@ -69,8 +66,11 @@ static enum ef_reason role_add(struct tuf *t, const struct tuf_step *s, struct t
  * question, which other keys may answer. */
 static bool is_circle(const struct tuf_step *s)
 {
+	char name[TUF_ROLE_NAME_SIZE];
+
+	tuf_role_name(&s->delegation, name);
 	for (const struct tuf_role *r = s->parent; r; r = r->parent)
-		if (strcmp(name_of(r->delegation), name_of(s->delegation)) == 0)
+		if (strcmp(r->name, name) == 0)
 			return true;
 	return false;
 }
@@ -79,22 +79,25 @@ static bool is_circle(const struct tuf_step *s)
 static enum ef_reason push(struct tuf *t, const struct tuf_role *role, struct error *e)
 {
 	struct tuf_walk *w = &t->walk;
-	const json_t *delegations = tuf_delegations(tuf_role_doc(t, role));
-	size_t n = 0, all = json_array_size(delegations);
-	_cleanup_free_ const json_t **chosen = calloc(all ? all : 1, sizeof(*chosen));
+	const json_t *list = tuf_delegations(tuf_role_doc(t, role));
+	const json_t *bins = tuf_bins(tuf_role_doc(t, role));
+	size_t n = 0, all = json_array_size(list);
+	_cleanup_free_ struct tuf_delegation *chosen = calloc(all + 1, sizeof(*chosen));
 
 	if (!chosen)
 		return error_set(e, EF_REASON_NO_MEMORY, "search");
 	for (size_t i = 0; i < all; i++) {
-		const json_t *d = json_array_get(delegations, i);
-		if (!tuf_delegation_allows(d, w->path, w->hash))
+		struct tuf_delegation d = {.role = json_array_get(list, i)};
+		if (!tuf_delegation_allows(&d, w->path, w->hash))
 			continue;
 		chosen[n++] = d;
-		if (json_is_true(json_object_get(d, "terminating"))) {
+		if (json_is_true(json_object_get(d.role, "terminating"))) {
 			w->n_stack = 0; /* nobody after this one is asked */
 			break;
 		}
 	}
+	if (bins) /* never terminating */
+		chosen[n++] = tuf_bin_for(bins, w->hash);
 	if (n == 0)
 		return EF_REASON_OK;
 	struct tuf_step *p = realloc(w->stack, (w->n_stack + n) * sizeof(*p));
@@ -122,11 +125,13 @@ static enum ef_reason role_stored(
 	struct tuf *t, const struct tuf_step *s, struct tuf_role **ret, struct error *e)
 {
 	struct tuf_doc *stored = &t->walk.stored;
+	char name[TUF_ROLE_NAME_SIZE];
 
+	tuf_role_name(&s->delegation, name);
 	tuf_doc_free(stored);
 	if (tuf_stored_role(t, s, stored, e) != EF_REASON_OK)
 		return e->reason;
-	if (tuf_targets_current(t, name_of(s->delegation), stored))
+	if (tuf_targets_current(t, name, stored))
 		return role_add(t, s, stored, ret, e);
 	return EF_REASON_OK;
 }
@@ -135,6 +140,7 @@ static enum ef_reason role_stored(
 static enum ef_reason walk_on(struct tuf *t, struct error *e)
 {
 	struct tuf_walk *w = &t->walk;
+	char name[TUF_ROLE_NAME_SIZE];
 
 	while (!w->target && w->n_stack > 0 && w->n_visited < ROLES_MAX) {
 		struct tuf_step s = w->stack[--w->n_stack];
@@ -146,7 +152,8 @@ static enum ef_reason walk_on(struct tuf *t, struct error *e)
 			return e->reason;
 		if (!role) {
 			w->wanted = s;
-			return tuf_want_targets(t, WANT_ROLE, name_of(s.delegation), e);
+			tuf_role_name(&s.delegation, name);
+			return tuf_want_targets(t, WANT_ROLE, name, e);
 		}
 		if (visit(t, role, e) != EF_REASON_OK)
 			return e->reason;
@@ -205,23 +212,14 @@ enum ef_reason tuf_find(struct tuf *t, const char *path, struct error *e)
 	return begun(t, e);
 }
 
-static const json_t *delegation_in(const struct tuf_doc *doc, const char *name)
-{
-	const json_t *delegations = tuf_delegations(doc);
-
-	for (size_t i = 0; i < json_array_size(delegations); i++)
-		if (strcmp(name_of(json_array_get(delegations, i)), name) == 0)
-			return json_array_get(delegations, i);
-	return NULL;
-}
-
 /* The delegation to a role by name: in targets, or in a role that was loaded. */
 static bool delegation_find(const struct tuf *t, const char *name, struct tuf_step *ret)
 {
-	*ret = (struct tuf_step){NULL, delegation_in(&t->targets, name)};
-	for (const struct tuf_role *role = t->roles; role && !ret->delegation; role = role->next)
-		*ret = (struct tuf_step){role, delegation_in(&role->doc, name)};
-	return ret->delegation;
+	*ret = (struct tuf_step){NULL, tuf_delegation_to(&t->targets, name)};
+	for (const struct tuf_role *role = t->roles; role && !ret->delegation.role;
+		role = role->next)
+		*ret = (struct tuf_step){role, tuf_delegation_to(&role->doc, name)};
+	return ret->delegation.role;
 }
 
 const struct tuf_role *tuf_role_find(const struct tuf *t, const char *name)
@@ -263,7 +261,7 @@ static bool allowed(const struct tuf_role *role, const char *path)
 	if (!tuf_path_hash(path, hash))
 		return false;
 	for (; role; role = role->parent)
-		if (!tuf_delegation_allows(role->delegation, path, hash))
+		if (!tuf_delegation_allows(&role->delegation, path, hash))
 			return false;
 	return true;
 }
@@ -310,7 +308,8 @@ const char *tuf_overstep(const struct tuf *t, const char *role)
 enum ef_reason tuf_delegated(
 	const struct tuf *t, const char *role, bool *ret, uint8_t keys[32], struct error *e)
 {
-	const json_t *delegation = delegation_in(&t->targets, role), *id;
+	struct tuf_delegation delegation = tuf_delegation_to(&t->targets, role);
+	const json_t *id;
 	_cleanup_json_ json_t *set = json_object();
 	_cleanup_free_ char *text = NULL;
 	struct tuf_meta meta;
@@ -319,10 +318,10 @@ enum ef_reason tuf_delegated(
 	*ret = false;
 	if (!t->refreshed || t->mode != TUF_ONLINE)
 		return error_set(e, EF_REASON_USAGE, "metadata was not refreshed");
-	if (!delegation || !tuf_meta_of(&t->snapshot, role, &meta))
+	if (!delegation.role || !tuf_meta_of(&t->snapshot, role, &meta))
 		return EF_REASON_OK;
 	/* an object, because its canonical form is sorted */
-	json_array_foreach (json_object_get(delegation, "keyids"), i, id) {
+	json_array_foreach (json_object_get(delegation.role, "keyids"), i, id) {
 		const json_t *key =
 			json_object_get(tuf_delegation_keys(&t->targets), json_string_value(id));
 		char own[65] = "";

@@ -20,13 +20,14 @@ enum tuf_state { NOTHING, WANT_ROOT, WANT_TIMESTAMP, WANT_SNAPSHOT, WANT_TARGETS
 struct tuf_role {
 	struct tuf_role *next;
 	const struct tuf_role *parent;	/* NULL: targets */
-	const json_t *delegation;	/* in the parent's document */
+	struct tuf_delegation delegation;	/* in the parent's document */
+	char name[TUF_ROLE_NAME_SIZE];
 	struct tuf_doc doc;
 };
 
 struct tuf_step {
 	const struct tuf_role *parent;
-	const json_t *delegation;
+	struct tuf_delegation delegation;
 };
 
 /* A search in progress, and what came of it. */

@@ -247,13 +247,15 @@ enum ef_reason tuf_take_targets(struct tuf *t, const void *data, size_t size,
 {
 	_cleanup_doc_ struct tuf_doc new = {.envelope = NULL};
 	const char *file = t->request.name;
-	const char *name = s ? tuf_delegation_name(s->delegation) : "targets";
+	char name[TUF_ROLE_NAME_SIZE] = "targets";
 	const json_t *keys =
 		s ? tuf_delegation_keys(tuf_role_doc(t, s->parent)) : tuf_root_keys(&t->root);
-	const json_t *role = s ? s->delegation : tuf_root_role(&t->root, "targets");
+	const json_t *role = s ? s->delegation.role : tuf_root_role(&t->root, "targets");
 	struct tuf_meta meta = {.version = 0};
-	bool listed = t->snapshot.envelope && tuf_meta_of(&t->snapshot, name, &meta);
 
+	if (s)
+		tuf_role_name(&s->delegation, name);
+	bool listed = t->snapshot.envelope && tuf_meta_of(&t->snapshot, name, &meta);
 	if (t->mode == TUF_ONLINE &&
 		(!listed || check_bytes(&meta, data, size, file, e) != EF_REASON_OK))
 		return error_set(e, EF_REASON_INTERNAL, "%s", file);

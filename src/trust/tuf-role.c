@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "trust/tuf-role.h"
-#include "trust/tuf-delegation.h"
 #include "util/json.h"
 #include "util/time-util.h"
 #include <openssl/evp.h>
@@ -164,20 +163,15 @@ static bool delegation_ok(const json_t *d)
 	       !(paths && prefixes) && (!terminating || json_is_boolean(terminating));
 }
 
-static enum ef_reason delegations_check(const json_t *o, const char *name, struct error *e)
+static enum ef_reason roles_check(const json_t *roles, const char *name, struct error *e)
 {
 	_cleanup_json_ json_t *seen = json_object();
-	const json_t *roles = json_get_array(o, "roles");
 	json_t *d;
 	size_t i;
 
 	if (!seen)
 		return error_set(e, EF_REASON_NO_MEMORY, "%s", name);
-	if (json_object_get(o, "succinct_roles"))
-		return error_set(e, EF_REASON_BAD_FORMAT,
-			"%s: succinct_roles (TAP 15) are not supported", name);
-	if (!all_objects(json_object_get(o, "keys")) || !roles ||
-		json_array_size(roles) > DELEGATIONS_MAX)
+	if (!json_is_array(roles) || json_array_size(roles) > DELEGATIONS_MAX)
 		return wrong(name, "delegations", e);
 	json_array_foreach (roles, i, d) {
 		if (!delegation_ok(d))
@@ -189,6 +183,22 @@ static enum ef_reason delegations_check(const json_t *o, const char *name, struc
 		if (json_object_set_new(seen, role, json_true()) < 0)
 			return error_set(e, EF_REASON_NO_MEMORY, "%s", name);
 	}
+	return EF_REASON_OK;
+}
+
+static enum ef_reason delegations_check(const json_t *o, const char *name, struct error *e)
+{
+	const json_t *roles = json_object_get(o, "roles");
+	const json_t *succinct = json_object_get(o, "succinct_roles");
+
+	if (!all_objects(json_object_get(o, "keys")))
+		return wrong(name, "delegations", e);
+	if (!succinct)
+		return roles_check(roles, name, e);
+	if (roles)
+		return wrong(name, "roles and succinct_roles in one delegation", e);
+	if (!role_ok(succinct) || !tuf_bins_ok(succinct))
+		return wrong(name, "succinct_roles", e);
 	return EF_REASON_OK;
 }
 
@@ -279,6 +289,17 @@ bool tuf_meta_of(const struct tuf_doc *d, const char *role, struct tuf_meta *ret
 	return meta_read(json_object_get(json_object_get(d->body, "meta"), file), ret);
 }
 
+bool tuf_listed_role(const char *file, char out[TUF_ROLE_NAME_SIZE])
+{
+	size_t n = strlen(file);
+
+	if (n < 6 || n - 5 >= TUF_ROLE_NAME_SIZE || strcmp(file + n - 5, ".json") != 0)
+		return false;
+	memcpy(out, file, n - 5);
+	out[n - 5] = 0;
+	return true;
+}
+
 bool tuf_meta_matches(const struct tuf_meta *m, uint64_t size, const struct tuf_hashes *actual)
 {
 	return (!m->has_length || m->length == size) &&
@@ -300,7 +321,17 @@ const json_t *tuf_delegations(const struct tuf_doc *targets)
 	return json_object_get(json_object_get(targets->body, "delegations"), "roles");
 }
 
-const char *tuf_delegation_name(const json_t *delegation)
+const json_t *tuf_bins(const struct tuf_doc *targets)
 {
-	return json_string_value(json_object_get(delegation, "name"));
+	return json_object_get(json_object_get(targets->body, "delegations"), "succinct_roles");
+}
+
+struct tuf_delegation tuf_delegation_to(const struct tuf_doc *targets, const char *name)
+{
+	const json_t *list = tuf_delegations(targets), *bins = tuf_bins(targets);
+
+	for (size_t i = 0; i < json_array_size(list); i++)
+		if (strcmp(tuf_delegation_name(json_array_get(list, i)), name) == 0)
+			return (struct tuf_delegation){.role = json_array_get(list, i)};
+	return bins ? tuf_bin_named(bins, name) : (struct tuf_delegation){.role = NULL};
 }

@@ -4,6 +4,7 @@
  * What the documents of the roles say. tuf_doc_parse checks a document through and through, so that
  * the readers below it need not doubt its shape. Only for documents whose signatures hold (S-01).
  */
+#include "trust/tuf-delegation.h"
 #include "util/hex.h"
 #include "util/reason.h"
 #include <jansson.h>
@@ -54,10 +55,14 @@ const json_t *tuf_root_role(const struct tuf_doc *root, const char *role);
 bool tuf_root_consistent(const struct tuf_doc *root);
 /* What snapshot or timestamp says of a role's file ("targets" → "targets.json"). */
 bool tuf_meta_of(const struct tuf_doc *d, const char *role, struct tuf_meta *ret);
+/* The role that a document lists as file: "targets.json" → "targets". */
+bool tuf_listed_role(const char *file, char out[TUF_ROLE_NAME_SIZE]);
 bool tuf_meta_matches(const struct tuf_meta *m, uint64_t size, const struct tuf_hashes *actual);
 const json_t *tuf_targets(const struct tuf_doc *targets);
 const json_t *tuf_delegation_keys(const struct tuf_doc *targets);
-const json_t *tuf_delegations(const struct tuf_doc *targets);	/* array, or NULL */
-const char *tuf_delegation_name(const json_t *delegation);
+/* "roles" and "succinct_roles": one is there, the other is NULL; both are when nothing is delegated. */
+const json_t *tuf_delegations(const struct tuf_doc *targets);
+const json_t *tuf_bins(const struct tuf_doc *targets);
+struct tuf_delegation tuf_delegation_to(const struct tuf_doc *targets, const char *name);
 /* length, digests of a target's entry; false when no digest is of a kind we know. */
 bool tuf_target_read(const json_t *entry, uint64_t *length, struct tuf_hashes *ret);

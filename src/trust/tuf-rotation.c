@@ -183,11 +183,32 @@ static enum ef_reason recheck(
 	return why.reason == EF_REASON_OK ? EF_REASON_OK : tuf_unreadable(file, &why, e);
 }
 
+/* Bins are too many to try every name: what is stored of them is what the snapshot lists. */
+static enum ef_reason rotate_bins(
+	struct tuf *t, const struct key_set *was, const struct key_set *is, struct error *e)
+{
+	json_t *metas = json_object_get(t->snapshot.body, "meta"), *meta;
+	char name[TUF_ROLE_NAME_SIZE];
+	const char *file;
+
+	if (was->role && covers(was, is))
+		return EF_REASON_OK;
+	json_object_foreach (metas, file, meta)
+		if (tuf_listed_role(file, name) && tuf_bin_named(is->role, name).role &&
+			recheck(t, is, name, e) != EF_REASON_OK)
+			return e->reason;
+	return EF_REASON_OK;
+}
+
 enum ef_reason tuf_rotate_delegations(
 	struct tuf *t, const struct tuf_doc *old, const struct tuf_doc *new, struct error *e)
 {
 	const json_t *list = tuf_delegations(new);
+	struct key_set old_bins = {tuf_delegation_keys(old), tuf_bins(old)};
+	struct key_set new_bins = {tuf_delegation_keys(new), tuf_bins(new)};
 
+	if (new_bins.role)
+		return rotate_bins(t, &old_bins, &new_bins, e);
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		struct key_set is = {tuf_delegation_keys(new), json_array_get(list, i)};
 		const char *name = tuf_delegation_name(is.role);

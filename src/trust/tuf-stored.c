@@ -77,20 +77,22 @@ enum ef_reason tuf_stored_role(
 {
 	struct error why = {.reason = EF_REASON_OK};
 	_cleanup_free_ uint8_t *data = NULL;
-	char file[TUF_FILE_MAX];
+	char name[TUF_ROLE_NAME_SIZE], file[TUF_FILE_MAX];
+	const json_t *role = s->delegation.role;
 	size_t size;
 
-	tuf_file_name(tuf_delegation_name(s->delegation), file);
+	tuf_role_name(&s->delegation, name);
+	tuf_file_name(name, file);
 	if (tuf_stored_load(&t->store, file, &data, &size, e) != EF_REASON_OK || !data)
 		return e->reason;
-	if (tuf_doc_open(data, size, tuf_delegation_keys(tuf_role_doc(t, s->parent)), s->delegation,
+	if (tuf_doc_open(data, size, tuf_delegation_keys(tuf_role_doc(t, s->parent)), role,
 		    TUF_TARGETS, file, ret, &why) == EF_REASON_OK)
 		return EF_REASON_OK;
 	if (why.reason == EF_REASON_BAD_SIGNATURE) {
 		struct error ignored = {.reason = EF_REASON_OK};
 		_cleanup_json_ json_t *envelope = tuf_envelope_read(data, size, file, &ignored);
 		/* Stored on the word of someone else, or rotated away. */
-		if (envelope && (s->parent || !tuf_envelope_claims(envelope, s->delegation)))
+		if (envelope && (s->parent || !tuf_envelope_claims(envelope, role)))
 			return EF_REASON_OK;
 	}
 	return tuf_unreadable(file, &why, e);
@@ -99,17 +101,15 @@ enum ef_reason tuf_stored_role(
 enum ef_reason tuf_may_store(const struct tuf *t, const struct tuf_step *s, const struct tuf_doc *d,
 	bool *ret, struct error *e)
 {
-	const char *name = tuf_delegation_name(s->delegation);
-	const json_t *list = s->parent ? tuf_delegations(&t->targets) : NULL;
+	struct tuf_delegation owner = {.role = NULL};
 	struct error why = {.reason = EF_REASON_OK};
+	char name[TUF_ROLE_NAME_SIZE];
 
-	*ret = true;
-	for (size_t i = 0; *ret && i < json_array_size(list); i++) {
-		const json_t *owner = json_array_get(list, i);
-		if (strcmp(tuf_delegation_name(owner), name) == 0)
-			*ret = tuf_envelope_verify(d->envelope, tuf_delegation_keys(&t->targets),
-				       owner, name, &why) == EF_REASON_OK;
-	}
+	tuf_role_name(&s->delegation, name);
+	if (s->parent)
+		owner = tuf_delegation_to(&t->targets, name);
+	*ret = !owner.role || tuf_envelope_verify(d->envelope, tuf_delegation_keys(&t->targets),
+				      owner.role, name, &why) == EF_REASON_OK;
 	return why.reason == EF_REASON_NO_MEMORY
 		       ? error_set(e, EF_REASON_NO_MEMORY, "%s", why.detail)
 		       : EF_REASON_OK;
@@ -168,13 +168,9 @@ enum ef_reason tuf_forget_newer(struct tuf *t, const struct tuf_doc *snapshot, s
 	uint64_t version;
 
 	json_object_foreach (metas, listed, v) {
-		char role[TUF_ROLE_NAME_MAX + 1], file[TUF_FILE_MAX];
-		size_t n = strlen(listed);
-		if (n < 6 || n - 5 >= sizeof(role) || strcmp(listed + n - 5, ".json") != 0)
-			continue;
-		memcpy(role, listed, n - 5);
-		role[n - 5] = 0;
-		if ((strcmp(role, "targets") != 0 && !tuf_role_name_ok(role)) ||
+		char role[TUF_ROLE_NAME_SIZE], file[TUF_FILE_MAX];
+		if (!tuf_listed_role(listed, role) ||
+			(strcmp(role, "targets") != 0 && !tuf_role_name_ok(role)) ||
 			!tuf_meta_of(snapshot, role, &meta))
 			continue;
 		tuf_file_name(role, file);

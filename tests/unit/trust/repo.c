@@ -152,11 +152,33 @@ void repo_keys(struct repo *r, const char *role, int threshold, const int *keys)
 	repo_signers(r, role, keys);
 }
 
+void repo_targets_role(struct repo *r, const char *role, int key)
+{
+	bool known = false;
+
+	for (size_t i = 0; i < r->n_roles; i++)
+		known |= strcmp(r->roles[i].name, role) == 0;
+	if (!known)
+		add_role(r, role, "targets", json_pack("{s:{}}", "targets"));
+	repo_signers(r, role, LIST(key));
+}
+
+json_t *repo_delegate_bins(
+	struct repo *r, const char *parent, const char *prefix, int bits, int key)
+{
+	json_t *keys = json_object();
+	json_t *bins = json_pack("{s:o, s:i, s:i, s:s}", "keyids", add_keys(r, keys, LIST(key)),
+		"threshold", 1, "bit_length", bits, "name_prefix", prefix);
+
+	json_object_set_new(repo_body(r, parent), "delegations",
+		json_pack("{s:o, s:o}", "keys", keys, "succinct_roles", bins));
+	return bins;
+}
+
 json_t *repo_delegate(
 	struct repo *r, const char *parent, const char *role, int key, const char *const *paths)
 {
 	json_t *body = repo_body(r, parent), *list = json_array();
-	bool known = false;
 
 	if (!json_object_get(body, "delegations"))
 		json_object_set_new(
@@ -168,11 +190,7 @@ json_t *repo_delegate(
 		add_keys(r, json_object_get(delegations, "keys"), LIST(key)), "threshold", 1,
 		"terminating", 0, "paths", list);
 	json_array_append_new(json_object_get(delegations, "roles"), d);
-	for (size_t i = 0; i < r->n_roles; i++)
-		known |= strcmp(r->roles[i].name, role) == 0;
-	if (!known)
-		add_role(r, role, "targets", json_pack("{s:{}}", "targets"));
-	repo_signers(r, role, LIST(key));
+	repo_targets_role(r, role, key);
 	return d;
 }
 

@@ -67,6 +67,12 @@ void repo_signers(struct repo *r, const char *role, const int *keys);
 /* A new role that parent delegates to; the delegation is returned for further editing. */
 json_t *repo_delegate(struct repo *r, const char *parent, const char *role, int key,
 	const char *const *paths);
+/* bit_length bits of bins instead (TAP 15), by one key; the object is returned for editing. Their
+ * documents are made by repo_targets_role. */
+json_t *repo_delegate_bins(struct repo *r, const char *parent, const char *prefix, int bits,
+	int key);
+/* Who signs targets metadata of this name; made when there is none. */
+void repo_targets_role(struct repo *r, const char *role, int key);
 void repo_target(struct repo *r, const char *role, const char *path, const char *content);
 
 /* The role's document, signed: to be bent, and put under any name. */

@@ -125,6 +125,43 @@ static const struct {
 		"{\"keys\":{},\"roles\":[{\"keyids\":[],\"threshold\":1,\"name\":\"a\"},{"
 		"\"keyids\":[],\"threshold\":1,\"name\":\"a\"}]}",
 		EF_REASON_BAD_FORMAT},
+/* TAP 15: instead of roles, never beside them */
+#define BINS(more) "{\"keys\":{},\"succinct_roles\":{\"keyids\":[]" more "}}"
+#define BITS(n) BINS(",\"threshold\":1,\"name_prefix\":\"bin\",\"bit_length\":" n)
+#define PREFIX(p) BINS(",\"threshold\":1,\"bit_length\":1,\"name_prefix\":" p)
+	{"targets", "delegations", BITS("1"), EF_REASON_OK},
+	{"targets", "delegations", BITS("32"), EF_REASON_OK},
+	{"targets", "delegations", BITS("8,\"unknown\":[]"), EF_REASON_OK},
+	{"targets", "delegations", BITS("0"), EF_REASON_BAD_FORMAT},
+	{"targets", "delegations", BITS("33"), EF_REASON_BAD_FORMAT},
+	{"targets", "delegations", BITS("-1"), EF_REASON_BAD_FORMAT},
+	{"targets", "delegations", BITS("4294967297"), EF_REASON_BAD_FORMAT},
+	{"targets", "delegations", BITS("\"8\""), EF_REASON_BAD_FORMAT},
+	{"targets", "delegations", BITS("true"), EF_REASON_BAD_FORMAT},
+	{"targets", "delegations", PREFIX("\"\""), EF_REASON_OK},
+	{"targets", "delegations", PREFIX("\"a/b\""), EF_REASON_OK},
+	{"targets", "delegations", PREFIX("1"), EF_REASON_BAD_FORMAT},
+	{"targets", "delegations", PREFIX("null"), EF_REASON_BAD_FORMAT},
+	{"targets", "delegations", BINS(",\"bit_length\":1,\"name_prefix\":\"bin\""),
+		EF_REASON_BAD_FORMAT},
+	{"targets", "delegations",
+		BINS(",\"threshold\":0,\"bit_length\":1,\"name_prefix\":\"bin\""),
+		EF_REASON_BAD_FORMAT},
+	{"targets", "delegations", BINS(",\"threshold\":1,\"name_prefix\":\"bin\""),
+		EF_REASON_BAD_FORMAT},
+	{"targets", "delegations", BINS(",\"threshold\":1,\"bit_length\":1"), EF_REASON_BAD_FORMAT},
+	{"targets", "delegations",
+		"{\"keys\":{},\"succinct_roles\":{\"threshold\":1,\"bit_length\":1,"
+		"\"name_prefix\":\"bin\"}}",
+		EF_REASON_BAD_FORMAT},
+	{"targets", "delegations",
+		"{\"succinct_roles\":{\"keyids\":[],\"threshold\":1,\"bit_length\":1,"
+		"\"name_prefix\":\"bin\"}}",
+		EF_REASON_BAD_FORMAT},
+	{"targets", "delegations", "{\"keys\":{},\"succinct_roles\":[]}", EF_REASON_BAD_FORMAT},
+	{"targets", "delegations", "{\"keys\":{},\"succinct_roles\":null}", EF_REASON_BAD_FORMAT},
+	{"targets", "delegations", "{\"keys\":{},\"roles\":[],\"succinct_roles\":null}",
+		EF_REASON_BAD_FORMAT},
 	/* floats have no canonical form, wherever they stand */
 	{"targets", "x", "1.0", EF_REASON_BAD_FORMAT},
 	{"root", "x", "{\"y\":[1e2]}", EF_REASON_BAD_FORMAT},
@@ -256,19 +293,24 @@ START_TEST(test_error_text)
 }
 END_TEST
 
-/* TAP 15, alone or beside roles: refused by name, not passed over. */
+/* Bins (TAP 15) beside roles, and bins that cannot be: refused with a reason of their own. */
 START_TEST(test_succinct_roles)
 {
-	json_t *d = json_pack("{s:{},s:{s:[],s:i,s:i,s:s}}", "keys", "succinct_roles", "keyids",
-		"threshold", 1, "bit_length", 4, "name_prefix", "bin");
+	json_t *bins = repo_delegate_bins(repo, "targets", "bin", _i ? 33 : 4, 5);
 
-	if (_i)
-		json_object_set_new(d, "roles", json_array());
-	json_object_set_new(repo_body(repo, "targets"), "delegations", d);
+	if (!_i)
+		json_object_set_new(json_object_get(repo_body(repo, "targets"), "delegations"),
+			"roles", json_array());
 	repo_publish(repo, "targets");
 	ck_assert_reason(refresh(), BAD_FORMAT);
-	ck_assert_str_eq(last.detail, "1.targets.json: succinct_roles (TAP 15) are not supported");
+	ck_assert_str_eq(
+		last.detail, _i ? "1.targets.json: succinct_roles"
+				: "1.targets.json: roles and succinct_roles in one delegation");
 	ck_assert_uint_eq(stored_version("targets"), 0);
+	json_object_set_new(bins, "bit_length", json_integer(4));
+	json_object_del(json_object_get(repo_body(repo, "targets"), "delegations"), "roles");
+	repo_publish(repo, "targets");
+	ck_assert_reason(refresh(), OK);
 }
 END_TEST
 

@@ -227,6 +227,21 @@ static void bend_bin(void)
 	repo_update(repo);
 }
 
+/* The same with bins (TAP 15), below a role of which nothing is stored yet. */
+static void bend_succinct(void)
+{
+	json_t *d = repo_delegate(repo, "targets", "first", 7, PATHS("file"));
+	json_t *list = json_object_get(
+		json_object_get(repo_body(repo, "targets"), "delegations"), "roles");
+
+	json_object_set_new(d, "terminating", json_true());
+	json_array_insert(list, 0, d);
+	json_array_remove(list, json_array_size(list) - 1);
+	repo_delegate_bins(repo, "first", "bin", 4, 8);
+	repo_targets_role(repo, "bin-3", 8);
+	repo_update(repo);
+}
+
 static const struct {
 	const char *name;
 	void (*bend)(void);
@@ -246,6 +261,7 @@ static const struct {
 	{"root raises", bend_root_raises, EF_REASON_METADATA_ROLLBACK, "timestamp"},
 	{"role", bend_role, EF_REASON_BAD_SIGNATURE, "role"},
 	{"bin", bend_bin, EF_REASON_NOT_SIGNED_FOR, "role"},
+	{"succinct", bend_succinct, EF_REASON_NOT_SIGNED_FOR, "role"},
 };
 #define CASES ((int)(sizeof(cases) / sizeof(cases[0])))
 
