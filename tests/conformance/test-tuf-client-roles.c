@@ -272,6 +272,79 @@ START_TEST(test_search)
 }
 END_TEST
 
+/* TAP 15: of all bins, the one that the path hashes to is asked; in it, the file is there or not.
+ */
+static const struct {
+	int bits;
+	const char *path, *bin;
+} bins[] = {
+	{1, "file", "bin-0"},
+	{1, "app", "bin-1"}, /* SHA-256: 3b9c…, a172… */
+	{2, "four", "bin-0"},
+	{2, "one", "bin-1"}, /* 04ef…, 7692… */
+	{2, "app", "bin-2"},
+	{2, "zero", "bin-3"}, /* f919… */
+	{4, "zero", "bin-f"},
+	{8, "zero", "bin-f9"},
+	{8, "four", "bin-04"},
+	{9, "four", "bin-009"},
+};
+
+START_TEST(test_bins)
+{
+	unsigned all = bins[_i].bits < 4 ? 1u << bins[_i].bits : 0; /* else the one is enough */
+	char name[20], want[100];
+
+	ck_assert_int_eq(init(), 0);
+	repo_delegate_bins(repo, "targets", "bin", bins[_i].bits, 5);
+	repo_targets_role(repo, bins[_i].bin, 5);
+	for (unsigned i = 0; i < all; i++) {
+		sprintf(name, "bin-%x", i);
+		repo_targets_role(repo, name, 5);
+		repo_expire(repo, name, FAR);
+	}
+	repo_expire(repo, bins[_i].bin, FAR);
+	publish_all();
+	ck_assert_int_eq(refresh(), 0);
+	ck_assert_int_eq(count(world.metadata), 4);
+	ck_assert_int_eq(download(bins[_i].path), 1);
+	snprintf(want, sizeof(want), "2.root.json timestamp.json 1.%s.json ", bins[_i].bin);
+	assert_asked(want);
+	ck_assert_int_eq(count(world.metadata), 5);
+	assert_held(bins[_i].bin);
+	publish_target(bins[_i].bin, bins[_i].path, "content", "content");
+	ck_assert_int_eq(download(bins[_i].path), 0);
+	assert_target(bins[_i].path, "content");
+}
+END_TEST
+
+/* A bin that signs for a path of another one, and bins that are no bins. */
+START_TEST(test_bad_bins)
+{
+	ck_assert_int_eq(init(), 0);
+	json_t *s = repo_delegate_bins(repo, "targets", "bin", 1, 5);
+	for (int i = 0; i < 2; i++) {
+		const char *name = i ? "bin-1" : "bin-0";
+		repo_targets_role(repo, name, 5);
+		repo_expire(repo, name, FAR);
+	}
+	publish_target("bin-1", "file", "content", "content");
+	publish_all();
+	ck_assert_int_eq(download("file"), 1);
+	assert_asked_last(" 1.bin-0.json ");
+	json_object_set_new(s, "bit_length", json_integer(33));
+	publish_all();
+	ck_assert_int_eq(refresh(), 1);
+	ck_assert_uint_eq(version("targets"), 2);
+	json_object_set_new(s, "bit_length", json_integer(1));
+	json_object_set_new(
+		json_object_get(repo_body(repo, "targets"), "delegations"), "roles", json_array());
+	publish_all();
+	ck_assert_int_eq(refresh(), 1);
+	ck_assert_uint_eq(version("targets"), 2);
+}
+END_TEST
+
 /* A role that is good on one way is not good on another because of that: two files in one go. */
 START_TEST(test_two_ways)
 {
@@ -449,6 +522,8 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, test_fast_forward, 0, 3);
 	tcase_add_loop_test(t, test_graph, 0, GRAPHS);
 	tcase_add_loop_test(t, test_search, 0, 10);
+	tcase_add_loop_test(t, test_bins, 0, sizeof(bins) / sizeof(bins[0]));
+	tcase_add_test(t, test_bad_bins);
 	tcase_add_test(t, test_two_ways);
 	tcase_add_test(t, test_role_not_listed);
 	tcase_add_loop_test(t, test_root_rotation, 0, CHAINS);
