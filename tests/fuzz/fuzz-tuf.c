@@ -91,8 +91,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	make(TIMESTAMP, "timestamp",
 		json_pack("{s:{s:{s:i}}}", "meta", "snapshot.json", "version", 2));
 	make(SNAPSHOT, "snapshot",
-		json_pack("{s:{s:{s:i}, s:{s:i}}}", "meta", "targets.json", "version", 2,
-			"role.json", "version", 2));
+		json_pack("{s:{s:{s:i}, s:{s:i}, s:{s:i}}}", "meta", "targets.json", "version", 2,
+			"role.json", "version", 2, "bin-3.json", "version", 2));
 	make(TARGETS, "targets",
 		json_pack("{s:{}, s:{s:{s:O}, s:[{s:s, s:[s], s:i, s:[s]}]}}", "targets",
 			"delegations", "keys", key_id, public, "roles", "name", "role", "keyids",
@@ -194,6 +194,7 @@ static void run(enum role role, enum tuf_mode mode, const struct blob *doc, bool
 				walk(NULL, &target);
 			tuf_list(t, "targets", walk, NULL);
 			tuf_list(t, "role", walk, NULL);
+			tuf_list(t, "bin-3", walk, NULL); /* TAP 15: where "file" falls, of 16 */
 		}
 	}
 	/* From a bundle, timestamp and snapshot are not asked for at all. */
