@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Delegations of targets: names of roles, and which paths a role is trusted with.
- * Bins are those of TAP 15, "Succinct hashed bin delegations". */
+/*
+ * Delegations of targets: names of roles, and which paths a role is trusted with. Bins are those of
+ * TAP 15, "Succinct hashed bin delegations".
+ */
 #include "util/hex.h"
 #include <jansson.h>
 #include <stdbool.h>
