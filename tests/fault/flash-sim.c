@@ -99,6 +99,8 @@ int port_flash_read(uint32_t offset, void *buf, size_t size)
 		for (size_t i = 0; i < size; i++)
 			if (sim.unstable[offset + i])
 				to[i] ^= sim.unstable[offset + i] & (uint8_t)next_random();
+	if (sim.spoil)
+		sim.spoil(offset, to, size);
 	if (sim.fault < FAULT_READ || !faulty(offset, sim.reads))
 		return 0;
 	if (sim.fault == FAULT_READ)

@@ -59,6 +59,8 @@ struct sim {
 	uint32_t millis;	   /* what port_millis says */
 	uint32_t slow_ms, busy_ms; /* that each operation takes; since the watchdog was fed */
 	uint32_t started;	   /* flash offset of what was started */
+	/* changes what a read has brought; NULL: nobody does */
+	void (*spoil)(uint32_t offset, uint8_t *data, size_t size);
 	uint8_t input[4096], output[4096];
 	size_t in_at, in_size, out_size;
 	jmp_buf *end;		      /* where SIM_* events go */

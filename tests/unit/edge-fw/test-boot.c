@@ -308,6 +308,87 @@ START_TEST(flash_fails_in_the_swap) /* F-19: reported, nothing half is started, 
 }
 END_TEST
 
+/* ---- flash that answers differently from one reading to the next (E-04) ---- */
+
+static struct {
+	uint32_t from, reads; /* spoilt from this read of slot 0 on, from 1; made so far */
+	bool once;	      /* this one alone */
+	uint32_t hashed;      /* bytes that the digest covers */
+	bool counts;	      /* some of them were spoilt */
+	struct test_image other;
+} changing;
+
+/* Slot 0 shows another image. */
+static void show_other(uint32_t offset, uint8_t *data, size_t size)
+{
+	if (offset >= sim.board.slot[0].size)
+		return;
+	changing.reads++;
+	if (changing.once ? changing.reads != changing.from : changing.reads < changing.from)
+		return;
+	memcpy(data, changing.other.data + offset, size);
+	changing.counts |= offset < changing.hashed;
+}
+
+static enum sim_event boot_while_changing(const struct sim *start, uint32_t from, bool once)
+{
+	sim_copy(&sim, start);
+	changing.from = from;
+	changing.reads = 0;
+	changing.once = once;
+	changing.counts = false;
+	sim.spoil = show_other;
+	enum sim_event e = node_boot();
+	sim.spoil = NULL;
+	return e;
+}
+
+static void change_at_every_read(const struct sim *start, const struct test_image *i)
+{
+	changing.hashed = i->tlv_at + 52; /* to the end of the protected TLVs */
+	ck_assert_int_eq(boot_while_changing(start, UINT32_MAX, true), SIM_STARTED);
+	uint32_t reads = changing.reads;
+	ck_assert_uint_gt(reads, 20);
+	for (uint32_t at = 1; at <= reads; at++) {
+		/* whatever was verified until then, nothing that was not read as it is runs */
+		if (boot_while_changing(start, at, false) == SIM_STARTED)
+			ck_assert(!changing.counts);
+		/* and one lie does not lead the jump astray */
+		if (boot_while_changing(start, at, true) == SIM_STARTED)
+			ck_assert_uint_eq(sim.started, sim.board.slot[0].offset + 64);
+	}
+}
+
+START_TEST(flash_that_changes)
+{
+	static struct sim start;
+	bool stranger = _i / 2;
+
+	setup(_i % 2);
+	/* what it shows is a stranger's and starts elsewhere, or well signed and below the floor */
+	test_image_make(&changing.other, stranger ? node.other_key : node.key, NEW, 0, 3000);
+	if (stranger)
+		changing.other.data[8] = 128; /* header size */
+	sim_copy(&start, &sim);
+	change_at_every_read(&start, &node.old); /* the first boot */
+	sim_copy(&sim, &start);
+	node_start();
+	sim_power_on();
+	sim_copy(&start, &sim);
+	change_at_every_read(&start, &node.old); /* a confirmed image */
+	sim_copy(&sim, &start);
+	node_start();
+	node_stage();
+	node_start();
+	struct state s = node_state();
+	s.attempts = 0;
+	ck_assert_int_eq(state_store(&s), 0);
+	sim_copy(&start, &sim);
+	change_at_every_read(&start, &node.fresh); /* one about to be tried */
+	node_free();
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("edge-fw/boot");
@@ -331,6 +412,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(c, stay_uses_no_trial_up, 0, 2);
 	tcase_add_loop_test(c, attempts_and_cause, 0, 2);
 	tcase_add_loop_test(c, flash_fails_in_the_swap, 0, 2);
+	tcase_add_loop_test(c, flash_that_changes, 0, 4);
 	return s;
 }
 
