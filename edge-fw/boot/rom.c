@@ -2,7 +2,7 @@
 #include "boot/rom.h"
 #include "wire/session-crypto.h"
 
-_Static_assert(sizeof(void *) != 4 || sizeof(struct crypto) == 136,
+_Static_assert(sizeof(void *) != 4 || sizeof(struct crypto) == 144,
 	"the application brings the memory for it: another size is another ROM_MAGIC");
 
 _Static_assert(sizeof(void *) != 4 || sizeof(struct rom_table) <= 64, "ROM_TABLE_SIZE of image.ld");

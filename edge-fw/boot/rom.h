@@ -7,7 +7,7 @@
  */
 #include "boot/crypto.h"
 
-#define ROM_MAGIC 0x31524645u /* "EFR1" */
+#define ROM_MAGIC 0x32524645u /* "EFR2" */
 
 struct rom_table {
 	uint32_t magic;

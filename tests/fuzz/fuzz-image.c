@@ -76,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (full.total_size > size || full.total_size < EF_IMAGE_HEADER_SIZE)
 		abort();
-	if (ef_image_preflight(&src, &policy, &crypto, &early) ||
+	if (ef_image_preflight(&src, &policy, &crypto, NULL, &early) ||
 		memcmp(&full, &early, sizeof full))
 		abort();
 	if (ef_image_inspect(&src, &bare) || memcmp(&full, &bare, sizeof full))
