@@ -3,11 +3,11 @@
 """Bootloader and application of one board, end to end over the serial line: cross-built in QEMU, or
 edgeferry-node.
 
-    edge-test.py --board B --images FOLDER [--cuts N] [--long] [NAME…]
-    edge-test.py --board host --node PROGRAM [--cuts N] [--long] [NAME…]
+    edge-test.py --board B --images FOLDER [--cuts N] [--long] [--seed S] [NAME…]
+    edge-test.py --board host --node PROGRAM [--cuts N] [--long] [--seed S] [NAME…]
 
-FOLDER holds boot-B.elf and app*-B.bin. --cuts: rounds of the tests that pull the plug; --long: with the longest swap
-there is. Cases run side by side, since most of their time is waiting. TAP on standard output; skipped without QEMU.
+FOLDER holds boot-B.elf and app*-B.bin. --cuts: rounds of the tests that pull the plug, at moments that follow from
+the seed; --long: with the longest swap there is. Cases run side by side, since most of their time is waiting. TAP on standard output; skipped without QEMU.
 """
 import argparse
 import concurrent.futures
@@ -152,7 +152,7 @@ def expect_reason(reason, f, *args):
 
 class Tests:
     def __init__(self, a, folder):
-        self.board, self.dir, self.cuts, self.long = a.board, folder, a.cuts, a.long
+        self.board, self.dir, self.cuts, self.long, self.seed = a.board, folder, a.cuts, a.long, a.seed
         self.images, self.loader, self.node = a.images, f"{a.images}/boot-{a.board}.elf", a.node
         self.map = factory.MAPS.get(a.board) or factory.host_map(256 << 10)
         self.key, self.ed25519, self.other = (f"{folder}/{name}.pem" for name in ("key", "ed25519", "other"))
@@ -395,7 +395,7 @@ class Tests:
 
     def test_cuts(self):
         """F-18: the plug is pulled in mid-swap, again and again; old or new boots, and it ends"""
-        rng = random.Random(2)
+        rng = random.Random(self.seed)
         size = self.map["slot"] - 0x2000 if self.long else 48 << 10
         new = self.image("2.0.0", size=size)
         with Node(self) as n:
@@ -418,10 +418,11 @@ class Tests:
             n.smp.reset()
             n.smp.until(lambda i: i["mode"] == 1 and i["trial"] and i["test"] == PASSED)
             n.smp.confirm()
+            self.note(f"{3 * self.cuts} power cuts in swaps of {size} bytes, seed {self.seed}")
 
     def test_cuts_anywhere(self):
         """F-18 I-2: the plug is pulled at any moment of an update; old or new boots, and the next update works"""
-        rng, ends = random.Random(3), {}
+        rng, ends = random.Random(self.seed + 1), {}
         with Node(self) as n:
             span = self.one_update(n, 1, None)
             for i in range(2, 2 + self.cuts):
@@ -436,7 +437,7 @@ class Tests:
                 end = "old" if n.running()["version"] == old else "trial" if me["trial"] else "new"
                 expect(end != "new" or me["floor"] == i, "confirmed without its floor")
                 ends[end] = ends.get(end, 0) + 1
-            self.note(f"after a cut: {ends}")
+            self.note(f"{self.cuts} power cuts, seed {self.seed}; what ran after them: {ends}")
             n.end_trial()
             self.one_update(n, 2 + self.cuts, None)
 
@@ -524,6 +525,7 @@ def main():
     p.add_argument("--node")
     p.add_argument("--cuts", type=int, default=5)
     p.add_argument("--long", action="store_true")
+    p.add_argument("--seed", type=int, default=2)
     p.add_argument("names", nargs="*")
     a = p.parse_args()
     if not (a.node if a.board == "host" else a.images):
