@@ -41,7 +41,6 @@ POINTERS = {
     "edgeferry.c:self_test": SELF_TEST,
     "image.c:confirm_image": SELF_TEST,
     "os.c:os_info": ["app.c:details"],
-    "monitor.c:read_report": [],
     "stat.c:read_stat": ["stat.c:put_line", "stat.c:put_node", "app.c:put_stats"],
     "mcu.c:tick": ["app.c:periodic_task"],
     "ecdsa_i15_vrfy_raw.c:br_ecdsa_i15_vrfy_raw": CURVES,
