@@ -46,7 +46,7 @@ POINTERS = {
     "ecdsa_i15_vrfy_raw.c:br_ecdsa_i15_vrfy_raw": CURVES,
     "ecdsa_i31_vrfy_raw.c:br_ecdsa_i31_vrfy_raw": CURVES,
     "session-crypto.c:noise_shared": ["ec_c25519_i15.c:api_mul", "ec_c25519_m31.c:api_mul"],
-    "poly1305_ctmul32.c:br_poly1305_ctmul32_run": CHACHA,
+    "poly1305_i15.c:br_poly1305_i15_run": CHACHA,
     "poly1305_ctmul.c:br_poly1305_ctmul_run": CHACHA,
     **{"hmac.c:" + f: ["@br_sha256_vtable"] for f in ("br_hmac_key_init", "process_key", "br_hmac_init",
                                                       "br_hmac_update", "br_hmac_out")},
