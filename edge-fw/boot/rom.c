@@ -14,4 +14,5 @@ __attribute__((section(".rom_table"), used)) const struct rom_table rom_table = 
 	.size = sizeof(struct rom_table),
 	.crypto_init = crypto_init,
 	.noise = {noise_hash, noise_hkdf, noise_public, noise_shared, noise_encrypt, noise_decrypt},
+	.p256_verify_raw = crypto_p256_verify_raw,
 };

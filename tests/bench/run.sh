@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 ninja -C build >/dev/null
-ninja -C build tests/bench/uart/uart-stage >/dev/null
+ninja -C build tests/bench/uart/uart-stage tests/bench/wear/wear >/dev/null
 
 echo "== Bootloader and application: bytes of flash, RAM and stack by board"
 boards="nrf51-microbit mps2-an385 mps2-an505 riscv-virt"
@@ -12,6 +12,9 @@ tests/lab/edge_sizes.py build/edge-fw/cross $boards
 echo
 echo "== Boot: instructions from reset to the jump into the application"
 tests/bench/boot/boot.py build/edge-fw/cross $boards
+echo
+echo "== Flash of a node: erases per update against MCUboot's strategies"
+build/tests/bench/wear/wear
 echo
 echo "== UART: payload against line rate"
 tests/bench/uart/uart.py --node build/edge-fw/port/host/edgeferry-node --stage build/tests/bench/uart/uart-stage

@@ -90,6 +90,7 @@ struct reply gateway_ask(
 		return r;
 	ef_smp_header_encode(&h, message);
 	memcpy(message + EF_SMP_HEADER_SIZE, body, size);
+	port_watchdog_feed(); /* as agent_poll does */
 	size = agent_request(a, message, EF_SMP_HEADER_SIZE + size);
 	if (size < EF_SMP_HEADER_SIZE || !ef_smp_header_decode(a->response, size, &h) ||
 		h.op != op + 1 || h.group != group || h.command != command || h.seq != seq ||

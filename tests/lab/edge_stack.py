@@ -4,7 +4,7 @@
 
     edge_stack.py [--rom BOOT.elf] [--path] IMAGE.elf…
 
-Fails on recursion, on a stack that grows by what is not known beforehand, on a call through a pointer that the
+Fails on a function whose address is taken and that nobody is known to call, on recursion, on a stack that grows by what is not known beforehand, on a call through a pointer that the
 table below does not know, on more than the image reserves, and on code that the bootloader lends (boot/rom.h) and
 that has data of its own. --path prints the deepest chain.
 
@@ -22,7 +22,8 @@ import elf  # noqa: E402
 
 SHA = ["crypto.c:sha256_init", "crypto.c:sha256_update", "crypto.c:sha256_final"]
 READ = ["verify.c:read_slot", "verify.c:read_preflight"]
-SIGNATURES = ["crypto-i15.c:crypto_p256_verify", "crypto-m31.c:crypto_p256_verify", "crypto-ed25519.c:ed25519_verify"]
+P256 = ["crypto-i15.c:crypto_p256_verify_raw", "crypto-m31.c:crypto_p256_verify_raw"]
+SIGNATURES = ["crypto.c:crypto_p256_verify", "crypto-ed25519.c:ed25519_verify"]
 SELF_TEST = ["app.c:self_test"]
 CURVES = ["ec_prime_i15.c:api_muladd", "ec_p256_m31.c:api_muladd"]
 CHACHA = ["chacha20_ct.c:br_chacha20_ct_run"]
@@ -40,9 +41,9 @@ POINTERS = {
     "agent.c:watch_trial": SELF_TEST,
     "edgeferry.c:self_test": SELF_TEST,
     "image.c:confirm_image": SELF_TEST,
-    "os.c:os_info": ["app.c:details"],
+    "os.c:os_info": ["app.c:details", "recovery.c:details"],
     "stat.c:read_stat": ["stat.c:put_line", "stat.c:put_node", "app.c:put_stats"],
-    "mcu.c:tick": ["app.c:periodic_task"],
+    "mcu.c:tick": ["app.c:tick", "bare.c:task"],
     "ecdsa_i15_vrfy_raw.c:br_ecdsa_i15_vrfy_raw": CURVES,
     "ecdsa_i31_vrfy_raw.c:br_ecdsa_i31_vrfy_raw": CURVES,
     "session-crypto.c:noise_shared": ["ec_c25519_i15.c:api_mul", "ec_c25519_m31.c:api_mul"],
@@ -51,6 +52,7 @@ POINTERS = {
     **{"hmac.c:" + f: ["@br_sha256_vtable"] for f in ("br_hmac_key_init", "process_key", "br_hmac_init",
                                                       "br_hmac_update", "br_hmac_out")},
     **{"crypto-rom.c:" + f.partition(":")[2]: [f] for f in NOISE},
+    "crypto-rom.c:crypto_p256_verify_raw": P256,
     "trap.c:fault": ["trap.c:record_fault"],
     "trap.c:board_watchdog_irq": ["trap.c:record_watchdog"],
     # leave the program for good
@@ -59,7 +61,7 @@ POINTERS = {
     "forward.c:forward": [],
     "forward.c:first": [],
 }
-LENT = SHA + SIGNATURES + NOISE + ["crypto.c:crypto_init"]
+LENT = SHA + P256 + SIGNATURES + NOISE + ["crypto.c:crypto_init"]
 
 # What an interrupt puts on the stack by itself, the program's root, and the handlers by level: one of each level
 # may be on the stack at once.
@@ -68,6 +70,9 @@ CORES = {
     elf.ARM: ("reset_handler", ARM_FRAME, [["board_uart_irq", "board_tick_irq"], ["board_watchdog_irq", "fault"]]),
     elf.RISCV: ("c_start", 0, [["trap"], ["trap"]]),     # a fault in a handler
 }
+STARTED = ["reset_handler", "forward", "first", "trap", "board_uart_irq", "board_tick_irq", "board_watchdog_irq", "fault"]
+# tables of the libraries, in which a number may look like an address
+NUMBERS = ("P256_", "C255_", "K", "P1305", "R2", "br_sha256_IV")
 BINUTILS = {elf.ARM: "arm-none-eabi-", elf.RISCV: "riscv64-unknown-elf-"}
 
 
@@ -92,7 +97,7 @@ class Image:
     def __init__(self, path):
         self.elf = elf.Elf(path)
         self.tool = BINUTILS[self.elf.machine]
-        self.functions, self.sources = {}, {}
+        self.functions, self.sources, self.files = {}, {}, {}
         self.ranges = sorted({(s.value & ~1, s.size) for s in self.elf.symbols if s.kind == elf.FUNCTION and s.size})
         text = subprocess.run([self.tool + "objdump", "-d", "--no-show-raw-insn", "-M", "no-aliases" if self.risc else "reg-names-std",
                                path], check=True, capture_output=True, text=True).stdout
@@ -267,8 +272,20 @@ class Image:
                 found |= {w for w in words if w in self.functions}
             return found
         file, _, function = name.partition(":")
-        found = [s.value & ~1 for s in self.elf.find(function, elf.FUNCTION) if s.value & ~1 in self.functions]
-        return {a for a, s in zip(found, self.source(found)) if s == name}
+        found = {s.value & ~1 for s in self.elf.find(function, elf.FUNCTION) if s.value & ~1 in self.functions}
+        return {a for a in found if self.file(a) in (file, "")}     # not known: it may be
+
+    def file(self, start):
+        """The one that the function there is from, whatever was inlined at its beginning."""
+        if start not in self.files:
+            places = map(hex, range(start, start + min(dict(self.ranges)[start], 16), 2))
+            out = subprocess.run([self.tool + "addr2line", "-a", "-i", "-e", self.elf.path, *places], check=True,
+                                 capture_output=True, text=True).stdout
+            outermost = [part.split("\n")[-2] for part in out.split("0x") if part.count("\n") > 1]
+            files = [os.path.basename(line.split(":")[0]) for line in outermost]
+            # the compiler's own instructions are from nowhere
+            self.files[start] = next((f for f in files if f not in ("??", "<artificial>")), "")
+        return self.files[start]
 
 
 class Depth:
@@ -326,6 +343,23 @@ def worst(depth):
     return total, path
 
 
+def check_taken(image):
+    """Every function whose address stands somewhere is one that POINTERS names, or one that the core calls."""
+    inside = [range(s, s + n) for s, n in image.ranges]
+    inside += [range(s.value, s.value + s.size) for s in image.elf.symbols
+               if s.kind == elf.OBJECT and s.name.startswith(NUMBERS)]
+    words = {w for f in image.functions.values() for w in f.constants}
+    for at, size in image.elf.loaded():
+        words |= {image.elf.word(a) for a in range(at, at + size - 3, 4) if not any(a in r for r in inside)}
+    bit = 0 if image.risc else 1
+    named = {a for names in POINTERS.values() for n in names for a in image.named(n)}
+    named |= {a for n in LENT for a in image.named(n)}
+    named |= {s.value & ~1 for n in STARTED for s in image.elf.find(n, elf.FUNCTION)}
+    missing = [f.name for a, f in image.functions.items() if a | bit in words and a not in named]
+    if missing:
+        raise Bad("functions whose address is taken and that no line of POINTERS names: " + ", ".join(sorted(missing)))
+
+
 def check_lent(image):
     """No function that an application calls may touch RAM but through its arguments."""
     base, end = image.elf.value("data_start"), image.elf.value("stack_top")
@@ -354,6 +388,7 @@ def measure(path, rom=None):
     if depth.unknown:
         raise Bad("calls through pointers that POINTERS of edge_stack.py does not have: " +
                   ", ".join(sorted(depth.unknown)))
+    check_taken(image)
     reserved = image.elf.value("STACK_SIZE")
     if not rom:
         check_lent(image)

@@ -57,5 +57,9 @@ class Elf:
                 return self.data[at:at + size]
         raise ValueError(f"{self.path}: nothing at {address:#x}")
 
+    def loaded(self):
+        """(address, size) of what lies in flash."""
+        return [(s[3], s[5]) for s in self.sections if s[2] & ALLOC and s[1] != NOBITS and s[5]]
+
     def word(self, address):
         return struct.unpack("<I", self.read(address, 4))[0]

@@ -73,6 +73,30 @@ def split(image):
     return image[:32], tlvs, hashlib.sha256(image[:hdr + size + prot]).digest()
 
 
+def key_set(number, threshold, keys, old=(), signers=()):
+    """The document that brings a key set: keys and old are the PEM files of this set and the one before, in its order;
+    the private ones among signers sign."""
+    xy = {k: factory.image_key(k.replace(".pem", ".pub.pem"))[1][1:] for k in keys}
+    keys = sorted(keys, key=xy.get)
+    doc = b"EFK1" + struct.pack("<BBH", len(keys), threshold, number) + b"".join(xy[k] for k in keys)
+    digest = hashlib.sha256(doc).digest()
+    for names, flag in ((keys, 0), (old, 0x80)):
+        for i, k in enumerate(names):
+            if k in signers:
+                doc += bytes([flag | i]) + raw_signature(sign_digest(k, digest, False))
+    return doc
+
+
+def raw_signature(der):
+    """r and s, 32 bytes each, of a DER signature."""
+    out, at = b"", 2
+    for _ in range(2):
+        size = der[at + 1]
+        out += int.from_bytes(der[at + 2:at + 2 + size], "big").to_bytes(32, "big")
+        at += 2 + size
+    return out
+
+
 def main():
     p = argparse.ArgumentParser(description="sign a firmware image for tests")
     p.add_argument("--new-key", help="make a key pair instead")

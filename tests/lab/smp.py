@@ -266,6 +266,10 @@ class Smp:
     def confirm(self, digest=None):
         return self.call(WRITE, 1, 0, {"confirm": True, **({"hash": digest} if digest else {})}, timeout=15)
 
+    def keys(self, document=None):
+        """Brings a key set; the number of the one in force."""
+        return self.call(WRITE, 239, 4, {"doc": document} if document else {}, timeout=60)["set"]
+
     def reset(self, boot_mode=0):
         return self.call(WRITE, 0, 5, {"boot_mode": boot_mode} if boot_mode else {})
 

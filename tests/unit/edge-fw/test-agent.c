@@ -107,7 +107,7 @@ START_TEST(identify)
 	ck_assert_uint_eq(reply_uint(&r, "v"), 1);
 	ck_assert_uint_eq(reply_uint(&r, "hwrev"), 3);
 	ck_assert_uint_eq(reply_uint(&r, "mode"), 1);
-	ck_assert_uint_eq(reply_uint(&r, "slot"), sim.board.slot[1].size);
+	ck_assert_uint_eq(reply_uint(&r, "slot"), sim.board.slot[0].size);
 	ck_assert_uint_eq(reply_uint(&r, "floor"), OLD_COUNTER);
 	ck_assert_uint_eq(reply_uint(&r, "trial"), 0);
 	ck_assert_uint_eq(reply_uint(&r, "test"), SELF_TEST_PASSED);
@@ -226,7 +226,7 @@ START_TEST(preflight_reasons)
 	test_image_make(&i, node.key, NEW, NEW_COUNTER, 100);
 	i.data[i.tlv_at + 40] ^= 1; /* class */
 	assert_refused(gateway_preflight(&node.agent, &i), NOT_COMPATIBLE);
-	test_image_make(&i, node.key, NEW, NEW_COUNTER, sim.board.slot[1].size);
+	test_image_make(&i, node.key, NEW, NEW_COUNTER, sim.board.slot[0].size);
 	assert_refused(gateway_preflight(&node.agent, &i), TOO_LARGE);
 	assert_rc(ASK(WRITE, EF_GROUP_EDGEFERRY, EF_EF_PREFLIGHT, "\xa0"), INVALID);
 	assert_rc(ASK(WRITE, EF_GROUP_EDGEFERRY, EF_EF_PREFLIGHT,
@@ -408,7 +408,7 @@ START_TEST(upload_into_bad_flash) /* F-19 */
 
 	assert_good(gateway_preflight(&node.agent, &node.fresh));
 	r = gateway_chunk(&node.agent, &node.fresh, 0, 300);
-	sim.fail_at = sim.operations + 1;
+	sim.fault_at = sim.operations + 1;
 	assert_refused(gateway_chunk(&node.agent, &node.fresh, r.off, 300), NODE_FLASH);
 	r = gateway_chunk(&node.agent, &node.fresh, 600, 300);
 	ck_assert_uint_eq(r.off, 0); /* anew */
