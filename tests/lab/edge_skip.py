@@ -62,7 +62,7 @@ class Code:
             f = self.image.functions[start]
             todo += f.calls | f.tails
             for source in self.image.source(f.pointer_calls):
-                todo += [a for name in edge_stack.POINTERS[source] for a in self.image.named(name)]
+                todo += [a for name in edge_stack.called_from(source) or [] for a in self.image.named(name)]
         return seen - agent
 
     def nothing(self, address):

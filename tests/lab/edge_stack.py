@@ -28,6 +28,8 @@ SELF_TEST = ["app.c:self_test"]
 CURVES = ["ec_prime_i15.c:api_muladd", "ec_p256_m31.c:api_muladd"]
 CHACHA = ["chacha20_ct.c:br_chacha20_ct_run"]
 NOISE = ["session-crypto.c:noise_" + f for f in ("hash", "hkdf", "public", "shared", "encrypt", "decrypt")]
+IMAGE = ["image.c:ef_image_" + f for f in ("parse_header", "preflight", "check")]
+FRAMES = ["session-transport.c:ef_session_" + f for f in ("seal", "open")]
 POINTERS = {
     "boot.c:boot_decide": ["@on_phase"],
     "image.c:take": READ + SHA,
@@ -51,7 +53,7 @@ POINTERS = {
     "poly1305_ctmul.c:br_poly1305_ctmul_run": CHACHA,
     **{"hmac.c:" + f: ["@br_sha256_vtable"] for f in ("br_hmac_key_init", "process_key", "br_hmac_init",
                                                       "br_hmac_update", "br_hmac_out")},
-    **{"crypto-rom.c:" + f.partition(":")[2]: [f] for f in NOISE},
+    **{"crypto-rom.c:" + f.partition(":")[2]: [f] for f in NOISE + IMAGE + FRAMES},
     "crypto-rom.c:crypto_p256_verify_raw": P256,
     "trap.c:fault": ["trap.c:record_fault"],
     "trap.c:board_watchdog_irq": ["trap.c:record_watchdog"],
@@ -61,7 +63,7 @@ POINTERS = {
     "forward.c:forward": [],
     "forward.c:first": [],
 }
-LENT = SHA + P256 + SIGNATURES + NOISE + ["crypto.c:crypto_init"]
+LENT = SHA + P256 + SIGNATURES + NOISE + IMAGE + FRAMES + ["crypto.c:crypto_init"]
 
 # What an interrupt puts on the stack by itself, the program's root, and the handlers by level: one of each level
 # may be on the stack at once.
@@ -71,9 +73,19 @@ CORES = {
     elf.RISCV: ("c_start", 0, [["trap"], ["trap"]]),     # a fault in a handler
 }
 STARTED = ["reset_handler", "forward", "first", "trap", "board_uart_irq", "board_tick_irq", "board_watchdog_irq", "fault"]
+NOWHERE = ("??", "<artificial>")     # what the linker's compiler has no file for
 # tables of the libraries, in which a number may look like an address
 NUMBERS = ("P256_", "C255_", "K", "P1305", "R2", "br_sha256_IV")
 BINUTILS = {elf.ARM: "arm-none-eabi-", elf.RISCV: "riscv64-unknown-elf-"}
+
+
+def called_from(source):
+    """Names of the functions that may be called there, None: not known."""
+    file, _, function = source.partition(":")
+    if file not in NOWHERE:
+        return POINTERS.get(source)
+    found = [names for s, names in POINTERS.items() if s.endswith(":" + function)]
+    return sum(found, []) if found else None
 
 
 class Bad(Exception):
@@ -284,7 +296,7 @@ class Image:
             outermost = [part.split("\n")[-2] for part in out.split("0x") if part.count("\n") > 1]
             files = [os.path.basename(line.split(":")[0]) for line in outermost]
             # the compiler's own instructions are from nowhere
-            self.files[start] = next((f for f in files if f not in ("??", "<artificial>")), "")
+            self.files[start] = next((f for f in files if f not in NOWHERE), "")
         return self.files[start]
 
 
@@ -310,9 +322,10 @@ class Depth:
             if depth > best:
                 best, path = depth, below
         for a, source in zip(f.pointer_calls, self.image.source(f.pointer_calls)):
-            if source not in POINTERS:
+            names = called_from(source)
+            if names is None:
                 self.unknown.add(source)
-            for name in POINTERS.get(source, []):
+            for name in names or []:
                 for depth, below in self._named(name, chain):
                     if depth > best:
                         best, path = depth, below
@@ -377,7 +390,7 @@ def check_lent(image):
                 raise Bad(f"{f.name}: is lent to applications and uses {c:#x}, the bootloader's RAM")
         todo += f.calls | f.tails
         for source in image.source(f.pointer_calls):
-            todo += [a for name in POINTERS[source] for a in image.named(name)]
+            todo += [a for name in called_from(source) or [] for a in image.named(name)]
 
 
 def measure(path, rom=None):
