@@ -66,9 +66,9 @@ enum ef_reason ef_image_parse_header(
 
 enum ef_reason ef_image_preflight(const struct ef_image_source *src,
 	const struct ef_image_policy *policy, const struct ef_image_crypto *crypto,
-	struct ef_image_info *ret)
+	const struct ef_image_middle *middle, struct ef_image_info *ret)
 {
-	return rom()->image.preflight(src, policy, crypto, ret);
+	return rom()->image.preflight(src, policy, crypto, middle, ret);
 }
 
 enum ef_reason ef_image_check(const struct ef_image_source *src,

@@ -21,6 +21,12 @@ static void sha256_final(void *ctx, uint8_t digest[32])
 	br_sha256_out(&c->sha, digest);
 }
 
+static void sha256_resume(void *ctx, const uint8_t state[32], uint32_t hashed)
+{
+	struct crypto *c = ctx;
+	br_sha256_set_state(&c->sha, state, hashed);
+}
+
 int crypto_p256_verify(void *ctx, const uint8_t point[65], const uint8_t digest[32],
 	const uint8_t *sig, size_t sig_size)
 {
@@ -40,6 +46,7 @@ void crypto_init(struct crypto *c)
 		.sha256_init = sha256_init,
 		.sha256_update = sha256_update,
 		.sha256_final = sha256_final,
+		.sha256_resume = sha256_resume,
 		.p256_verify = crypto_p256_verify,
 		.ed25519_verify = crypto_ed25519_verify,
 	};

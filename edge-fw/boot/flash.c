@@ -31,6 +31,22 @@ int flash_write(uint32_t offset, const void *data, size_t size)
 	return compare(offset, data, size);
 }
 
+int flash_zero(uint32_t offset, uint32_t size)
+{
+	static const uint8_t zero[16];
+
+	for (uint32_t end = offset + size; offset < end; offset += sizeof(zero))
+		if (flash_write(offset, zero,
+			    end - offset < sizeof(zero) ? end - offset : sizeof(zero)) < 0)
+			return -1;
+	return 0;
+}
+
+uint32_t flash_mark_size(void)
+{
+	return port_board()->word < 4 ? 4 : port_board()->word;
+}
+
 bool flash_blank(uint32_t offset, uint32_t size)
 {
 	uint8_t buf[CHUNK];

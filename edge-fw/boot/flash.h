@@ -8,6 +8,10 @@
 
 /* Programs whole words and compares. */
 int flash_write(uint32_t offset, const void *data, size_t size);
+/* Programs zeros, which can be done again at any time; whole words. */
+int flash_zero(uint32_t offset, uint32_t size);
+/* Bytes of a mark: a word of flash, of 4 bytes at least. */
+uint32_t flash_mark_size(void);
 /* Erases whole pages and checks that they are blank. */
 int flash_erase(uint32_t offset, uint32_t size);
 /*

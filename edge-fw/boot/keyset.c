@@ -32,9 +32,7 @@ static bool read_copy(unsigned copy, struct factory *f)
 
 static int make_firm(unsigned copy)
 {
-	static const uint8_t firm[FIRM_SIZE];
-
-	return flash_write(place(copy) + FIRM_AT, firm, FIRM_SIZE);
+	return flash_zero(place(copy) + FIRM_AT, FIRM_SIZE);
 }
 
 static int write_copy(unsigned copy, const struct factory *f)

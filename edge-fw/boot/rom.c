@@ -2,13 +2,14 @@
 #include "boot/rom.h"
 #include "wire/session-crypto.h"
 
-_Static_assert(sizeof(void *) != 4 || sizeof(struct crypto) == 136,
+_Static_assert(sizeof(void *) != 4 || sizeof(struct crypto) == 144,
 	"the application brings the memory for it: another size is another ROM_MAGIC");
 _Static_assert(
 	sizeof(void *) != 4 ||
 		(sizeof(struct ef_image_header) == 20 && sizeof(struct ef_image_info) == 96 &&
 			sizeof(struct ef_image_source) == 12 &&
-			sizeof(struct ef_image_policy) == 20 && sizeof(struct ef_session) == 76),
+			sizeof(struct ef_image_policy) == 20 &&
+			sizeof(struct ef_image_middle) == 12 && sizeof(struct ef_session) == 76),
 	"so for what the others work on");
 
 _Static_assert(sizeof(void *) != 4 || sizeof(struct rom_table) <= 64, "ROM_TABLE_SIZE of image.ld");

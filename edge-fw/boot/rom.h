@@ -10,7 +10,7 @@
 #include "boot/crypto.h"
 #include <edgeferry/session.h>
 
-#define ROM_MAGIC 0x31524645u /* "EFR1" */
+#define ROM_MAGIC 0x32524645u /* "EFR2" */
 
 struct rom_table {
 	uint32_t magic;
@@ -36,7 +36,7 @@ struct rom_table {
 			uint32_t limit, struct ef_image_header *ret);
 		enum ef_reason (*preflight)(const struct ef_image_source *src,
 			const struct ef_image_policy *policy, const struct ef_image_crypto *crypto,
-			struct ef_image_info *ret);
+			const struct ef_image_middle *middle, struct ef_image_info *ret);
 		enum ef_reason (*check)(const struct ef_image_source *src,
 			const struct ef_image_policy *policy, const struct ef_image_crypto *crypto,
 			struct ef_image_info *ret);

@@ -25,26 +25,19 @@ _Static_assert(sizeof(struct record) == 96, "records lie in flash as they are, i
 #define GIVEN_UP_AT (FIRM_AT + SEAL_SIZE)
 #define MARKS_AT (GIVEN_UP_AT + SEAL_SIZE)
 
-static const uint8_t zero[sizeof(struct record)];
-
 static uint32_t page_offset(int page)
 {
 	return port_board()->secrets.offset + (uint32_t)page * port_board()->page;
 }
 
-static uint32_t mark_size(void)
-{
-	return port_board()->word < 4 ? 4 : port_board()->word;
-}
-
 static uint32_t mark_offset(int page, uint32_t mark)
 {
-	return page_offset(page) + MARKS_AT + mark * mark_size();
+	return page_offset(page) + MARKS_AT + mark * flash_mark_size();
 }
 
 static uint32_t marks(void)
 {
-	uint32_t n = (port_board()->page - MARKS_AT) / mark_size();
+	uint32_t n = (port_board()->page - MARKS_AT) / flash_mark_size();
 	return n < MARKS_MAX ? n : MARKS_MAX;
 }
 
@@ -52,7 +45,7 @@ static uint32_t marks(void)
 static uint32_t marks_used(int page)
 {
 	uint32_t n = marks();
-	while (n && flash_blank(mark_offset(page, n - 1), mark_size()))
+	while (n && flash_blank(mark_offset(page, n - 1), flash_mark_size()))
 		n--;
 	return n;
 }
@@ -86,7 +79,7 @@ static bool sealed(int page, uint32_t at)
 
 static int seal(int page, uint32_t at)
 {
-	return flash_write(page_offset(page) + at, zero, SEAL_SIZE);
+	return flash_zero(page_offset(page) + at, SEAL_SIZE);
 }
 
 /*
@@ -97,6 +90,24 @@ static int seal(int page, uint32_t at)
 static bool is_firm(int page)
 {
 	return sealed(page, FIRM_AT) && !sealed(page, GIVEN_UP_AT);
+}
+
+static int wipe(int page)
+{
+	return flash_zero(page_offset(page), sizeof(struct record));
+}
+
+static bool is_wiped(int page)
+{
+	struct record r;
+	uint32_t set = 0;
+
+	if (port_flash_read(page_offset(page), &r, sizeof(r)) < 0)
+		return false;
+	for (size_t i = 0; i < sizeof(r); i++)
+		set |= ((const uint8_t *)&r)[i];
+	ef_session_wipe(&r, sizeof(r));
+	return !set;
 }
 
 /* Writes r to a page of its own, then the other one's key goes. Returns the page, or negative. */
@@ -119,7 +130,7 @@ static int move(int page, struct record *r)
 	if (flash_erase(page_offset(to), port_board()->page) < 0 ||
 		flash_write(page_offset(to), r, sizeof(*r)) < 0 || seal(to, FIRM_AT) < 0)
 		return -1;
-	flash_write(page_offset(!to), zero, sizeof(*r)); /* if not now, then at the next start */
+	wipe(!to); /* if not now, then at the next start */
 	return to;
 }
 
@@ -130,16 +141,14 @@ static uint32_t next_counter(const struct record *r, uint32_t used)
 
 void secrets_tidy(void)
 {
-	struct record r, other;
+	struct record r;
 	int page = current(&r);
 
 	if (page >= 0 && !is_firm(page))
 		move(page, &r);
-	else if (page >= 0 && port_flash_read(page_offset(!page), &other, sizeof(other)) == 0 &&
-		 memcmp(&other, zero, sizeof(other)) != 0 && seal(page, FIRM_AT) == 0)
-		flash_write(page_offset(!page), zero, sizeof(other));
+	else if (page >= 0 && !is_wiped(!page) && seal(page, FIRM_AT) == 0)
+		wipe(!page);
 	ef_session_wipe(&r, sizeof(r));
-	ef_session_wipe(&other, sizeof(other));
 }
 
 bool secrets_load(struct secret_key *ret)
@@ -194,5 +203,5 @@ int secrets_use_counter(uint32_t counter)
 		used = 0;
 	}
 	ef_session_wipe(&r, sizeof(r));
-	return page < 0 ? -1 : flash_write(mark_offset(page, used), zero, mark_size());
+	return page < 0 ? -1 : flash_zero(mark_offset(page, used), flash_mark_size());
 }

@@ -65,7 +65,6 @@ static uint32_t first_free(uint32_t page)
 
 static int append(struct state *s)
 {
-	static const uint8_t firm[FIRM_SIZE];
 	struct state last;
 	int found = newest(&last);
 	uint32_t page = found < 0 ? 0 : (uint32_t)found;
@@ -90,7 +89,7 @@ static int append(struct state *s)
 	s->crc = crc32_ieee(0, s, offsetof(struct state, crc));
 	if (flash_write(place(page, index), s, sizeof(*s)) < 0)
 		return -1;
-	return flash_write(place(page, index) + sizeof(*s), firm, FIRM_SIZE);
+	return flash_zero(place(page, index) + sizeof(*s), FIRM_SIZE);
 }
 
 int state_store(struct state *s)

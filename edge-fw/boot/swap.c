@@ -3,7 +3,6 @@
 #include "boot/flash.h"
 
 enum { STEPS = 2 };
-#define WORD_MAX 16u
 
 static uint32_t unit_size(void)
 {
@@ -22,20 +21,14 @@ int swap_prepare(void)
 	return flash_erase(j->offset, j->size);
 }
 
-static uint32_t mark_size(void)
-{
-	return port_board()->word < 4 ? 4 : port_board()->word;
-}
-
 static uint32_t mark_offset(uint32_t number)
 {
-	return port_board()->journal.offset + number * mark_size();
+	return port_board()->journal.offset + number * flash_mark_size();
 }
 
 static int set_mark(uint32_t number)
 {
-	static const uint8_t zero[WORD_MAX];
-	return flash_write(mark_offset(number), zero, mark_size());
+	return flash_zero(mark_offset(number), flash_mark_size());
 }
 
 static int run_step(const struct state *s, uint32_t step, bool again)
@@ -58,12 +51,12 @@ int swap_run(const struct state *s)
 	const struct port_board *b = port_board();
 	uint32_t steps = (uint32_t)s->units * STEPS, first = steps;
 
-	if (s->units > b->slot[0].size / unit_size() || steps * mark_size() > b->journal.size)
+	if (s->units > b->slot[0].size / unit_size() || steps * flash_mark_size() > b->journal.size)
 		return -1;
 	/* the last mark that was begun: all steps up to it are complete. One bad reading proves
 	 * nothing */
-	while (first && (flash_blank(mark_offset(first - 1), mark_size()) ||
-				flash_blank(mark_offset(first - 1), mark_size())))
+	while (first && (flash_blank(mark_offset(first - 1), flash_mark_size()) ||
+				flash_blank(mark_offset(first - 1), flash_mark_size())))
 		first--;
 	if (first && set_mark(first - 1) < 0) /* it may be torn */
 		return -1;

@@ -88,7 +88,7 @@ enum ef_reason verify_preflight(const struct preflight *p, uint32_t floor, const
 	if (p->size > port_board()->slot[0].size)
 		return EF_REASON_TOO_LARGE;
 	crypto_init(&c);
-	reason = ef_image_preflight(&src, &policy, &c.primitives, ret);
+	reason = ef_image_preflight(&src, &policy, &c.primitives, &p->middle, ret);
 	return reason == EF_REASON_IO ? EF_REASON_BAD_IMAGE
 				      : reason; /* it reads past what was sent */
 }

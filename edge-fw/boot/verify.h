@@ -18,6 +18,7 @@ struct preflight {
 	const uint8_t *header; /* EF_IMAGE_HEADER_SIZE bytes */
 	const uint8_t *tlv;
 	uint32_t tlv_size, size;
+	struct ef_image_middle middle;
 };
 enum ef_reason verify_preflight(const struct preflight *p, uint32_t floor, const struct factory *f,
 	struct ef_image_info *ret);

@@ -28,6 +28,7 @@ enum ef_image_tlv {
 	EF_TLV_BOOT_RECORD = 0x60,
 	EF_TLV_UUID_VID = 0x74,
 	EF_TLV_UUID_CID = 0x75,
+	EF_TLV_HEADER = 0xefa0, /* ours, in the protected area: the 32 bytes of the header again */
 };
 
 struct ef_image_header {
@@ -66,6 +67,9 @@ struct ef_image_crypto {
 	/* The same for Ed25519; NULL: signatures of that kind count as made by an unknown key. */
 	int (*ed25519_verify)(
 		void *ctx, const uint8_t key[32], const uint8_t digest[32], const uint8_t sig[64]);
+	/* In place of init: goes on from the state after hashed bytes, a multiple of 64. NULL where
+	 * no preflight is asked for with a middle. */
+	void (*sha256_resume)(void *ctx, const uint8_t state[32], uint32_t hashed);
 };
 
 /* Where the image is read from: bytes [offset, offset + size) of at most limit bytes. */
@@ -89,13 +93,28 @@ enum ef_reason ef_image_parse_header(
 	const uint8_t buf[EF_IMAGE_HEADER_SIZE], uint32_t limit, struct ef_image_header *ret);
 
 /*
+ * Where the digest of an image stands in front of its protected TLVs: SHA-256's state (eight words,
+ * big-endian) after as many whole blocks of 64 bytes as header and payload fill, and the bytes
+ * after those.
+ */
+struct ef_image_middle {
+	const uint8_t *state; /* 32 bytes */
+	const uint8_t *tail;
+	size_t tail_size; /* less than 64 */
+};
+
+/*
  * Header and TLVs only, before any payload is there: structure, key, signature over the
  * digest that the SHA-256 TLV names, vendor, class, floor, size. The payload itself is
  * not looked at. src need only answer for [0, 32) and the TLV areas.
+ * With a middle (else NULL) the digest is computed from there on, so the protected TLVs are those
+ * that were signed: to find a middle that leads from other ones to the same digest is as hard as to
+ * find a preimage of the compression function. The header is so only where an EF_TLV_HEADER repeats
+ * it.
  */
 enum ef_reason ef_image_preflight(const struct ef_image_source *src,
 	const struct ef_image_policy *policy, const struct ef_image_crypto *crypto,
-	struct ef_image_info *ret);
+	const struct ef_image_middle *middle, struct ef_image_info *ret);
 
 /*
  * The same, and the payload: SHA-256 over header, payload and protected TLVs equals the TLV.

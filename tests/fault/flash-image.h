@@ -8,7 +8,8 @@
 
 struct test_image {
 	uint8_t data[TEST_IMAGE_MAX];
-	uint32_t size, tlv_at;
+	uint32_t size, tlv_at,
+		signed_size; /* of all; where the TLVs begin; what the digest covers */
 	uint8_t digest[32];
 };
 

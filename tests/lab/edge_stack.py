@@ -20,7 +20,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import elf  # noqa: E402
 
-SHA = ["crypto.c:sha256_init", "crypto.c:sha256_update", "crypto.c:sha256_final"]
+SHA = ["crypto.c:sha256_init", "crypto.c:sha256_resume", "crypto.c:sha256_update", "crypto.c:sha256_final"]
 READ = ["verify.c:read_slot", "verify.c:read_preflight"]
 P256 = ["crypto-i15.c:crypto_p256_verify_raw", "crypto-m31.c:crypto_p256_verify_raw"]
 SIGNATURES = ["crypto.c:crypto_p256_verify", "crypto-ed25519.c:ed25519_verify"]
@@ -33,6 +33,7 @@ FRAMES = ["session-transport.c:ef_session_" + f for f in ("seal", "open")]
 POINTERS = {
     "boot.c:boot_decide": ["@on_phase"],
     "image.c:take": READ + SHA,
+    "image.c:go_on": SHA,
     "image.c:take_area": ["image.c:protected_tlv", "image.c:unprotected_tlv"],
     "image.c:take_key": SHA,
     "image.c:signature_holds": SIGNATURES,

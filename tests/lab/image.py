@@ -6,6 +6,8 @@
     image.py --new-key edge.pem          makes edge.pem and edge.pub.pem
 """
 import argparse
+import ctypes
+import ctypes.util
 import hashlib
 import struct
 import subprocess
@@ -71,6 +73,23 @@ def split(image):
     hdr, prot, size = struct.unpack_from("<HHI", image, 8)
     tlvs = image[hdr + size:]
     return image[:32], tlvs, hashlib.sha256(image[:hdr + size + prot]).digest()
+
+
+class Sha256(ctypes.Structure):
+    """SHA256_CTX of libcrypto."""
+    _fields_ = [("h", ctypes.c_uint32 * 8), ("n", ctypes.c_uint32 * 2), ("data", ctypes.c_uint32 * 16),
+                ("num", ctypes.c_uint), ("md_len", ctypes.c_uint)]
+
+
+def middle(image):
+    """SHA-256 in the middle: its state after the whole blocks of header and payload, and the bytes after them."""
+    hdr, _, size = struct.unpack_from("<HHI", image, 8)
+    front = image[:hdr + size]
+    whole = len(front) // 64 * 64
+    c, crypto = Sha256(), ctypes.CDLL(ctypes.util.find_library("crypto"))
+    crypto.SHA256_Init(ctypes.byref(c))
+    crypto.SHA256_Update(ctypes.byref(c), front, ctypes.c_size_t(whole))
+    return struct.pack(">8I", *c.h) + front[whole:]
 
 
 def key_set(number, threshold, keys, old=(), signers=()):

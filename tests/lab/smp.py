@@ -226,7 +226,8 @@ class Smp:
 
     def preflight(self, image, size=None):
         hdr, tlvs, _ = images.split(image)
-        return self.call(WRITE, 239, 1, {"hdr": hdr, "tlv": tlvs, "size": size or len(image)}, timeout=15)
+        return self.call(WRITE, 239, 1, {"hdr": hdr, "tlv": tlvs, "size": size or len(image),
+                                         "mid": images.middle(image)}, timeout=15)
 
     def upload(self, image, chunk=None, window=None, stop_at=None):
         """Windowed. Returns the number of chunks sent."""

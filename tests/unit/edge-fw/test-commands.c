@@ -123,8 +123,9 @@ static size_t make_body(uint8_t *buf, uint32_t *state)
 {
 	static const char *const keys[] = {"d", "boot_mode", "force", "format", "query", "datetime",
 		"hash", "confirm", "deadline", "off", "len", "sha", "data", "image", "upgrade",
-		"slot", "name", "val", "max_size", "nonce", "hdr", "tlv", "size", "addr", "address",
-		"ptr", "offset", "area", "start", "length", "count", "key", "doc", "path"};
+		"slot", "name", "val", "max_size", "nonce", "hdr", "tlv", "size", "mid", "addr",
+		"address", "ptr", "offset", "area", "start", "length", "count", "key", "doc",
+		"path"};
 	static const char *const texts[] = {"", "mode", "a", "snrvbmpio", "line", "node",
 		"app/period", "trial/deadline", "../../factory", "2026-03-01T12:00:00Z",
 		"\33[31m\r\n", "0x08000000"};
@@ -165,7 +166,7 @@ static bool may_be_told(uint32_t at)
 {
 	const struct port_board *b = &sim.board;
 	/* behind the payload: protected area, head, digest, key hash */
-	uint32_t digest = 52 + 4 + 4, key = digest + 32 + 4;
+	uint32_t digest = 88 + 4 + 4, key = digest + 32 + 4;
 
 	return within(at, b->factory.offset + offsetof(struct factory, device_id), 48) ||
 	       within(at, b->factory.offset + offsetof(struct factory, keys), 8) ||

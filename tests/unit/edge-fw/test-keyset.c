@@ -297,6 +297,27 @@ START_TEST(no_fallback_by_a_revoked_key)
 }
 END_TEST
 
+START_TEST(publishers_document) /* as edgeferry-repo made it */
+{
+	EVP_PKEY *published = test_key_read(VECTORS "/p256.pub.pem");
+	FILE *f = fopen(VECTORS "/../keyset.bin", "re");
+	struct factory page, next;
+
+	ck_assert(published && f);
+	doc.size = fread(doc.data, 1, sizeof(doc.data), f);
+	fclose(f);
+	test_factory_make(&page, published, 1);
+	ck_assert_int_eq(keyset_check(doc.data, doc.size, &page, &next), EF_REASON_OK);
+	ck_assert_uint_eq(next.n_keys, 2);
+	ck_assert_uint_eq(next.threshold, 1);
+	ck_assert_uint_eq(next.key_set, 1);
+	/* the key that is in both is the same in both */
+	ck_assert(memcmp(&next.keys[0], &page.keys[0], sizeof(page.keys[0])) == 0 ||
+		  memcmp(&next.keys[1], &page.keys[0], sizeof(page.keys[0])) == 0);
+	EVP_PKEY_free(published);
+}
+END_TEST
+
 /* ---- what is kept ---- */
 
 static uint8_t *copy(unsigned i)
@@ -501,6 +522,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(c, not_under_what_runs, 0, 2);
 	tcase_add_loop_test(c, no_fallback_by_a_revoked_key, 0, 2);
 	tcase_add_test(c, policy_is_the_factorys);
+	tcase_add_test(c, publishers_document);
 	tcase_add_test(c, two_copies);
 	tcase_add_test(c, both_copies_lost);
 	tcase_add_loop_test(c, cut_at_every_operation, 0, 2);

@@ -13,6 +13,12 @@ static void setup(void)
 	node_make(false);
 }
 
+static void start_over(void)
+{
+	node_free();
+	setup();
+}
+
 static void store(enum phase phase, uint32_t floor)
 {
 	struct state s;
@@ -86,7 +92,7 @@ START_TEST(bad_cells) /* F-19: one is passed over, a page of them is reported */
 			ck_assert(!fails_at(operation, kind));
 			ck_assert(state_load(&s, 0));
 		}
-	setup();
+	start_over();
 	sim.bad_page = sim.board.state.offset / sim.board.page + 1;
 	ck_assert_int_lt(state_store(&s), 0);
 	ck_assert(!state_load(&s, 0));
@@ -106,7 +112,7 @@ START_TEST(torn_record_is_settled)
 		static struct sim torn;
 		struct state next, s;
 
-		setup();
+		start_over();
 		for (unsigned i = 0; i <= age; i++)
 			store(PHASE_CONFIRMED, 1);
 		next = node_state();
