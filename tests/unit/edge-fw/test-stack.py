@@ -39,6 +39,8 @@ PROGRAMS = {
                   "int a(int n) { EAT(8); return b(n) + 2; } int main(void) { return a(3); }", "recursion"),
     "pointer": ("INIT void (*volatile p)(void); KEEP void call(void) { p(); EAT(8); }"
                 "int main(void) { call(); return 0; }", "pointer"),
+    "nobody-known": ("INIT KEEP void hook(void) { EAT(8); } void (*const table[])(void) = {hook};"
+                     "int main(void) { __asm volatile(\"\" :: \"r\"(table)); return 0; }", "address is taken"),
     "growing": ("INIT KEEP void a(size_t n) { EAT(n); } int main(void) { a(7); return 0; }", "beforehand"),
     "too-much": ("INIT KEEP void eat(void) { EAT(3000); } int main(void) { eat(); return 0; }", "reserved"),
     "data": ("int state; KEEP void crypto_init(void *c) { state++; __asm volatile(\"\" :: \"r\"(c)); }"
