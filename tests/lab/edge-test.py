@@ -41,7 +41,7 @@ PERIOD = 0.1     # of the application's task, seconds
 
 
 NO_ED25519 = ["nrf51-microbit"]
-SIDE_BY_SIDE = 3
+SIDE_BY_SIDE = 2
 PAINT = b"\xac\x57\xfe\x5a"
 
 # enum phase
