@@ -47,18 +47,22 @@ static int write_copy(unsigned copy, const struct factory *f)
 	return make_firm(copy);
 }
 
-void keyset_load(struct factory *f)
+/* Returns the copy that counts; -1: it is the factory's set, or none. */
+static int load(struct factory *f)
 {
 	struct factory copy;
 	unsigned unread = 0;
 	uint32_t flags;
+	int from = -1;
 
 	factory_read(port_board()->factory.offset, f);
 	flags = f->flags;
 	for (unsigned i = 0; i < 2; i++) {
 		if (read_copy(i, &copy)) {
-			if (copy.key_set > f->key_set)
+			if (copy.key_set > f->key_set) {
 				*f = copy;
+				from = (int)i;
+			}
 		} else {
 			unread += !flash_blank(place(i), FIRM_AT);
 		}
@@ -68,25 +72,29 @@ void keyset_load(struct factory *f)
 	/* whose policy it is to serve stock clients has nothing to do with keys */
 	f->flags = flags;
 	f->crc = crc32_ieee(0, f, offsetof(struct factory, crc));
+	return from;
 }
 
+void keyset_load(struct factory *f)
+{
+	load(f);
+}
+
+/* What may have been torn is written again, each copy while the other one is sure to be whole. */
 void keyset_mend(struct factory *f)
 {
 	struct factory copy;
-	bool good[2];
+	int from = load(f);
+	unsigned other = from == 0;
 
-	keyset_load(f);
-	for (unsigned i = 0; i < 2; i++)
-		good[i] = read_copy(i, &copy) && copy.key_set == f->key_set;
-	for (unsigned i = 0; i < 2 && f->n_keys; i++) {
-		if (good[i])
-			continue;
-		if (good[!i])
-			make_firm(!i);
-		if (f->key_set)
-			write_copy(i, f);
-		else if (!flash_blank(place(i), FIRM_AT))
-			flash_erase(place(i), port_board()->page);
+	if (from < 0) {
+		for (unsigned i = 0; i < 2 && f->n_keys; i++)
+			if (!flash_blank(place(i), FIRM_AT))
+				flash_erase(place(i), port_board()->page);
+	} else if (!read_copy(other, &copy) || copy.key_set != f->key_set) {
+		/* it may be torn as well, and read as whole by chance */
+		if (make_firm((unsigned)from) == 0 && write_copy(other, f) == 0)
+			write_copy((unsigned)from, f);
 	}
 }
 

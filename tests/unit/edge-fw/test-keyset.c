@@ -459,6 +459,36 @@ START_TEST(cut_at_every_operation) /* E-06, and again at those of the mending af
 }
 END_TEST
 
+/* Which then reads as whole or not, and the mending is cut as well. */
+START_TEST(cut_at_the_end_of_the_first_copy)
+{
+	static struct sim start, left;
+
+	setup(0);
+	test_document_whole(&doc, &set1, &set0, 2, 2);
+	sim_copy(&start, &sim);
+	for (uint32_t chance = 0; chance < 400; chance++) {
+		if (chance % 50 == 0) {
+			sim_copy(&sim, &start);
+			agent_init(&node.agent, node.agent.program);
+			sim.random = chance;
+			sim.cut_kind = CUT_UNSTABLE;
+			sim.cut_at = sim.operations + 3; /* erase, copy, its last word */
+			ck_assert_int_eq(sim_run(bring_it, NULL), SIM_CUT);
+			sim_copy(&left, &sim);
+		}
+		sim_copy(&sim, &left);
+		sim_power_on();
+		sim.random = chance * 54321;
+		sim.cut_kind = CUT_UNSTABLE;
+		sim.cut_at = sim.operations + 1 + chance % 7;
+		sim_run(boot_it, NULL);
+		settles(0);
+	}
+	teardown();
+}
+END_TEST
+
 START_TEST(cut_with_one_copy_lost) /* the one that is whole is written last */
 {
 	static struct sim start;
@@ -526,6 +556,7 @@ static Suite *suite(void)
 	tcase_add_test(c, two_copies);
 	tcase_add_test(c, both_copies_lost);
 	tcase_add_loop_test(c, cut_at_every_operation, 0, 2);
+	tcase_add_test(c, cut_at_the_end_of_the_first_copy);
 	tcase_add_test(c, cut_with_one_copy_lost);
 	tcase_add_test(c, bad_flash);
 	return s;
