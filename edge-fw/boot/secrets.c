@@ -144,9 +144,10 @@ void secrets_tidy(void)
 	struct record r;
 	int page = current(&r);
 
-	if (page >= 0 && !is_firm(page))
+	if (page >= 0 && !is_firm(page)) {
+		r.counter = next_counter(&r, marks_used(page));
 		move(page, &r);
-	else if (page >= 0 && !is_wiped(!page) && seal(page, FIRM_AT) == 0)
+	} else if (page >= 0 && !is_wiped(!page) && seal(page, FIRM_AT) == 0)
 		wipe(!page);
 	ef_session_wipe(&r, sizeof(r));
 }

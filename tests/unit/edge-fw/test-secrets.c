@@ -122,6 +122,22 @@ START_TEST(a_bad_cell_uses_nothing) /* F-19 */
 }
 END_TEST
 
+START_TEST(tidying_that_fails_gives_no_counter_back) /* F-19 */
+{
+	ck_assert_int_eq(secrets_store(&first), 0);
+	/* as a cut before the end of the record leaves it */
+	memset(sim.flash + sim.board.secrets.offset + 96, 0xff, 16);
+	sim.fault = FAULT_SILENT;
+	sim.bad_page = sim.board.secrets.offset / sim.board.page + 2;
+	secrets_tidy();
+	use(3);
+	sim.bad_page = 0;
+	secrets_tidy();
+	ck_assert(holds(&first));
+	ck_assert_uint_eq(secrets_counter(), 4);
+}
+END_TEST
+
 START_TEST(the_last_counter)
 {
 	struct secret_key k = first;
@@ -300,6 +316,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_new_key_leaves_nothing_of_the_old_one);
 	tcase_add_test(t, every_bit_of_the_record_counts);
 	tcase_add_test(t, a_bad_cell_uses_nothing);
+	tcase_add_test(t, tidying_that_fails_gives_no_counter_back);
 	tcase_add_test(t, the_last_counter);
 	tcase_add_test(t, cut_at_every_operation);
 	tcase_add_test(t, cut_while_it_is_provisioned);
