@@ -18,7 +18,6 @@
 #define AGENT_RESPONSE_MAX 400u
 #define AGENT_DEADLINE_DEFAULT_S 60u
 
-#define REPORT_TAG_MAX 32u
 #define UPLOAD_BLOCK 64u /* written at once; divides every page, every word divides it */
 
 enum self_test { SELF_TEST_RUNNING, SELF_TEST_PASSED, SELF_TEST_FAILED };
@@ -35,11 +34,6 @@ struct agent_program {
 	enum self_test (*self_test)(void); /* NULL: none */
 	void (*details)(struct text *t);   /* adds to the line of OS info; NULL: nothing */
 	const struct statistics *stats;	   /* its own statistics; NULL: none */
-	/*
-	 * Authenticates a version report with the device's key (E-12): writes a tag of at most
-	 * REPORT_TAG_MAX bytes and returns its size. NULL, or 0: there is no key.
-	 */
-	size_t (*authenticate)(const uint8_t *report, size_t size, uint8_t *tag);
 };
 
 /* One image on its way into slot 1. */

@@ -172,7 +172,7 @@ static bool makes(const struct walk *w, const struct ef_image_key *key, uint16_t
 	}
 }
 
-static bool verify(const struct walk *w, const struct ef_image_key *key, uint32_t size)
+static bool signature_holds(const struct walk *w, const struct ef_image_key *key, uint32_t size)
 {
 	const struct ef_image_crypto *c = w->crypto;
 	const uint8_t *digest = w->info->digest;
@@ -203,7 +203,7 @@ static enum ef_reason take_signature(struct walk *w, uint16_t type, uint32_t siz
 	r = take(w, w->buf, size);
 	if (r)
 		return r;
-	if (!verify(w, key, size))
+	if (!signature_holds(w, key, size))
 		return EF_REASON_IMAGE_SIGNATURE;
 	w->valid = true;
 	return EF_REASON_OK;

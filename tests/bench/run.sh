@@ -6,9 +6,12 @@ cd "$(dirname "$0")/../.."
 ninja -C build >/dev/null
 ninja -C build tests/bench/uart/uart-stage tests/bench/wear/wear >/dev/null
 
-echo "== Bootloader and application: bytes of text and RAM"
-edge-fw/size.sh arm-none-eabi-size build/edge-fw/cross/boot-*.elf build/edge-fw/cross/app-mps2-an385.elf \
-	build/edge-fw/cross/app-nrf51-microbit.elf
+echo "== Bootloader and application: bytes of flash, RAM and stack by board"
+boards="nrf51-microbit mps2-an385 mps2-an505 riscv-virt"
+tests/lab/edge_sizes.py build/edge-fw/cross $boards
+echo
+echo "== Boot: instructions from reset to the jump into the application"
+tests/bench/boot/boot.py build/edge-fw/cross $boards
 echo
 echo "== Flash of a node: erases per update against MCUboot's strategies"
 build/tests/bench/wear/wear

@@ -142,7 +142,7 @@ STOP_HERE int port_flash_program(uint32_t offset, const void *data, size_t size)
 	return 0;
 }
 
-void port_start_image(uint32_t offset)
+STOP_HERE void port_start_image(uint32_t offset)
 {
 	REG32(SYSTICK) = 0;
 	irq_disable_all(0);

@@ -210,7 +210,7 @@ STOP_HERE int port_flash_program(uint32_t offset, const void *data, size_t size)
 	return 0;
 }
 
-void port_start_image(uint32_t offset)
+STOP_HERE void port_start_image(uint32_t offset)
 {
 	irq_disable_all(1u << BOARD_IRQ_WATCHDOG);
 	ram_head.vectors = offset; /* no VTOR: forward.c passes interrupts on */

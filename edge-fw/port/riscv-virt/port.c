@@ -143,7 +143,7 @@ void port_watchdog_start(void)
 	watchdog_start(board.watchdog_ms);
 }
 
-void port_reset(void)
+STOP_HERE void port_reset(void)
 {
 	FINISHER = FINISHER_RESET;
 	for (;;)
@@ -212,7 +212,7 @@ STOP_HERE int port_flash_program(uint32_t offset, const void *data, size_t size)
 	return 0;
 }
 
-void port_start_image(uint32_t offset)
+STOP_HERE void port_start_image(uint32_t offset)
 {
 	memcpy((void *)(uintptr_t)IMAGE, (const void *)(uintptr_t)(FLASH + offset),
 		board.slot[0].size - offset % PAGE);
