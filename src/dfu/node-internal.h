@@ -49,7 +49,7 @@ struct node_request {
 	node_answer unsupported; /* NULL: that is an error */
 	node_answer silent;	 /* NULL: that is an error */
 	bool may_hang_up;	 /* a link lost meanwhile is silence */
-	bool optional;		 /* and so is any error */
+	bool optional;		 /* and so is any error, whose body silent is given */
 };
 
 struct node_op {
@@ -73,6 +73,14 @@ struct node_op {
 	struct error result;
 };
 
+/* The line's rate (node-rate.c). */
+struct node_rate {
+	uint32_t most;	 /* configured; 0: it is left alone */
+	uint32_t next;	 /* to be tried next, or in use */
+	bool raised;	 /* the link is at next */
+	unsigned echoes; /* that came at it, of ECHOES */
+};
+
 struct node {
 	char *name, *device;
 	const struct link_ops *ops;
@@ -87,6 +95,7 @@ struct node {
 	uint8_t held[SMP_MESSAGE_MAX]; /* body of the request under way, until there is a session */
 	size_t held_size;
 	struct upload upload;
+	struct node_rate rate;
 	uint32_t window_max;	       /* 0: what the node takes. For benchmarks */
 	struct node_identity identity; /* of the last answers */
 	uint8_t nonce[NODE_NONCE_SIZE];
@@ -126,6 +135,13 @@ void node_session_call(struct node *n, const uint8_t *body, size_t size);
 void step_ask(struct node *n);	 /* identify and image state into n->identity */
 void step_reset(struct node *n); /* told once; whether it did is for step_wait to find out */
 void step_wait(struct node *n);	 /* asks until plan->seen is content, or op.until_us */
+
+/* The rate (node-rate.c, SPEC-dfu "Rate"). Raising and lowering never fail an operation. */
+void step_raise(struct node *n);
+void step_lower(struct node *n);
+void node_rate_reset(struct node *n); /* the link was opened: all is as it was */
+/* Back to the first rate at once: what was at the raised one has ended. The next try is at half. */
+void node_rate_drop(struct node *n);
 
 /* For plan->seen: the node answers as if it had not been reset. Tells it again after a while. */
 enum node_seen not_reset_yet(struct node *n);

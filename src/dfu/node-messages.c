@@ -81,6 +81,29 @@ size_t node_put_reset(uint8_t *buf, size_t size)
 	return put_end(&w);
 }
 
+size_t node_put_rate(uint8_t *buf, size_t size, uint32_t baud)
+{
+	struct cbor_writer w;
+
+	put_start(&w, buf, size);
+	cbor_put_text(&w, "baud");
+	cbor_put_uint(&w, baud);
+	return put_end(&w);
+}
+
+size_t node_put_echo(uint8_t *buf, size_t size, uint8_t length)
+{
+	struct cbor_writer w;
+	char text[255];
+
+	for (unsigned i = 0; i < length; i++)
+		text[i] = (char)(' ' + i % 95);
+	put_start(&w, buf, size);
+	cbor_put_text(&w, "d");
+	cbor_put_text_of(&w, text, length);
+	return put_end(&w);
+}
+
 struct raw_identity {
 	uint64_t v, hwrev, mode, buf, win, slot, floor, test, revert, attempts, cause;
 	struct smp_string board, vid, cid, id, boot, nonce;

@@ -151,6 +151,7 @@ static void upload_ended(void *ctx, const struct error *e, bool again)
 			"the node lost the transfer %u times", n->op.restarts);
 	} else {
 		n->op.patient = true;
+		node_rate_drop(n);
 		node_goto(n, step_ask);
 	}
 }
@@ -187,7 +188,7 @@ static void stage_verify(struct node *n)
 static const struct node_plan stage_plan = {
 	.name = "stage",
 	.steps = (const node_step[]){stage_inspect, step_ask, stage_judge, step_preflight,
-		step_upload, step_ask, stage_verify, NULL},
+		step_raise, step_upload, step_lower, step_ask, stage_verify, NULL},
 };
 
 int node_stage(struct node *n, const uint8_t *image, size_t size, node_progress progress,

@@ -90,6 +90,7 @@ static enum ef_reason node_open(struct node *n, struct error *e)
 	session_close(&n->session);
 	smp_client_init(&n->client, client_send, n, n->spec.baud);
 	n->client.first_us = n->timing.first_us;
+	node_rate_reset(n);
 	return n->ops->open(&n->link, n->event, &n->spec, &cb, e);
 }
 
@@ -116,6 +117,7 @@ static void node_finish(struct node *n)
 	n->op.wake_us = now_monotonic_us();
 	upload_stop(&n->upload);
 	smp_client_forget_all(&n->client);
+	node_rate_drop(n);
 	/* what was on its way is given up; what does not answer may have lost its session */
 	if (n->session.state != SESSION_OPEN || n->op.result.reason == EF_REASON_NODE_UNREACHABLE)
 		session_close(&n->session);
@@ -240,7 +242,7 @@ static void node_answered(void *ctx, const struct smp_request *q, const uint8_t 
 		if (unsupported && request.unsupported)
 			request.unsupported(n, body, size);
 		else if (request.silent && (n->op.waiting || request.optional))
-			request.silent(n, NULL, 0); /* waited for, it may be starting */
+			request.silent(n, body, size); /* waited for, it may be starting */
 		else
 			node_fail_with(n, &e);
 		return;
@@ -300,6 +302,7 @@ enum ef_reason node_new(
 		n->device = strdup(config->spec.device);
 		n->ops = config->link;
 		n->spec = config->spec;
+		n->rate.most = config->baud_max;
 		n->spec.device = n->device;
 		n->timing = default_timing;
 		n->event = sd_event_ref(event);

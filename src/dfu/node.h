@@ -43,6 +43,7 @@ struct node_config {
 	const char *name;
 	const struct link_ops *link;
 	struct link_spec spec;
+	uint32_t baud_max;	/* uart: an upload's rate, if the node can; 0: the rate of spec */
 	const char *key;	/* session_key_load; NULL: no session */
 	const char *compatible;	/* "vendor.example,class"; with key only */
 };

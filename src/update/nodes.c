@@ -202,7 +202,8 @@ static enum ef_reason open_one(struct update *u, struct node_state *ns, struct e
 	const struct node_config nc = {
 		.name = c->name,
 		.link = link_find(c->link),
-		.spec = {.device = c->device, .baud = c->baud},
+		.spec = {.device = c->device, .baud = c->baud, .rs485 = c->rs485},
+		.baud_max = c->baud_max,
 		/* in the clear only where the administrator says so */
 		.key = c->security == SECURITY_SESSION ? c->key : NULL,
 		.compatible = c->compatible,

@@ -32,7 +32,7 @@ struct sim {
 	uint32_t fail_at; /* this operation silently does nothing; 0: never (F-19) */
 	uint32_t random;
 	struct port_power power;
-	uint32_t millis;
+	uint32_t millis, baud;
 	uint32_t started; /* flash offset of what was started */
 	uint8_t input[4096], output[4096];
 	size_t in_at, in_size, out_size;

@@ -3,15 +3,11 @@
 #include "agent/crash.h"
 #include "boot/retained.h"
 #include "host.h"
-#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
-
-#define SEND_PATIENCE_MS 200
 
 struct host host;
 
@@ -37,6 +33,7 @@ void port_init(void)
 {
 	host.base_ms = host.last_tick = now_ms();
 	host.tick = NULL;
+	port_uart_set_baud(0);
 }
 
 const struct port_board *port_board(void)
@@ -173,43 +170,15 @@ int port_flash_program(uint32_t offset, const void *data, size_t size)
 
 /* ---- serial line ---- */
 
-static void hang_up(void)
-{
-	if (host.listener < 0 || host.line < 0)
-		return;
-	close(host.line);
-	host.line = -1;
-}
-
 size_t port_uart_read(uint8_t *buf, size_t size)
 {
-	ssize_t n;
-
 	look_at_clock();
-	if (host.line < 0)
-		return 0;
-	n = read(host.line, buf, size);
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-		hang_up();
-	return n > 0 ? (size_t)n : 0;
+	return host.line->read(buf, size);
 }
 
 void port_uart_write(const uint8_t *data, size_t size)
 {
-	while (size && host.line >= 0) {
-		struct pollfd p = {.fd = host.line, .events = POLLOUT};
-		ssize_t n = write(host.line, data, size);
-
-		if (n > 0) {
-			data += n;
-			size -= (size_t)n;
-		} else if (errno != EAGAIN && errno != EINTR) {
-			hang_up();
-			return;
-		} else if (poll(&p, 1, SEND_PATIENCE_MS) == 0) {
-			return; /* nobody reads: a wire does not wait either */
-		}
-	}
+	host.line->write(data, size);
 }
 
 bool port_uart_idle(void)
@@ -217,13 +186,22 @@ bool port_uart_idle(void)
 	return true;
 }
 
+bool port_uart_can_baud(uint32_t baud)
+{
+	return host.line->can_baud && host.line->can_baud(baud);
+}
+
+void port_uart_set_baud(uint32_t baud)
+{
+	if (host.line->set_baud)
+		host.line->set_baud(baud);
+}
+
 void port_wait(void)
 {
-	struct pollfd p = {.fd = host.line >= 0 ? host.line : host.listener, .events = POLLIN};
+	struct pollfd p = {.fd = host.line->fd(), .events = POLLIN};
 
 	poll(&p, 1, PORT_TICK_MS);
-	if (host.line < 0 && p.revents & POLLIN)
-		host.line = accept4(host.listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	look_at_clock();
 }
 

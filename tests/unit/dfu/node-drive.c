@@ -2,7 +2,7 @@
 /*
  * A node's operations from a script: commands on standard input, one line of outcome for each.
  *
- *   node-drive uart|sim DEVICE [BAUD [KEY COMPATIBLE]]
+ *   node-drive uart|udp|sim DEVICE [BAUD [KEY COMPATIBLE]]
  *   identify | stage FILE | activate FILE DEADLINE TIMEOUT | self-test FILE TIMEOUT | confirm FILE
  *   | revert TIMEOUT
  */
@@ -93,7 +93,8 @@ int main(int argc, char **argv)
 
 	if (argc < 3 || !(config.link = link_find(argv[1])))
 		return 64;
-	config.spec = (struct link_spec){argv[2], argc > 3 ? (uint32_t)atoi(argv[3]) : 115200};
+	config.spec = (struct link_spec){
+		.device = argv[2], .baud = argc > 3 ? (uint32_t)atoi(argv[3]) : 115200};
 	if (argc > 5) {
 		config.key = argv[4];
 		config.compatible = argv[5];

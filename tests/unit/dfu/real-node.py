@@ -9,6 +9,7 @@ session, or against the cross-built boards in QEMU. TAP.
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -36,9 +37,9 @@ def check(what, good, shown=""):
 class Node:
     """secret: the file of its key; it then answers to sessions only."""
 
-    def __init__(self, work, name, secret=None):
+    def __init__(self, work, name, secret=None, line=None):
         self.socket = f"{work}/{name}.sock"
-        self.args = [NODE, "--flash", f"{work}/{name}.flash", "--socket", self.socket,
+        self.args = [NODE, "--flash", f"{work}/{name}.flash", *(line or ["--socket", self.socket]),
                      "--key", f"{work}/edge.pub.pem", "--image", f"{work}/v1.img"]
         self.secret = secret
         if secret:
@@ -144,6 +145,27 @@ def killed(node, drive, work):
     check("dies in the middle of the transfer and comes back (F-15)", said == "ok", said)
     line.close()
     stop(shim)
+
+
+def networked(work, secret):
+    """A node on UDP, in a session: the whole way, and dead and alive again (F-17)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    node = Node(work, "udp", secret, ["--udp", str(port)])
+    node.process = subprocess.Popen(node.args)
+    drive = Drive("udp", f"127.0.0.1:{port}", secret=secret)
+    try:
+        whole_way(drive, work)
+        node.kill()
+        said = drive("identify")
+        check("nobody listens: unreachable (F-17)", said.startswith("node-unreachable"), said)
+        node.process = subprocess.Popen(node.args)
+        said = drive("identify")
+        check("found again (F-17)", said.startswith("ok host 2.0.0"), said)
+    finally:
+        drive.close()
+        node.kill()
 
 
 def new_secret(path):
@@ -277,6 +299,8 @@ def host():
             finally:
                 drive.close()
                 node.kill()
+        print("# on UDP in a session")
+        networked(work, secret)
 
 
 boards() if BOARDS else host()

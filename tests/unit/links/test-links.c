@@ -7,6 +7,7 @@
 #include <edgeferry/smp.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pty.h>
 #include <string.h>
 #include <sys/file.h>
@@ -92,6 +93,32 @@ static void setup_uart(void)
 	ops = link_find("uart");
 	ck_assert_int_eq(openpty(&peer, &keep, device, NULL, NULL), 0);
 	fcntl(peer, F_SETFL, O_NONBLOCK);
+}
+
+static uint16_t udp_port(int fd)
+{
+	struct sockaddr_in a;
+	socklen_t n = sizeof a;
+
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&a, &n), 0);
+	return ntohs(a.sin_port);
+}
+
+static int udp_bound(void)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+	return fd;
+}
+
+static void setup_udp(void)
+{
+	setup_common();
+	ops = link_find("udp");
+	peer = udp_bound();
+	snprintf(device, sizeof device, "127.0.0.1:%u", udp_port(peer));
 }
 
 static void teardown(void)
@@ -352,6 +379,7 @@ START_TEST(kinds)
 {
 	ck_assert_ptr_eq(link_find("uart"), &link_uart);
 	ck_assert_ptr_eq(link_find("sim"), &link_sim);
+	ck_assert_ptr_eq(link_find("udp"), &link_udp);
 	ck_assert_ptr_null(link_find("UART"));
 	ck_assert_ptr_null(link_find(""));
 }
@@ -366,6 +394,85 @@ START_TEST(sim_refuses)
 	struct error e = {0};
 
 	ck_assert_int_eq(ops->open(&link_, event, &spec, &callbacks, &e), EF_REASON_CONFIG);
+}
+END_TEST
+
+/* A message a datagram, both ways, and nobody else's. */
+START_TEST(udp_carries_messages)
+{
+	uint8_t data[1400], got[1500];
+	struct sockaddr_storage from;
+	socklen_t length = sizeof from;
+	int stranger = udp_bound();
+
+	for (size_t i = 0; i < sizeof data; i++)
+		data[i] = (uint8_t)i;
+	connect_both();
+	ck_assert_int_eq(ops->send(link_, data, sizeof data), 0);
+	ck_assert_int_eq(ops->send(link_, data, 9), 0);
+	ck_assert_uint_gt(ops->queued(link_), sizeof data);
+	turn(100);
+	ck_assert_uint_eq(ops->queued(link_), 0);
+	ck_assert_uint_eq(drains, 1);
+	ck_assert_int_eq(recvfrom(peer, got, sizeof got, 0, (struct sockaddr *)&from, &length),
+		(ssize_t)sizeof data);
+	ck_assert_mem_eq(got, data, sizeof data);
+	ck_assert_int_eq(recv(peer, got, sizeof got, 0), 9);
+
+	ck_assert_int_eq(sendto(stranger, data, 20, 0, (struct sockaddr *)&from, length), 20);
+	turn(50);
+	ck_assert_uint_eq(messages, 0); /* not from the node's address and port */
+	ck_assert_int_eq(sendto(peer, data, 300, 0, (struct sockaddr *)&from, length), 300);
+	ck_assert_int_eq(sendto(peer, data, 0, 0, (struct sockaddr *)&from, length), 0);
+	turn(50);
+	ck_assert_uint_eq(messages, 1);
+	ck_assert_uint_eq(last_size, 300);
+	ck_assert_mem_eq(last, data, 300);
+	close(stranger);
+}
+END_TEST
+
+/* F-17: a node that restarts refuses for a while; that is silence, and it is found again. */
+START_TEST(udp_survives_a_restart_F17)
+{
+	uint8_t data[20] = {1}, got[64];
+	uint16_t port = udp_port(peer);
+	struct sockaddr_in a = {.sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+	connect_both();
+	peer = ef_close(peer);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(ops->send(link_, data, sizeof data), 0);
+		turn(30);
+	}
+	ck_assert_uint_eq(losses, 0);
+	peer = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(bind(peer, (struct sockaddr *)&a, sizeof a), 0);
+	ck_assert_int_eq(ops->send(link_, data, sizeof data), 0);
+	turn(50);
+	ck_assert_int_eq(recv(peer, got, sizeof got, 0), (ssize_t)sizeof data);
+}
+END_TEST
+
+START_TEST(udp_bounds)
+{
+	static uint8_t data[9000];
+	struct link_spec spec = {.device = "node.example"};
+	struct error e = {0};
+	int sent = 0;
+
+	connect_both();
+	ck_assert_int_eq(ops->send(link_, data, 8193), -EMSGSIZE);
+	while (ops->send(link_, data, 1000) == 0)
+		ck_assert_int_lt(++sent, 17);
+	ck_assert_int_eq(sent, 16);
+	ck_assert_int_eq(ops->send(link_, data, 1000), -ENOBUFS);
+	ops->close(link_);
+	link_ = NULL;
+	ck_assert_int_eq(ops->open(&link_, event, &spec, &callbacks, &e), EF_REASON_CONFIG);
+	ck_assert_ptr_nonnull(strstr(e.detail, "names are not looked up"));
 }
 END_TEST
 
@@ -388,6 +495,7 @@ static Suite *suite(void)
 {
 	Suite *s = suite_create("links");
 	TCase *sim = both("sim", setup_sim), *uart = both("uart", setup_uart);
+	TCase *udp = tcase_create("udp");
 
 	tcase_add_test(sim, kinds);
 	tcase_add_test(sim, sim_refuses);
@@ -396,6 +504,11 @@ static Suite *suite(void)
 	tcase_add_test(uart, uart_refuses_what_is_no_port);
 	suite_add_tcase(s, sim);
 	suite_add_tcase(s, uart);
+	tcase_add_checked_fixture(udp, setup_udp, teardown);
+	tcase_add_test(udp, udp_carries_messages);
+	tcase_add_test(udp, udp_survives_a_restart_F17);
+	tcase_add_test(udp, udp_bounds);
+	suite_add_tcase(s, udp);
 	return s;
 }
 
