@@ -41,6 +41,8 @@ struct host {
 };
 extern struct host host; /* the board: there is one a process, as there is one a chip */
 
+uint64_t host_now_us(void); /* monotonic */
+
 /* Fills in the map for slots of this size; false when it cannot be laid out. */
 bool host_layout(struct port_board *b, uint32_t slot_size);
 uint32_t host_flash_size(const struct port_board *b);

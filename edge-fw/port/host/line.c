@@ -16,7 +16,8 @@
 #define SEND_PATIENCE_MS 200
 #define BAUD_MAX 12000000u
 
-static uint32_t first_baud; /* of a tty */
+static uint32_t first_baud, baud_now; /* of a tty */
+static uint64_t busy_until;	       /* microseconds, when what was written is out */
 
 static const struct host_line tty_line;
 
@@ -116,15 +117,32 @@ static bool tty_can_baud(uint32_t baud)
 	return baud >= 1200 && baud <= BAUD_MAX;
 }
 
-/* The answer before it must be out at the old rate. */
+static void tty_write(const uint8_t *data, size_t size)
+{
+	uint64_t now = host_now_us();
+
+	busy_until = (busy_until > now ? busy_until : now) + size * 10 * 1000000 / baud_now;
+	line_write(data, size);
+}
+
+/* The answer before it must be out at the old rate; a pty does not wait for that by itself. */
 static void tty_set_baud(uint32_t baud)
 {
+	uint64_t now = host_now_us();
+
+	if (baud == 0)
+		baud = first_baud;
+	if (baud == baud_now)
+		return;
 	ioctl(host.wire, TCSBRK, 1);
-	set_raw(host.wire, baud ? baud : first_baud);
+	if (busy_until > now)
+		usleep((useconds_t)(busy_until - now));
+	set_raw(host.wire, baud);
+	baud_now = baud;
 }
 
 static const struct host_line tty_line = {
-	line_read, line_write, line_fd, tty_can_baud, tty_set_baud};
+	line_read, tty_write, line_fd, tty_can_baud, tty_set_baud};
 
 int host_open_tty(const char *path, uint32_t baud)
 {
@@ -134,7 +152,7 @@ int host_open_tty(const char *path, uint32_t baud)
 	if (host.wire < 0)
 		return -errno;
 	r = set_raw(host.wire, baud);
-	first_baud = baud;
+	first_baud = baud_now = baud;
 	host.line = &tty_line;
 	return r;
 }

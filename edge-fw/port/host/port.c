@@ -11,7 +11,7 @@
 
 struct host host;
 
-static uint64_t now_us(void)
+uint64_t host_now_us(void)
 {
 	struct timespec t;
 
@@ -21,7 +21,7 @@ static uint64_t now_us(void)
 
 static uint64_t now_ms(void)
 {
-	return now_us() / 1000;
+	return host_now_us() / 1000;
 }
 
 static _Noreturn void leave(enum host_event event)
@@ -73,7 +73,7 @@ static void look_at_clock(void)
 {
 	uint64_t now;
 
-	host.now_us = now_us();
+	host.now_us = host_now_us();
 	now = host.now_us / 1000;
 	if (host.end)
 		exit(0);

@@ -367,8 +367,8 @@ START_TEST(bad_nodes_F27)
 	struct config *with_credential = load_good();
 	ck_assert_str_eq(with_credential->nodes[0].key, "credential:node-a.key");
 	config_free(with_credential);
-	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nLink=spi\n");
-	load_bad("nodes.d/a.conf:4: Link=spi: expected uart or sim");
+	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nLink=can\n");
+	load_bad("nodes.d/a.conf:4: Link=can: expected uart, spi, udp or sim");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nOptional=perhaps\n");
 	load_bad("nodes.d/a.conf:4: Optional=perhaps: expected yes or no");
 	put("nodes.d/a.conf", NONE "Device=/d\n");

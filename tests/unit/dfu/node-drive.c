@@ -2,7 +2,7 @@
 /*
  * A node's operations from a script: commands on standard input, one line of outcome for each.
  *
- *   node-drive uart|udp|sim DEVICE [BAUD [KEY COMPATIBLE]]
+ *   node-drive uart|udp|sim DEVICE [BAUD[-MAX] [KEY COMPATIBLE]]
  *   identify | stage FILE | activate FILE DEADLINE TIMEOUT | self-test FILE TIMEOUT | confirm FILE
  *   | revert TIMEOUT
  */
@@ -95,6 +95,8 @@ int main(int argc, char **argv)
 		return 64;
 	config.spec = (struct link_spec){
 		.device = argv[2], .baud = argc > 3 ? (uint32_t)atoi(argv[3]) : 115200};
+	if (argc > 3 && strchr(argv[3], '-'))
+		config.baud_max = (uint32_t)atoi(strchr(argv[3], '-') + 1);
 	if (argc > 5) {
 		config.key = argv[4];
 		config.compatible = argv[5];
