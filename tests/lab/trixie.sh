@@ -1,0 +1,38 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# trixie.sh [FOLDER]: builds edgeferry in a Debian 13 chroot and runs the tests that its newer libraries
+# decide: libgpiod 2, systemd 257, OpenSSL 3.5. Needs root and mmdebstrap, takes Debian from where this
+# machine has it. FOLDER (/var/tmp/edgeferry-trixie) keeps the chroot for the next time.
+set -eu
+
+root=${1:-/var/tmp/edgeferry-trixie}
+source=$(realpath "$(dirname "$0")/../..")
+packages=gcc,libc6-dev,meson,ninja-build,pkgconf,python3,python3-cryptography,scdoc,check,libssl-dev,libsystemd-dev,systemd-dev
+packages=$packages,libjansson-dev,libcurl4-openssl-dev,libmosquitto-dev,libzstd-dev,libsqlite3-dev,libseccomp-dev,libgpiod-dev,libdbus-1-dev
+
+mirror() {
+	cat /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list /etc/apt/sources.list 2>/dev/null | awk '
+		$1 == "URIs:" { uri = $2 }
+		$1 == "Suites:" && $2 !~ /security/ && uri ~ /debian\/?$/ { print uri; exit }
+		$1 == "deb" && $0 ~ /debian\/? / { for (i = 2; i <= NF; i++) if ($i ~ /:\/\//) { print $i; exit } }'
+}
+
+if [ ! -e "$root/etc/debian_version" ]; then
+	from=$(mirror)
+	[ -n "$from" ] || { echo "trixie.sh: no Debian mirror in this machine's apt sources" >&2; exit 1; }
+	mmdebstrap --variant=apt --include=$packages trixie "$root.new" "$from"
+	mv "$root.new" "$root"
+fi
+
+rm -rf "$root/src"
+mkdir "$root/src"
+git -C "$source" ls-files -z | tar -C "$source" --null -T - -cf - | tar -C "$root/src" -xf -
+mount --bind /proc "$root/proc"
+mount --bind /dev "$root/dev"
+trap 'umount "$root/dev" "$root/proc"' EXIT
+chroot "$root" sh -euc '
+	cd /src
+	pkgconf --modversion libgpiod libsystemd libcrypto
+	[ -d /build ] || meson setup /build -Dedge=disabled
+	ninja -C /build
+	meson test -C /build --suite unit --print-errorlogs'
