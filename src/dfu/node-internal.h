@@ -52,6 +52,9 @@ struct node_request {
 	bool optional;		 /* and so is any error, whose body silent is given */
 };
 
+/* Where an operation is on its way into the bootloader and out again (node-entry.c). */
+enum node_place { PLACE_AS_FOUND, PLACE_ENTERING, PLACE_INSIDE, PLACE_LEAVING };
+
 struct node_op {
 	const struct node_plan *plan; /* NULL: nothing under way */
 	size_t at;
@@ -69,6 +72,8 @@ struct node_op {
 	uint64_t reset_at_us;
 	unsigned restarts, resets;
 	bool patient; /* the node may be restarting */
+	enum node_place place;
+	bool was_silent; /* it answered only in its bootloader */
 	bool waiting, heard, finished;
 	struct error result;
 };
@@ -82,7 +87,7 @@ struct node_rate {
 };
 
 struct node {
-	char *name, *device;
+	char *name, *device, *ready;
 	const struct link_ops *ops;
 	struct link_spec spec;
 	struct node_timing timing;
@@ -96,6 +101,9 @@ struct node {
 	size_t held_size;
 	struct upload upload;
 	struct node_rate rate;
+	enum node_entry entry;
+	struct entry_spec lines; /* texts are owned */
+	struct entry *pulse;	 /* under way on the lines */
 	uint32_t window_max;	       /* 0: what the node takes. For benchmarks */
 	struct node_identity identity; /* of the last answers */
 	uint8_t nonce[NODE_NONCE_SIZE];
@@ -111,6 +119,7 @@ int node_begin(struct node *n, const struct node_plan *plan, node_done done, voi
 void node_next(struct node *n);
 void node_goto(struct node *n, node_step step);
 void node_done_now(struct node *n); /* ends OK, whatever steps are left */
+void node_wake(struct node *n);	    /* what another source than link and timer did is noticed */
 void node_fail(struct node *n, enum ef_reason reason, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void node_fail_with(struct node *n, const struct error *e);
@@ -142,6 +151,21 @@ void step_lower(struct node *n);
 void node_rate_reset(struct node *n); /* the link was opened: all is as it was */
 /* Back to the first rate at once: what was at the raised one has ended. The next try is at half. */
 void node_rate_drop(struct node *n);
+
+/*
+ * Into the bootloader and out again (node-entry.c), where the node's file says so. step_return waits
+ * until the node answers from there; plan->seen is then entry_seen.
+ */
+void step_enter(struct node *n);
+void step_return(struct node *n);
+void step_leave(struct node *n);
+enum node_seen entry_seen(struct node *n);
+/* A silent node is started in its bootloader by its lines. False: that is no way for it. */
+bool entry_from_silence(struct node *n);
+/* The operation failed inside: the node is told to leave first. False: it is not inside. */
+bool entry_abandon(struct node *n);
+enum ef_reason entry_init(struct node *n, const struct node_config *config, struct error *e);
+void entry_stop(struct node *n);
 
 /* For plan->seen: the node answers as if it had not been reset. Tells it again after a while. */
 enum node_seen not_reset_yet(struct node *n);

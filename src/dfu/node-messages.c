@@ -71,13 +71,13 @@ size_t node_put_state(
 	return put_end(&w);
 }
 
-size_t node_put_reset(uint8_t *buf, size_t size)
+size_t node_put_reset(uint8_t *buf, size_t size, bool to_boot)
 {
 	struct cbor_writer w;
 
 	put_start(&w, buf, size);
 	cbor_put_text(&w, "boot_mode");
-	cbor_put_uint(&w, 0);
+	cbor_put_uint(&w, to_boot);
 	return put_end(&w);
 }
 

@@ -179,7 +179,7 @@ static void step_upload(struct node *n)
 static void stage_verify(struct node *n)
 {
 	if (holds(n))
-		node_done_now(n);
+		node_next(n);
 	else
 		node_fail(
 			n, EF_REASON_IMAGE_DIGEST, "the node does not hold the image it was sent");
@@ -187,8 +187,10 @@ static void stage_verify(struct node *n)
 
 static const struct node_plan stage_plan = {
 	.name = "stage",
-	.steps = (const node_step[]){stage_inspect, step_ask, stage_judge, step_preflight,
-		step_raise, step_upload, step_lower, step_ask, stage_verify, NULL},
+	.steps = (const node_step[]){stage_inspect, step_ask, stage_judge, step_enter, step_return,
+		stage_judge, step_preflight, step_raise, step_upload, step_lower, step_ask,
+		stage_verify, step_leave, step_return, NULL},
+	.seen = entry_seen,
 };
 
 int node_stage(struct node *n, const uint8_t *image, size_t size, node_progress progress,

@@ -35,6 +35,11 @@ static void node_arm(struct node *n)
 	sd_event_source_set_enabled(n->timer, SD_EVENT_ONESHOT);
 }
 
+void node_wake(struct node *n)
+{
+	node_arm(n);
+}
+
 static int client_send(void *ctx, const uint8_t *message, size_t size)
 {
 	struct node *n = ctx;
@@ -118,6 +123,8 @@ static void node_finish(struct node *n)
 	upload_stop(&n->upload);
 	smp_client_forget_all(&n->client);
 	node_rate_drop(n);
+	entry_cancel(n->pulse);
+	n->pulse = NULL;
 	/* what was on its way is given up; what does not answer may have lost its session */
 	if (n->session.state != SESSION_OPEN || n->op.result.reason == EF_REASON_NODE_UNREACHABLE)
 		session_close(&n->session);
@@ -133,7 +140,8 @@ void node_fail_with(struct node *n, const struct error *e)
 	if (n->op.finished)
 		return;
 	error_set(&n->op.result, e->reason, "%s: %s: %s", n->name, n->op.plan->name, e->detail);
-	node_finish(n);
+	if (!entry_abandon(n))
+		node_finish(n);
 }
 
 void node_fail(struct node *n, enum ef_reason reason, const char *format, ...)
@@ -304,6 +312,8 @@ enum ef_reason node_new(
 		n->spec = config->spec;
 		n->rate.most = config->baud_max;
 		n->spec.device = n->device;
+		n->ready = config->spec.ready ? strdup(config->spec.ready) : NULL;
+		n->spec.ready = n->ready;
 		n->timing = default_timing;
 		n->event = sd_event_ref(event);
 		smp_client_init(&n->client, client_send, n, n->spec.baud);
@@ -311,11 +321,11 @@ enum ef_reason node_new(
 		if (r >= 0)
 			r = sd_event_source_set_enabled(n->timer, SD_EVENT_OFF);
 	}
-	if (r < 0 || !n->name || !n->device) {
+	if (r < 0 || !n->name || !n->device || !n->ready != !config->spec.ready) {
 		node_free(n);
 		return error_errno(e, r < 0 ? r : -ENOMEM, "%s", config->name);
 	}
-	if (config->key && node_session_init(n, config, e)) {
+	if (entry_init(n, config, e) || (config->key && node_session_init(n, config, e))) {
 		node_free(n);
 		return e->reason;
 	}
@@ -329,6 +339,7 @@ void node_free(struct node *n)
 		return;
 	upload_stop(&n->upload);
 	smp_client_forget_all(&n->client);
+	entry_stop(n);
 	if (n->link)
 		n->ops->close(n->link);
 	if (n->timer)
@@ -337,6 +348,7 @@ void node_free(struct node *n)
 	session_close(&n->session);
 	free(n->name);
 	free(n->device);
+	free(n->ready);
 	free(n->key);
 	free(n);
 }

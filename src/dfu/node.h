@@ -6,6 +6,7 @@
  * exactly one done callback, also after node_cancel (CANCELLED) and when the link is lost.
  * The protocol engine below (dfu/smp-client.h, dfu/upload.h) does no I/O.
  */
+#include "links/entry.h"
 #include "links/link.h"
 #include "util/reason.h"
 #include <edgeferry/image.h>
@@ -39,11 +40,19 @@ struct node_identity {
 
 struct node;
 
+/*
+ * Who takes an image: the application's own agent; or the bootloader, which the node enters by SMP
+ * reset with boot_mode 1, or by its reset and boot lines. What entered it leaves it again.
+ */
+enum node_entry { NODE_ENTRY_AGENT, NODE_ENTRY_SMP, NODE_ENTRY_LINES };
+
 struct node_config {
 	const char *name;
 	const struct link_ops *link;
 	struct link_spec spec;
 	uint32_t baud_max;	/* uart: an upload's rate, if the node can; 0: the rate of spec */
+	enum node_entry entry;
+	struct entry_spec lines;	/* with NODE_ENTRY_LINES only; copied */
 	const char *key;	/* session_key_load; NULL: no session */
 	const char *compatible;	/* "vendor.example,class"; with key only */
 };

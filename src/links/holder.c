@@ -2,10 +2,12 @@
 #include "links/holder.h"
 #include "util/cleanup.h"
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -51,4 +53,26 @@ bool device_holder(dev_t device, char *text, size_t size)
 	}
 	closedir(proc);
 	return found;
+}
+
+enum ef_reason device_in_use(dev_t device, const char *path, struct error *e)
+{
+	char holder[80];
+
+	if (!device_holder(device, holder, sizeof holder))
+		snprintf(holder, sizeof holder, "another process (fuser -v %.30s tells which)",
+			path);
+	return error_set(e, EF_REASON_BUSY, "%s: in use by %s: end it, or give it another port",
+		path, holder);
+}
+
+enum ef_reason device_lock(int fd, const char *path, struct error *e)
+{
+	struct stat st;
+
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return EF_REASON_OK;
+	if (errno != EWOULDBLOCK)
+		return error_errno(e, -errno, "%s: flock", path);
+	return device_in_use(fstat(fd, &st) < 0 ? 0 : st.st_rdev, path, e);
 }

@@ -9,7 +9,6 @@
 #include <linux/major.h>
 #include <linux/serial.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -42,24 +41,11 @@ static bool is_console(dev_t device)
 	return false;
 }
 
-static enum ef_reason in_use(int fd, const char *device, struct error *e)
-{
-	char holder[80];
-	struct stat st;
-
-	if (fstat(fd, &st) < 0 || !device_holder(st.st_rdev, holder, sizeof holder))
-		snprintf(holder, sizeof holder, "another process (fuser -v %.30s tells which)",
-			device);
-	return error_set(e, EF_REASON_BUSY, "%s: in use by %s: end it, or give it another port",
-		device, holder);
-}
-
 static enum ef_reason uart_lock(int fd, const char *device, struct error *e)
 {
 	/* flock keeps out well-behaved programs of root, too; TIOCEXCL those that know no locks. */
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return errno == EWOULDBLOCK ? in_use(fd, device, e)
-					    : error_errno(e, -errno, "%s: flock", device);
+	if (device_lock(fd, device, e))
+		return e->reason;
 	if (ioctl(fd, TIOCEXCL) < 0)
 		return error_errno(e, -errno, "%s: TIOCEXCL", device);
 	return EF_REASON_OK;
@@ -139,15 +125,11 @@ static void uart_unlock(int fd)
 
 static enum ef_reason open_failed(const char *device, int error, struct error *e)
 {
-	char holder[80];
 	struct stat st;
 
 	switch (error) {
 	case EBUSY:
-		if (stat(device, &st) < 0 || !device_holder(st.st_rdev, holder, sizeof holder))
-			snprintf(holder, sizeof holder, "another process");
-		return error_set(e, EF_REASON_BUSY,
-			"%s: in use by %s: end it, or give it another port", device, holder);
+		return device_in_use(stat(device, &st) < 0 ? 0 : st.st_rdev, device, e);
 	case EACCES:
 	case EPERM:
 		return error_set(e, EF_REASON_DENIED,

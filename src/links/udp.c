@@ -9,6 +9,7 @@
 #include "links/queue.h"
 #include "util/address.h"
 #include "util/cleanup.h"
+#include <edgeferry/smp.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -113,7 +114,7 @@ static int udp_read(struct link *l)
 
 	if (n < 0)
 		return passes(errno) ? 0 : -errno;
-	if (n > 0 && (size_t)n <= UDP_MESSAGE_MAX)
+	if (n >= (ssize_t)EF_SMP_HEADER_SIZE && (size_t)n <= UDP_MESSAGE_MAX)
 		l->cb.message(l->cb.ctx, l->message, (size_t)n);
 	return 0;
 }

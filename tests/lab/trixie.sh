@@ -33,6 +33,6 @@ trap 'umount "$root/dev" "$root/proc"' EXIT
 chroot "$root" sh -euc '
 	cd /src
 	pkgconf --modversion libgpiod libsystemd libcrypto
-	[ -d /build ] || meson setup /build -Dedge=disabled
+	[ -e /build/build.ninja ] || meson setup /build -Dedge=disabled
 	ninja -C /build
 	meson test -C /build --suite unit --print-errorlogs'

@@ -20,6 +20,7 @@ struct host_line {
 	int (*fd)(void); /* readable: something may have come; -1: nobody is there */
 	bool (*can_baud)(uint32_t baud);
 	void (*set_baud)(uint32_t baud); /* 0: the first one */
+	void (*start)(void);		 /* after a reset: what RAM held is lost */
 };
 
 struct host {
@@ -57,6 +58,16 @@ int host_open_socket(const char *path);
 int host_open_udp(const char *address); /* "PORT" of loopback, or "ADDRESS:PORT" */
 
 /*
+ * The board's pins (pins.c) on a listening unix socket: ready, reset, boot, and with host_open_spi
+ * the SPI peripheral in place of a serial line.
+ */
+int host_open_pins(const char *path);
+int host_open_spi(const char *path);
+void host_pins_look(void); /* stays as long as the chip is held in reset */
+int host_pins_fd(void);	   /* -1: there are none */
+_Noreturn void host_restart(void);
+
+/*
  * A wire that carries whole messages (packet.c): to the agent, which reads bytes, each is a COBS frame.
  * receive: the next message, at most size bytes; 0: none. send: whether it went does not matter.
  */
@@ -65,6 +76,7 @@ struct host_packets {
 	void (*send)(const uint8_t *message, size_t size);
 };
 void host_packet_init(const struct host_packets *p);
+void host_packet_start(void);
 size_t host_packet_read(uint8_t *buf, size_t size);
 void host_packet_write(const uint8_t *data, size_t size);
 

@@ -17,7 +17,7 @@
 #define BAUD_MAX 12000000u
 
 static uint32_t first_baud, baud_now; /* of a tty */
-static uint64_t busy_until;	       /* microseconds, when what was written is out */
+static uint64_t busy_until;	      /* microseconds, when what was written is out */
 
 static const struct host_line tty_line;
 
@@ -76,7 +76,7 @@ static int line_fd(void)
 	return host.wire >= 0 ? host.wire : host.listener;
 }
 
-static const struct host_line stream_line = {line_read, line_write, line_fd, NULL, NULL};
+static const struct host_line stream_line = {line_read, line_write, line_fd, NULL, NULL, NULL};
 
 static int set_raw(int fd, uint32_t baud)
 {
@@ -141,8 +141,13 @@ static void tty_set_baud(uint32_t baud)
 	baud_now = baud;
 }
 
+static void tty_start(void)
+{
+	tty_set_baud(0);
+}
+
 static const struct host_line tty_line = {
-	line_read, tty_write, line_fd, tty_can_baud, tty_set_baud};
+	line_read, tty_write, line_fd, tty_can_baud, tty_set_baud, tty_start};
 
 int host_open_tty(const char *path, uint32_t baud)
 {

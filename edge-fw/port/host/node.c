@@ -36,6 +36,8 @@ static const char help[] =
 	"      --tty PATH[,BAUD]  serial line: a port of this machine, at 115200 baud first\n"
 	"      --udp [ADDRESS:]PORT\n"
 	"                         no serial line: a message a datagram, on loopback by default\n"
+	"      --spi SOCKET       no serial line: SPI, with what --pins has\n"
+	"      --pins SOCKET      its ready, reset and boot lines, for an emulated gateway\n"
 	"      --board NAME       name of the board (host)\n"
 	"      --slot-size N      bytes of a slot, a multiple of 16384 (262144)\n"
 	"      --battery N        it has a battery, at N percent, and runs on it\n"
@@ -61,6 +63,7 @@ struct options {
 	const char *flash, *line; /* its kind is what open says */
 	int (*open)(const char *line);
 	unsigned n_lines;
+	const char *pins;
 	char class_text[128];
 	uint32_t slot_size;
 	bool external;
@@ -73,6 +76,8 @@ enum {
 	OPT_SOCKET,
 	OPT_TTY,
 	OPT_UDP,
+	OPT_SPI,
+	OPT_PINS,
 	OPT_BOARD,
 	OPT_CLASS,
 	OPT_HWREV,
@@ -95,6 +100,8 @@ static const struct option option_table[] = {
 	{"socket", required_argument, NULL, OPT_SOCKET},
 	{"tty", required_argument, NULL, OPT_TTY},
 	{"udp", required_argument, NULL, OPT_UDP},
+	{"spi", required_argument, NULL, OPT_SPI},
+	{"pins", required_argument, NULL, OPT_PINS},
 	{"board", required_argument, NULL, OPT_BOARD},
 	{"class", required_argument, NULL, OPT_CLASS},
 	{"hwrev", required_argument, NULL, OPT_HWREV},
@@ -201,6 +208,12 @@ static void set_option(struct options *o, int c)
 	case OPT_TTY:
 		set_line(o, open_tty);
 		return;
+	case OPT_SPI:
+		set_line(o, host_open_spi);
+		return;
+	case OPT_PINS:
+		o->pins = optarg;
+		return;
 	case OPT_UDP:
 		set_line(o, host_open_udp);
 		return;
@@ -276,7 +289,9 @@ static void parse(struct options *o, int argc, char **argv)
 	if (!o->flash)
 		usage("--flash", "missing");
 	if (o->n_lines != 1)
-		usage("--pty, --socket, --tty, --udp", "exactly one is needed");
+		usage("--pty, --socket, --tty, --udp, --spi", "exactly one is needed");
+	if (o->pins && o->open == host_open_spi)
+		usage("--pins", "--spi has them");
 	host.power.external |= o->external;
 	if (!host_layout(&host.board, o->slot_size))
 		usage("--slot-size", "not a multiple of 16384, or too large");
@@ -374,6 +389,8 @@ int main(int argc, char **argv)
 	r = o.open(o.line);
 	if (r < 0)
 		fail(o.line, -r);
+	if (o.pins && (r = host_open_pins(o.pins)) < 0)
+		fail(o.pins, -r);
 	if (o.open == host_open_pty || o.open == host_open_socket) {
 		line_path = o.line;
 		atexit(remove_line);

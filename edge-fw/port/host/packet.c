@@ -19,6 +19,12 @@ static struct {
 void host_packet_init(const struct host_packets *p)
 {
 	packet.wire = p;
+	host_packet_start();
+}
+
+void host_packet_start(void)
+{
+	packet.in_at = packet.in_size = 0;
 	frame_receiver_init(&packet.receiver, packet.out, sizeof(packet.out));
 }
 

@@ -29,11 +29,17 @@ static _Noreturn void leave(enum host_event event)
 	longjmp(host.restart, event);
 }
 
+void host_restart(void)
+{
+	leave(HOST_RESET);
+}
+
 void port_init(void)
 {
 	host.base_ms = host.last_tick = now_ms();
 	host.tick = NULL;
-	port_uart_set_baud(0);
+	if (host.line->start)
+		host.line->start();
 }
 
 const struct port_board *port_board(void)
@@ -73,6 +79,7 @@ static void look_at_clock(void)
 {
 	uint64_t now;
 
+	host_pins_look();
 	host.now_us = host_now_us();
 	now = host.now_us / 1000;
 	if (host.end)
@@ -199,9 +206,10 @@ void port_uart_set_baud(uint32_t baud)
 
 void port_wait(void)
 {
-	struct pollfd p = {.fd = host.line->fd(), .events = POLLIN};
+	struct pollfd p[] = {{.fd = host.line->fd(), .events = POLLIN},
+		{.fd = host_pins_fd(), .events = POLLIN}};
 
-	poll(&p, 1, PORT_TICK_MS);
+	poll(p, 2, PORT_TICK_MS);
 	look_at_clock();
 }
 

@@ -30,7 +30,8 @@ static int udp_fd(void)
 }
 
 static const struct host_packets packets = {udp_receive, udp_send};
-static const struct host_line udp_line = {host_packet_read, host_packet_write, udp_fd, NULL, NULL};
+static const struct host_line udp_line = {
+	host_packet_read, host_packet_write, udp_fd, NULL, NULL, host_packet_start};
 
 int host_open_udp(const char *address)
 {

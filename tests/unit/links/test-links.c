@@ -352,6 +352,43 @@ START_TEST(uart_is_raw_at_any_rate)
 }
 END_TEST
 
+/* The rate while it is open; one that cannot be made changes nothing. */
+START_TEST(uart_changes_its_rate)
+{
+	struct {
+		unsigned flags[4];
+		unsigned char line, cc[19];
+		unsigned ispeed, ospeed;
+	} t;
+
+	connect_both();
+	ck_assert_int_eq(ops->set_rate(link_, 3000000), 0);
+	ck_assert_int_eq(ioctl(keep, _IOR('T', 0x2A, t), &t), 0);
+	ck_assert_uint_eq(t.ospeed, 3000000);
+	ck_assert_uint_eq(t.flags[3], 0);
+	ck_assert_int_eq(ops->set_rate(link_, 250000), 0);
+	ck_assert_int_eq(ioctl(keep, _IOR('T', 0x2A, t), &t), 0);
+	ck_assert_uint_eq(t.ospeed, 250000);
+	ck_assert_ptr_null(link_sim.set_rate);
+	ck_assert_ptr_null(link_udp.set_rate);
+	ck_assert_ptr_null(link_spi.set_rate);
+}
+END_TEST
+
+/* A pty has no transceiver to turn: said at once, rather than a bus that stays deaf. */
+START_TEST(uart_without_rs485)
+{
+	struct link_spec spec = {.device = device, .baud = 115200, .rs485 = true};
+	struct error e = {0};
+	int locked = 1;
+
+	ck_assert_int_eq(ops->open(&link_, event, &spec, &callbacks, &e), EF_REASON_CONFIG);
+	ck_assert_ptr_nonnull(strstr(e.detail, "its driver cannot turn the direction"));
+	ck_assert_int_eq(ioctl(keep, TIOCGEXCL, &locked), 0);
+	ck_assert_int_eq(locked, 0);
+}
+END_TEST
+
 START_TEST(uart_refuses_what_is_no_port)
 {
 	static const struct {
@@ -380,6 +417,7 @@ START_TEST(kinds)
 	ck_assert_ptr_eq(link_find("uart"), &link_uart);
 	ck_assert_ptr_eq(link_find("sim"), &link_sim);
 	ck_assert_ptr_eq(link_find("udp"), &link_udp);
+	ck_assert_ptr_eq(link_find("spi"), &link_spi);
 	ck_assert_ptr_null(link_find("UART"));
 	ck_assert_ptr_null(link_find(""));
 }
@@ -501,6 +539,8 @@ static Suite *suite(void)
 	tcase_add_test(sim, sim_refuses);
 	tcase_add_test(uart, uart_is_exclusive);
 	tcase_add_test(uart, uart_is_raw_at_any_rate);
+	tcase_add_test(uart, uart_changes_its_rate);
+	tcase_add_test(uart, uart_without_rs485);
 	tcase_add_test(uart, uart_refuses_what_is_no_port);
 	suite_add_tcase(s, sim);
 	suite_add_tcase(s, uart);
