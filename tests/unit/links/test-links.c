@@ -514,6 +514,42 @@ START_TEST(udp_bounds)
 }
 END_TEST
 
+/* Whatever fails at opening names the device, what is wrong and what to do: two colons. */
+START_TEST(every_refusal_says_the_way_out)
+{
+	static const struct {
+		const char *kind, *device;
+		uint32_t baud;
+		bool rs485;
+	} t[] = {
+		{"uart", "/dev/null", 115200, false},
+		{"uart", "/nonexistent/tty", 115200, false},
+		{"uart", "/dev/ptmx", 115200, true},
+		{"udp", "node.example", 0, false},
+		{"udp", "203.0.113.1:0", 0, false},
+		{"spi", "/dev/null", 1000000, false},
+		{"spi", "/nonexistent/spidev0.0", 1000000, false},
+		{"spi", "/dev/spidev10.0", 1000000, false},
+		{"sim", "/nonexistent/socket", 0, false},
+	};
+
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+		const struct link_spec spec = {.device = t[i].device,
+			.baud = t[i].baud,
+			.rs485 = t[i].rs485,
+			.ready = "chip:0"};
+		const struct link_ops *kind = link_find(t[i].kind);
+		size_t n = strlen(t[i].device);
+		struct error e = {0};
+
+		ck_assert(kind->open(&link_, event, &spec, &callbacks, &e) != EF_REASON_OK);
+		ck_assert_msg(
+			!strncmp(e.detail, t[i].device, n) && e.detail[n] == ':', "%s", e.detail);
+		ck_assert_msg(strpbrk(e.detail + n + 1, ":,;?") != NULL, "%s", e.detail);
+	}
+}
+END_TEST
+
 static TCase *both(const char *name, void (*setup)(void))
 {
 	TCase *c = tcase_create(name);
@@ -537,6 +573,7 @@ static Suite *suite(void)
 
 	tcase_add_test(sim, kinds);
 	tcase_add_test(sim, sim_refuses);
+	tcase_add_test(sim, every_refusal_says_the_way_out);
 	tcase_add_test(uart, uart_is_exclusive);
 	tcase_add_test(uart, uart_is_raw_at_any_rate);
 	tcase_add_test(uart, uart_changes_its_rate);
