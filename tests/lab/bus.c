@@ -372,6 +372,7 @@ int ioctl(int fd, unsigned long code, ...)
 	va_start(ap, code);
 	arg = va_arg(ap, void *);
 	va_end(ap);
+	code &= UINT32_MAX; /* as the kernel: some have it in an int, which grows its sign */
 	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
 	if (_IOC_TYPE(code) == 0xB4 || _IOC_TYPE(code) == SPI_IOC_MAGIC) {
 		ssize_t n = readlink(link, path, sizeof path - 1);

@@ -27,12 +27,16 @@ fi
 rm -rf "$root/src"
 mkdir "$root/src"
 git -C "$source" ls-files -z | tar -C "$source" --null -T - -cf - | tar -C "$root/src" -xf -
-mount --bind /proc "$root/proc"
-mount --bind /dev "$root/dev"
-trap 'umount "$root/dev" "$root/proc"' EXIT
-chroot "$root" sh -euc '
-	cd /src
-	pkgconf --modversion libgpiod libsystemd libcrypto
-	[ -e /build/build.ninja ] || meson setup /build -Dedge=disabled
-	ninja -C /build
-	meson test -C /build --suite unit --print-errorlogs'
+# in a mount namespace of its own, which leaves nothing behind
+root=$root exec unshare --mount sh -euc '
+	mount --make-rprivate /
+	mount --bind "$root" "$root"
+	mount --rbind /proc "$root/proc"
+	mount --rbind /dev "$root/dev"
+	mount --rbind /sys "$root/sys"
+	exec chroot "$root" sh -euc "
+		cd /src
+		pkgconf --modversion libgpiod libsystemd libcrypto
+		[ -e /build/build.ninja ] || meson setup /build -Dedge=disabled
+		ninja -C /build
+		meson test -C /build --suite unit --print-errorlogs"'
