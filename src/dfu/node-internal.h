@@ -74,7 +74,7 @@ struct node_op {
 	bool patient; /* the node may be restarting */
 	enum node_place place;
 	bool was_silent; /* it answered only in its bootloader */
-	bool waiting, heard, finished;
+	bool waiting, heard, doubted, finished;
 	struct error result;
 };
 
