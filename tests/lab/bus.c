@@ -12,12 +12,15 @@
  *   out N   this process drives it: the same the other way
  *   spi     for each exchange u32 length and these bytes of MOSI, answered by as many of MISO
  *
+ * With EDGEFERRY_BUS_RS485 set, serial ports are said to turn an RS-485 transceiver.
+ *
  * A transfer takes the time that its clock gives it. Lines that are requested twice are busy.
  */
 #include "bus.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/gpio.h>
+#include <linux/serial.h>
 #include <linux/spi/spidev.h>
 #include <pthread.h>
 #include <sched.h>
@@ -360,6 +363,19 @@ static int spi_ioctl(unsigned long code, void *arg)
 	}
 }
 
+/* Of every serial port at once, while EDGEFERRY_BUS_RS485 is set: a driver that can turn the line.
+ */
+static int rs485_ioctl(unsigned long code, struct serial_rs485 *arg)
+{
+	static struct serial_rs485 now = {.delay_rts_after_send = 3};
+
+	if (code == TIOCGRS485)
+		*arg = now;
+	else
+		now = *arg;
+	return 0;
+}
+
 int ioctl(int fd, unsigned long code, ...)
 {
 	char link[32], path[64] = "";
@@ -373,6 +389,8 @@ int ioctl(int fd, unsigned long code, ...)
 	arg = va_arg(ap, void *);
 	va_end(ap);
 	code &= UINT32_MAX; /* as the kernel: some have it in an int, which grows its sign */
+	if (getenv("EDGEFERRY_BUS_RS485") && (code == TIOCGRS485 || code == TIOCSRS485))
+		return rs485_ioctl(code, arg);
 	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
 	if (_IOC_TYPE(code) == 0xB4 || _IOC_TYPE(code) == SPI_IOC_MAGIC) {
 		ssize_t n = readlink(link, path, sizeof path - 1);

@@ -2,11 +2,15 @@
 /* Lines through the real libgpiod on an emulated kernel (tests/lab/bus.c). */
 #include "lab/bus.h"
 #include "links/lines.h"
+#include "links/link.h"
 #include "unit.h"
 #include "util/cleanup.h"
 #include <fcntl.h>
+#include <linux/serial.h>
 #include <pthread.h>
+#include <pty.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -208,6 +212,45 @@ START_TEST(refusals)
 }
 END_TEST
 
+static void ignore_message(void *ctx, const uint8_t *data, size_t size)
+{
+}
+
+static void ignore_loss(void *ctx, const struct error *e)
+{
+}
+
+/* The driver is told to turn the line, what it knows of delays stays, and RS485=no turns it off
+ * again. */
+START_TEST(rs485_by_the_driver)
+{
+	const struct link_callbacks cb = {NULL, ignore_message, ignore_loss, NULL};
+	struct serial_rs485 now;
+	struct error e = {0};
+	char device[64];
+	int peer, keep;
+
+	setenv("EDGEFERRY_BUS_RS485", "1", 1);
+	ck_assert_int_eq(openpty(&peer, &keep, device, NULL, NULL), 0);
+	for (int on = 1; on >= 0; on--) {
+		const struct link_spec spec = {.device = device, .baud = 115200, .rs485 = on};
+		struct link *l;
+
+		ck_assert_msg(
+			link_uart.open(&l, event, &spec, &cb, &e) == EF_REASON_OK, "%s", e.detail);
+		ck_assert_int_eq(ioctl(keep, TIOCGRS485, &now), 0);
+		ck_assert_int_eq((now.flags & SER_RS485_ENABLED) != 0, on);
+		ck_assert_int_eq(now.flags & SER_RS485_RX_DURING_TX, 0); /* it would hear itself */
+		ck_assert_uint_eq(now.flags & SER_RS485_RTS_ON_SEND, SER_RS485_RTS_ON_SEND);
+		ck_assert_uint_eq(now.delay_rts_after_send, 3);
+		link_uart.close(l);
+	}
+	close(peer);
+	close(keep);
+	unsetenv("EDGEFERRY_BUS_RS485");
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("lines");
@@ -222,6 +265,7 @@ static Suite *suite(void)
 	tcase_add_test(c, outputs);
 	tcase_add_test(c, edges_through_the_loop);
 	tcase_add_test(c, refusals);
+	tcase_add_test(c, rs485_by_the_driver);
 	suite_add_tcase(s, c);
 	return s;
 }
