@@ -16,6 +16,11 @@ enum ef_reason entry_init(struct node *n, const struct node_config *config, stru
 	n->entry = config->entry;
 	if (n->entry != NODE_ENTRY_LINES)
 		return EF_REASON_OK;
+	if (!config->lines.reset) {
+		n->entry = NODE_ENTRY_AGENT; /* nothing is owned */
+		return error_set(e, EF_REASON_CONFIG, "%s: Entry=lines without ResetLine=",
+			config->name);
+	}
 	n->lines = config->lines;
 	n->lines.reset = strdup(config->lines.reset);
 	n->lines.boot = config->lines.boot ? strdup(config->lines.boot) : NULL;

@@ -6,7 +6,6 @@
  */
 #include "dfu/node-internal.h"
 #include "util/time-util.h"
-#include <string.h>
 
 #define QUIET_US (2300 * USEC_PER_MSEC) /* the node's 2 s and some */
 #define ECHOES 4u
