@@ -7,8 +7,9 @@ set -eu
 
 root=${1:-/var/tmp/edgeferry-trixie}
 source=$(realpath "$(dirname "$0")/../..")
-packages=gcc,libc6-dev,meson,ninja-build,pkgconf,python3,python3-cryptography,scdoc,check,libssl-dev,libsystemd-dev,systemd-dev
-packages=$packages,libjansson-dev,libcurl4-openssl-dev,libmosquitto-dev,libzstd-dev,libsqlite3-dev,libseccomp-dev,libgpiod-dev,libdbus-1-dev
+# the libraries of debian/control, and the tools without the boards' compilers and emulators
+packages="gcc libc6-dev meson ninja-build pkgconf python3 python3-cryptography scdoc check systemd-dev libdbus-1-3
+	$(sed -n '/</d; s/^ \(lib[a-z0-9.+-]*-dev\).*/\1/p' "$source/debian/control")"
 
 mirror() {
 	cat /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list /etc/apt/sources.list 2>/dev/null | awk '
@@ -20,7 +21,7 @@ mirror() {
 if [ ! -e "$root/etc/debian_version" ]; then
 	from=$(mirror)
 	[ -n "$from" ] || { echo "trixie.sh: no Debian mirror in this machine's apt sources" >&2; exit 1; }
-	mmdebstrap --variant=apt --include=$packages trixie "$root.new" "$from"
+	mmdebstrap --variant=apt trixie "$root.new" "$from"
 	mv "$root.new" "$root"
 fi
 
@@ -28,13 +29,17 @@ rm -rf "$root/src"
 mkdir "$root/src"
 git -C "$source" ls-files -z | tar -C "$source" --null -T - -cf - | tar -C "$root/src" -xf -
 # in a mount namespace of its own, which leaves nothing behind
-root=$root exec unshare --mount sh -euc '
+packages=$(echo $packages)
+export root packages
+exec unshare --mount sh -euc '
 	mount --make-rprivate /
 	mount --bind "$root" "$root"
 	mount --rbind /proc "$root/proc"
 	mount --rbind /dev "$root/dev"
 	mount --rbind /sys "$root/sys"
 	exec chroot "$root" sh -euc "
+		apt-get -qq update
+		DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends $packages >/dev/null
 		cd /src
 		pkgconf --modversion libgpiod libsystemd libcrypto
 		[ -e /build/build.ninja ] || meson setup /build -Dedge=disabled
