@@ -101,7 +101,9 @@ static void stage_judge(struct node *n)
 {
 	uint32_t slot = n->identity.slot_size;
 
-	if (node_runs(n, n->op.hash) || holds(n))
+	if ((node_runs(n, n->op.hash) || holds(n)) && n->op.place == PLACE_INSIDE)
+		node_goto(n, step_leave); /* its last answer was lost */
+	else if (node_runs(n, n->op.hash) || holds(n))
 		node_done_now(n);
 	else if (slot && n->op.info.total_size > slot)
 		node_fail(n, EF_REASON_TOO_LARGE, "image of %u bytes, slot of %u",
