@@ -77,15 +77,22 @@ static int forget(struct agent *a)
 static int note(struct agent *a)
 {
 	struct upload *u = &a->upload;
-	uint32_t size = round_up(u->image_size, port_board()->page);
+	uint32_t page = port_board()->page, size = round_up(u->image_size, page);
 
 	if (a->state.flags & STATE_UPLOADING &&
 		memcmp(a->state.digest[1], u->approved_digest, 32) == 0) {
 		u->wanted = written_before(u);
-		return 0;
+		/* the page after it may have been begun, and only look blank */
+		if (u->wanted + page < u->image_size) {
+			u->erases++;
+			if (flash_erase(u->place + u->wanted + page, page) < 0)
+				return -1;
+		}
+		u->erases++;
+		return flash_erase(u->place + u->wanted, page);
 	}
 	/* what lies there is not its beginning, and must not be taken for it while it goes */
-	u->erases += size / port_board()->page;
+	u->erases += size / page;
 	if (forget(a) < 0 || flash_erase(u->place, size) < 0)
 		return -1;
 	a->state.flags |= STATE_UPLOADING;
@@ -113,8 +120,8 @@ static enum ef_reason begin(struct agent *a, const struct value *v)
 	enum ef_reason reason;
 
 	u->open = u->complete = false;
-	u->place = port_board()->slot[1].offset;
 	u->wanted = 0;
+	u->place = state_slot(&a->state, 1).offset;
 	u->size = v[LEN].number;
 	u->named = v[SHA].present;
 	if (u->named)
@@ -147,8 +154,9 @@ static enum ef_reason take(struct upload *u, const struct value *data)
 static enum ef_reason finish(struct agent *a)
 {
 	struct slot_view *s = &a->slot[1];
+	struct port_area where = state_slot(&a->state, 1);
 
-	s->reason = verify_image(1, a->state.floor, &a->factory, &s->info);
+	s->reason = verify_image(&where, a->state.floor, &a->factory, &s->info);
 	s->known = true;
 	a->upload.complete = s->reason == EF_REASON_OK;
 	a->upload.open = a->upload.complete;

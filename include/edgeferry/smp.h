@@ -51,7 +51,15 @@ enum {
 	EF_SETTINGS_STORE = 3
 };
 /* EF_GROUP_EDGEFERRY */
-enum { EF_EF_IDENTIFY = 0, EF_EF_PREFLIGHT = 1, EF_EF_CRASH = 2, EF_EF_REPORT = 3, EF_EF_RATE = 5, EF_EF_KEY = 16 };
+enum {
+	EF_EF_IDENTIFY = 0,
+	EF_EF_PREFLIGHT = 1,
+	EF_EF_CRASH = 2,
+	EF_EF_REPORT = 3,
+	EF_EF_KEYS = 4,
+	EF_EF_RATE = 5,
+	EF_EF_KEY = 16
+};
 
 /* "rc" of SMP v1 and of the SMP level of v2 */
 enum ef_smp_rc {
