@@ -199,6 +199,7 @@ static void answer(struct agent *a, size_t size)
 	size = agent_session_receive(a, a->message, size);
 	if (size)
 		talk_send(a, size);
+	agent_rate_answered(a);
 }
 
 static void receive(struct agent *a, const uint8_t *data, size_t size)
@@ -236,6 +237,7 @@ bool agent_poll(struct agent *a)
 	if (a->reset)
 		reset_now();
 	agent_session_tick(a);
+	agent_rate_tick(a);
 	watch_trial(a);
 	health_watch(a);
 	return n > 0;

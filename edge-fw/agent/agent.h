@@ -5,6 +5,7 @@
  * bytes in, requests, responses, bytes out. It also ends a trial that is not confirmed in time
  * and feeds the watchdog, as long as it is called.
  */
+#include "agent/rate.h"
 #include "agent/request.h"
 #include "agent/session.h"
 #include "agent/settings.h"
@@ -72,6 +73,7 @@ struct agent {
 	struct agent_session session;
 	struct line_receiver line;
 	struct settings settings;
+	struct agent_rate rate;
 	uint32_t started, heard; /* milliseconds; heard: the last byte */
 	uint32_t second, uptime; /* when it was counted, milliseconds; seconds */
 	uint32_t epoch;		 /* seconds since 1970 when the program started; 0: not known */

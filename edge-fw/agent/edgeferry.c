@@ -2,6 +2,7 @@
 /* Group 239: who this node is, and whether it would take an image. */
 #include "agent/agent.h"
 #include "agent/plain.h"
+#include "agent/rate.h"
 #include "agent/session.h"
 #include "boot/retained.h"
 #include "boot/verify.h"
@@ -70,6 +71,7 @@ static struct outcome ef_preflight(struct agent *a, const struct value *v, struc
 static const struct command commands[] = {
 	{EF_EF_IDENTIFY, EF_SMP_READ, true, "nonce:b", ef_identify},
 	{EF_EF_PREFLIGHT, EF_SMP_WRITE, true, "hdr:b tlv:b size:u mid:b", ef_preflight},
+	{EF_EF_RATE, EF_SMP_WRITE, false, "baud:u", ef_rate},
 	{EF_EF_KEY, EF_SMP_WRITE, false, "key:b seed:b required:f", ef_key},
 };
 const struct command_group edgeferry_group = COMMAND_GROUP(EF_GROUP_EDGEFERRY, false, commands);

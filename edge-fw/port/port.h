@@ -54,6 +54,12 @@ size_t port_uart_read(uint8_t *buf, size_t size);
 /* Starts to send; data stays untouched until port_uart_idle. Waits for the one before. */
 void port_uart_write(const uint8_t *data, size_t size);
 bool port_uart_idle(void);
+/*
+ * Its rate: whether this one can be made, within what a receiver stands, and from now on, once
+ * port_uart_idle; 0: the one that port_init sets, which is always 115200 or what the board says.
+ */
+bool port_uart_can_baud(uint32_t baud);
+void port_uart_set_baud(uint32_t baud);
 
 uint32_t port_millis(void);	       /* since port_init; wraps */
 void port_on_tick(void (*hook)(void)); /* from the tick interrupt, every PORT_TICK_MS */

@@ -57,6 +57,7 @@ enum {
 	EF_EF_CRASH = 2,
 	EF_EF_REPORT = 3,
 	EF_EF_KEYS = 4,
+	EF_EF_RATE = 5,
 	EF_EF_KEY = 16
 };
 

@@ -12,13 +12,24 @@
 
 enum config_automatic { AUTOMATIC_NO, AUTOMATIC_SECURITY, AUTOMATIC_ALL };
 enum config_security { SECURITY_SESSION, SECURITY_NONE };
+/* How an image gets to the program that takes it (edgeferry-nodes.conf(5), Entry=). */
+enum config_entry { ENTRY_AGENT, ENTRY_SMP, ENTRY_LINES };
 
 struct config_node {
 	char *name;		/* of the file without .conf; [a-z0-9-], at most 32 */
 	char *compatible;	/* "vendor.example,class" */
-	char *link;		/* "uart" | "sim" */
-	char *device;		/* /dev/… , or a socket's path for sim */
+	char *link;		/* "uart" | "spi" | "udp" | "sim" */
+	char *device;		/* /dev/…; a socket's path for sim; "ADDRESS[:PORT]" for udp */
 	uint32_t baud;		/* 115200 */
+	uint32_t baud_max;	/* what it is raised to once the node is known; 0: not at all */
+	bool rs485;		/* the driver turns the direction of the line */
+	uint32_t clock;		/* of spi, Hz: ClockRate=1000000 */
+	char *ready;		/* of spi: ReadyLine=, a line as links/lines.h has it */
+	bool exposed;		/* udp without session is what the administrator wants */
+	enum config_entry entry;
+	char *reset_line, *boot_line;	/* ResetLine=, BootLine=; NULL: none */
+	uint64_t reset_us;	/* ResetSec=20ms: how long reset is held */
+	uint64_t boot_us;	/* BootSec=100ms: how long boot is held after it */
 	enum config_security security;
 	char *key;		/* of the session: a path or "credential:NAME"; NULL with SECURITY_NONE only */
 	bool required;		/* Optional=yes turns it off */

@@ -76,13 +76,36 @@ size_t node_put_state(
 	return put_end(&w);
 }
 
-size_t node_put_reset(uint8_t *buf, size_t size)
+size_t node_put_reset(uint8_t *buf, size_t size, bool to_boot)
 {
 	struct cbor_writer w;
 
 	put_start(&w, buf, size);
 	cbor_put_text(&w, "boot_mode");
-	cbor_put_uint(&w, 0);
+	cbor_put_uint(&w, to_boot);
+	return put_end(&w);
+}
+
+size_t node_put_rate(uint8_t *buf, size_t size, uint32_t baud)
+{
+	struct cbor_writer w;
+
+	put_start(&w, buf, size);
+	cbor_put_text(&w, "baud");
+	cbor_put_uint(&w, baud);
+	return put_end(&w);
+}
+
+size_t node_put_echo(uint8_t *buf, size_t size, uint8_t length)
+{
+	struct cbor_writer w;
+	char text[255];
+
+	for (unsigned i = 0; i < length; i++)
+		text[i] = (char)(' ' + i % 95);
+	put_start(&w, buf, size);
+	cbor_put_text(&w, "d");
+	cbor_put_text_of(&w, text, length);
 	return put_end(&w);
 }
 

@@ -101,7 +101,9 @@ static void stage_judge(struct node *n)
 {
 	uint32_t slot = n->identity.slot_size;
 
-	if (node_runs(n, n->op.hash) || holds(n))
+	if ((node_runs(n, n->op.hash) || holds(n)) && n->op.place == PLACE_INSIDE)
+		node_goto(n, step_leave); /* its last answer was lost */
+	else if (node_runs(n, n->op.hash) || holds(n))
 		node_done_now(n);
 	else if (slot && n->op.info.total_size > slot)
 		node_fail(n, EF_REASON_TOO_LARGE, "image of %u bytes, slot of %u",
@@ -163,6 +165,7 @@ static void upload_ended(void *ctx, const struct error *e, bool again)
 			"the node lost the transfer %u times", n->op.restarts);
 	} else {
 		n->op.patient = true;
+		node_rate_drop(n);
 		node_goto(n, step_ask);
 	}
 }
@@ -190,7 +193,7 @@ static void step_upload(struct node *n)
 static void stage_verify(struct node *n)
 {
 	if (holds(n))
-		node_done_now(n);
+		node_next(n);
 	else
 		node_fail(
 			n, EF_REASON_IMAGE_DIGEST, "the node does not hold the image it was sent");
@@ -198,8 +201,10 @@ static void stage_verify(struct node *n)
 
 static const struct node_plan stage_plan = {
 	.name = "stage",
-	.steps = (const node_step[]){stage_inspect, step_ask, stage_judge, step_preflight,
-		step_upload, step_ask, stage_verify, NULL},
+	.steps = (const node_step[]){stage_inspect, step_ask, stage_judge, step_enter, step_return,
+		stage_judge, step_preflight, step_raise, step_upload, step_lower, step_ask,
+		stage_verify, step_leave, step_return, NULL},
+	.seen = entry_seen,
 };
 
 int node_stage(struct node *n, const uint8_t *image, size_t size, node_progress progress,

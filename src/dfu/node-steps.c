@@ -27,7 +27,7 @@ static void ask_silent(struct node *n, const uint8_t *body, size_t size)
 {
 	if (n->op.waiting)
 		n->op.wake_us = now_monotonic_us() + n->timing.poll_us;
-	else
+	else if (!entry_from_silence(n))
 		node_fail(n, EF_REASON_NODE_UNREACHABLE, "no answer");
 }
 
@@ -190,7 +190,7 @@ void step_reset(struct node *n)
 	};
 	uint8_t body[NODE_BODY_MAX];
 
-	node_send(n, &request, body, node_put_reset(body, sizeof body));
+	node_send(n, &request, body, node_put_reset(body, sizeof body, false));
 }
 
 /* It answers as if it had not been reset: the request, or its whole frame, was lost. */

@@ -6,6 +6,7 @@
  * exactly one done callback, also after node_cancel (CANCELLED) and when the link is lost.
  * The protocol engine below (dfu/smp-client.h, dfu/upload.h) does no I/O.
  */
+#include "links/entry.h"
 #include "links/link.h"
 #include "util/reason.h"
 #include <edgeferry/image.h>
@@ -39,10 +40,19 @@ struct node_identity {
 
 struct node;
 
+/*
+ * Who takes an image: the application's own agent; or the bootloader, which the node enters by SMP
+ * reset with boot_mode 1, or by its reset and boot lines. What entered it leaves it again.
+ */
+enum node_entry { NODE_ENTRY_AGENT, NODE_ENTRY_SMP, NODE_ENTRY_LINES };
+
 struct node_config {
 	const char *name;
 	const struct link_ops *link;
 	struct link_spec spec;
+	uint32_t baud_max;	/* uart: an upload's rate, if the node can; 0: the rate of spec */
+	enum node_entry entry;
+	struct entry_spec lines;	/* with NODE_ENTRY_LINES only; copied */
 	const char *key;	/* session_key_load; NULL: no session */
 	const char *compatible;	/* "vendor.example,class"; with key only */
 };
@@ -61,7 +71,8 @@ int node_identify(struct node *n, struct node_identity *ret, node_done done, voi
 
 /*
  * Preflight, then windowed upload into slot 1, then the node's own verdict. image stays the
- * caller's until done. Resumes where the node says. A node that already holds the image is OK at once.
+ * caller's until done. Resumes where the node says. Goes by way of the bootloader where config.entry
+ * says so, and ends in the application again. A node that already holds the image is OK at once.
  */
 int node_stage(struct node *n, const uint8_t *image, size_t size, node_progress progress,
 	node_done done, void *ctx);
@@ -90,7 +101,8 @@ int node_confirm(struct node *n, const uint8_t hash[32], node_done done, void *c
  */
 int node_revert(struct node *n, uint32_t timeout_s, node_done done, void *ctx);
 
-void node_cancel(struct node *n);	/* the operation under way ends CANCELLED, soon */
+/* The operation under way ends CANCELLED, soon: a node that was led into its bootloader is told to leave it. */
+void node_cancel(struct node *n);
 
 /* Vendor and class UUID of "vendor.example,class" (SPEC-dfu section 4). False when malformed. */
 bool compatible_uuids(const char *compatible, uint8_t vendor[16], uint8_t class_id[16]);

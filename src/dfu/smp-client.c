@@ -7,6 +7,11 @@
 #define FIRST_TIMEOUT_US 1000000u /* before anything was measured */
 #define BACKOFF_MAX 4u
 
+void smp_client_set_baud(struct smp_client *c, uint32_t baud)
+{
+	c->us_per_kib = baud ? (uint32_t)(1024ull * 10 * 1000000 / baud) : 0;
+}
+
 void smp_client_init(struct smp_client *c, int (*send)(void *ctx, const uint8_t *, size_t),
 	void *ctx, uint32_t baud)
 {
@@ -14,7 +19,7 @@ void smp_client_init(struct smp_client *c, int (*send)(void *ctx, const uint8_t 
 	c->send = send;
 	c->ctx = ctx;
 	c->first_us = FIRST_TIMEOUT_US;
-	c->us_per_kib = baud ? (uint32_t)(1024ull * 10 * 1000000 / baud) : 0;
+	smp_client_set_baud(c, baud);
 }
 
 static uint64_t client_timeout(const struct smp_client *c, const struct smp_request *q)

@@ -50,6 +50,16 @@ size_t stream_queued(const struct link *l)
 	return l->tx_used - l->tx_at;
 }
 
+int stream_fd(const struct link *l)
+{
+	return l->fd;
+}
+
+void stream_restart(struct link *l)
+{
+	frame_receiver_restart(&l->rx);
+}
+
 /* Hears of room to write only while something waits. */
 static int stream_watch(struct link *l)
 {

@@ -198,11 +198,20 @@ void nodes_orphan(struct update *u)
 
 static enum ef_reason open_one(struct update *u, struct node_state *ns, struct error *e)
 {
+	static const enum node_entry entry[] = {[ENTRY_AGENT] = NODE_ENTRY_AGENT,
+		[ENTRY_SMP] = NODE_ENTRY_SMP,
+		[ENTRY_LINES] = NODE_ENTRY_LINES};
 	const struct config_node *c = ns->config;
 	const struct node_config nc = {
 		.name = c->name,
 		.link = link_find(c->link),
-		.spec = {.device = c->device, .baud = c->baud},
+		.spec = {.device = c->device,
+			.baud = strcmp(c->link, "spi") == 0 ? c->clock : c->baud,
+			.rs485 = c->rs485,
+			.ready = c->ready},
+		.baud_max = c->baud_max,
+		.entry = entry[c->entry],
+		.lines = {c->reset_line, c->boot_line, c->reset_us, c->boot_us},
 		/* in the clear only where the administrator says so */
 		.key = c->security == SECURITY_SESSION ? c->key : NULL,
 		.compatible = c->compatible,

@@ -266,6 +266,16 @@ bool port_uart_idle(void)
 	return true;
 }
 
+bool port_uart_can_baud(uint32_t baud)
+{
+	return baud == 115200 || baud == 1000000;
+}
+
+void port_uart_set_baud(uint32_t baud)
+{
+	sim.baud = baud ? baud : 115200;
+}
+
 uint32_t port_millis(void)
 {
 	return sim.millis;

@@ -56,6 +56,7 @@ struct sim {
 	bool unstable_bits; /* there are some */
 	uint32_t random;
 	struct port_power power;
+	uint32_t baud;
 	uint32_t millis;	   /* what port_millis says */
 	uint32_t slow_ms, busy_ms; /* that each operation takes; since the watchdog was fed */
 	uint32_t started;	   /* flash offset of what was started */

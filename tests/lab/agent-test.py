@@ -151,6 +151,19 @@ class Tests(edge.Tests):
             expect(val == struct.pack("<H", 20), f"{val} after a power cut")
             n.smp.call(smp.WRITE, 3, 1, {"name": "app/period"})
 
+    def test_rate(self):
+        """the line's rate: raised, one that cannot be made refused, back at the first one after silence (F-16)"""
+        with edge.Node(self) as n:
+            if self.board == "host":   # a socket has none
+                expect_rc(3, n.smp.call, smp.WRITE, 239, 5, {"baud": 230400})
+                return
+            expect(n.smp.call(smp.WRITE, 239, 5, {"baud": 230400}) == {}, "raised")
+            expect_rc(3, n.smp.call, smp.WRITE, 239, 5, {"baud": 4000000})
+            expect(n.smp.call(smp.WRITE, 0, 0, {"d": "x" * 128})["r"] == "x" * 128, "echo")
+            time.sleep(2.5)
+            expect(n.smp.call(smp.WRITE, 0, 0, {"d": "back"})["r"] == "back", "echo after silence")
+            expect(n.smp.call(smp.WRITE, 239, 5, {"baud": 0}) == {}, "lowered")
+
     def test_statistics(self):
         """what a node counts: messages, dropped ones, boots, erases, free stack; and its report"""
         with edge.Node(self) as n:

@@ -37,10 +37,23 @@ const struct port_board *port_board(void)
 	return &board;
 }
 
+/* The divisor is at least 16; one in a hundred is what rounding may cost. */
+bool port_uart_can_baud(uint32_t baud)
+{
+	uint32_t divisor = baud ? CPU_HZ / baud : 0;
+
+	return divisor >= 16 && divisor < 1u << 20 && CPU_HZ - divisor * baud <= CPU_HZ / 100;
+}
+
+void port_uart_set_baud(uint32_t baud)
+{
+	REG32(UART + 0x10) = CPU_HZ / (baud ? baud : 115200); /* BAUDDIV */
+}
+
 void port_init(void)
 {
 	mpu_flash_writable(false);
-	REG32(UART + 0x10) = CPU_HZ / 115200; /* BAUDDIV */
+	port_uart_set_baud(0);
 	REG32(UART + 0x08) = 0xF;	      /* transmit, receive, and their interrupts */
 	/* the line waits for the tick, not the tick for the line */
 	REG8(NVIC_PRIORITY + BOARD_IRQ_UART) = 0x40;

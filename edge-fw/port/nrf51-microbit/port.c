@@ -42,11 +42,40 @@ const struct port_board *port_board(void)
 	return &board;
 }
 
+/* Of the rates that its generator makes, those above the first one; 0: it does not make this one. */
+static uint32_t baud_word(uint32_t baud)
+{
+	switch (baud) {
+	case 115200:
+		return 0x01D7E000;
+	case 230400:
+		return 0x03AFB000;
+	case 460800:
+		return 0x075F7000;
+	case 921600:
+		return 0x0EBEDFA4;
+	case 1000000:
+		return 0x10000000;
+	default:
+		return 0;
+	}
+}
+
+bool port_uart_can_baud(uint32_t baud)
+{
+	return baud_word(baud) != 0;
+}
+
+void port_uart_set_baud(uint32_t baud)
+{
+	REG32(UART + 0x524) = baud_word(baud ? baud : 115200);
+}
+
 static void uart_init(void)
 {
 	REG32(UART + 0x50C) = 24;		 /* PSELTXD */
 	REG32(UART + 0x514) = 25;		 /* PSELRXD */
-	REG32(UART + 0x524) = 0x01D7E000;	 /* 115200 */
+	port_uart_set_baud(0);
 	REG32(UART + 0x500) = 4;		 /* ENABLE */
 	REG32(UART + 0x304) = 1u << 2 | 1u << 7; /* INTENSET: RXDRDY, TXDRDY */
 	REG32(UART + 0x000) = 1;		 /* STARTRX */

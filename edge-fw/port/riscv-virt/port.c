@@ -62,9 +62,27 @@ const struct port_board *port_board(void)
 #define STATUS_FIFO_EMPTY 0x20u
 #define FIFO_SIZE 16u
 
+#define UART_HZ 3686400u /* as the machine's device tree says */
+#define LINE_DIVISOR 0x80u /* the first two registers are the divisor's */
+
+bool port_uart_can_baud(uint32_t baud)
+{
+	return baud >= 1200 && baud <= UART_HZ / 16 && UART_HZ % (16 * baud) == 0;
+}
+
+void port_uart_set_baud(uint32_t baud)
+{
+	uint32_t divisor = UART_HZ / 16 / (baud ? baud : 115200);
+
+	LINE_CONTROL = LINE_8N1 | LINE_DIVISOR;
+	DATA = (uint8_t)divisor;
+	INTERRUPTS = (uint8_t)(divisor >> 8);
+	LINE_CONTROL = LINE_8N1;
+}
+
 static void uart_init(void)
 {
-	LINE_CONTROL = LINE_8N1;
+	port_uart_set_baud(0);
 	IDENTITY = FIFO_ON;
 	INTERRUPTS = INTERRUPT_RECEIVED;
 	REG32(PLIC + 4 * UART_SOURCE) = 1;	  /* priority */

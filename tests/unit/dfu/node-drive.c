@@ -2,7 +2,9 @@
 /*
  * A node's operations from a script: commands on standard input, one line of outcome for each.
  *
- *   node-drive uart|sim DEVICE [BAUD [KEY COMPATIBLE]]
+ *   node-drive uart|spi|udp|sim DEVICE [BAUD[-MAX] [KEY COMPATIBLE]]
+ *
+ * In the environment: READY, and what ENTRY (smp, lines) needs: RESET, BOOT.
  *   identify | stage FILE | activate FILE DEADLINE TIMEOUT | self-test FILE TIMEOUT | confirm FILE
  *   | revert TIMEOUT
  */
@@ -77,7 +79,8 @@ static void tell(const struct drive *d, const char *verb)
 	printf("%s", reason_word(d->result.reason));
 	if (!strcmp(verb, "identify") && d->result.reason == EF_REASON_OK) {
 		ef_version_format(&id->slots[0].version, version);
-		printf(" %s %s trial=%d test=%d revert=%s floor=%u", id->board, version, id->trial,
+		printf(" %s%s %s trial=%d test=%d revert=%s floor=%u",
+			id->bootloader ? "bootloader " : "", id->board, version, id->trial,
 			id->self_test, reason_word(id->reverted), id->floor);
 	}
 	printf("%s%s\n", d->result.reason ? " | " : "", d->result.reason ? d->result.detail : "");
@@ -93,7 +96,14 @@ int main(int argc, char **argv)
 
 	if (argc < 3 || !(config.link = link_find(argv[1])))
 		return 64;
-	config.spec = (struct link_spec){argv[2], argc > 3 ? (uint32_t)atoi(argv[3]) : 115200};
+	config.spec = (struct link_spec){
+		.device = argv[2], .baud = argc > 3 ? (uint32_t)atoi(argv[3]) : 115200};
+	if (argc > 3 && strchr(argv[3], '-'))
+		config.baud_max = (uint32_t)atoi(strchr(argv[3], '-') + 1);
+	config.spec.ready = getenv("READY");
+	if (getenv("ENTRY"))
+		config.entry = strcmp(getenv("ENTRY"), "smp") ? NODE_ENTRY_LINES : NODE_ENTRY_SMP;
+	config.lines = (struct entry_spec){getenv("RESET"), getenv("BOOT"), 20000, 100000};
 	if (argc > 5) {
 		config.key = argv[4];
 		config.compatible = argv[5];
