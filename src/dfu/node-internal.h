@@ -87,7 +87,7 @@ struct node {
 	uint8_t held[SMP_MESSAGE_MAX]; /* body of the request under way, until there is a session */
 	size_t held_size;
 	struct upload upload;
-	uint32_t window_max;	       /* 0: what the node takes. For benchmarks */
+	uint32_t window_max, buf_max;  /* 0: what the node takes. For benchmarks */
 	struct node_identity identity; /* of the last answers */
 	uint8_t nonce[NODE_NONCE_SIZE];
 	struct node_request request; /* under way */

@@ -82,7 +82,7 @@ size_t node_put_reset(uint8_t *buf, size_t size)
 }
 
 struct raw_identity {
-	uint64_t v, hwrev, mode, buf, win, slot, floor, test, revert, attempts, cause;
+	uint64_t v, hwrev, mode, buf, win, slot, floor, test, revert, attempts, cause, ahead;
 	struct smp_string board, vid, cid, id, boot, nonce;
 	bool trial;
 };
@@ -110,6 +110,7 @@ static const struct smp_field identity_fields[] = {
 	FIELD(revert, SMP_UINT, false, UINT32_MAX),
 	FIELD(attempts, SMP_UINT, false, UINT32_MAX),
 	FIELD(cause, SMP_UINT, false, UINT32_MAX),
+	FIELD(ahead, SMP_UINT, false, UINT32_MAX),
 	FIELD(nonce, SMP_BYTES, true, NODE_NONCE_SIZE),
 };
 
@@ -145,6 +146,7 @@ enum ef_reason node_parse_identify(const uint8_t *body, size_t size,
 	ret->floor = (uint32_t)raw.floor;
 	ret->attempts = (uint32_t)raw.attempts;
 	ret->cause = (uint32_t)raw.cause;
+	ret->ahead = (uint32_t)raw.ahead;
 	ret->trial = raw.trial;
 	ret->self_test = (uint8_t)raw.test;
 	/* A number that no node has reason to name is a revert all the same. */

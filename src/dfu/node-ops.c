@@ -162,6 +162,7 @@ static void step_upload(struct node *n)
 		.size = n->op.info.total_size,
 		.buf = n->identity.buf,
 		.window = n->identity.window,
+		.ahead = n->identity.ahead,
 		.ctx = n,
 		.progress = upload_progress,
 		.ended = upload_ended,
@@ -169,6 +170,8 @@ static void step_upload(struct node *n)
 
 	if (n->window_max && config.window > n->window_max)
 		config.window = n->window_max;
+	if (n->buf_max && config.buf > n->buf_max)
+		config.buf = n->buf_max;
 	if (EVP_Digest(n->op.image, config.size, config.sha, NULL, EVP_sha256(), NULL) != 1)
 		node_fail(n, EF_REASON_INTERNAL, "no SHA-256");
 	else if (!upload_start(&n->upload, &n->client, &config, now_monotonic_us()))
