@@ -69,7 +69,7 @@ struct node_op {
 	uint64_t reset_at_us;
 	unsigned restarts, resets;
 	bool patient; /* the node may be restarting */
-	bool waiting, heard, finished;
+	bool waiting, heard, doubted, finished;
 	struct error result;
 };
 

@@ -14,6 +14,18 @@ static void fail_reverted(struct node *n)
 		"another image runs");
 }
 
+/*
+ * Seen while waiting. What runs and why are two answers, and the node may have started anew between
+ * them: without a reason it is asked once more.
+ */
+static enum node_seen other_seen(struct node *n)
+{
+	if (n->identity.reverted || n->op.doubted)
+		fail_reverted(n);
+	n->op.doubted = true;
+	return NODE_WAIT_ON;
+}
+
 /* identify */
 
 static void info_over(struct node *n, const uint8_t *body, size_t size)
@@ -253,8 +265,7 @@ static enum node_seen activate_seen(struct node *n)
 		return NODE_WAIT_ON; /* in the bootloader, at work */
 	if (n->identity.slots[1].pending)
 		return not_reset_yet(n);
-	fail_reverted(n);
-	return NODE_WAIT_ON;
+	return other_seen(n);
 }
 
 static const struct node_plan activate_plan = {
@@ -295,10 +306,10 @@ static enum node_seen self_test_seen(struct node *n)
 	if (!node_active_slot(&n->identity))
 		return NODE_WAIT_ON;
 	if (!node_runs(n, n->op.hash))
-		fail_reverted(n);
-	else if (n->identity.self_test == 1 || n->identity.plain)
+		return other_seen(n);
+	if (n->identity.self_test == 1 || n->identity.plain)
 		return NODE_ARRIVED;
-	else if (n->identity.self_test == 2)
+	if (n->identity.self_test == 2)
 		node_fail(n, EF_REASON_SELF_TEST, "the node says it failed");
 	return NODE_WAIT_ON;
 }

@@ -228,6 +228,9 @@ static void serve(
 		put_uint(w, "buf_count", 4);
 		break;
 	case FAKE_STATE:
+		if (f->restarts_before_state)
+			fake_boot(NULL, 0, f);
+		f->restarts_before_state = false;
 		put_state(f, w);
 		break;
 	case FAKE_PREFLIGHT:

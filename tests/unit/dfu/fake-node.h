@@ -62,7 +62,7 @@ struct fake {
 	unsigned lose, duplicate;	     /* per thousand messages */
 	uint32_t reset_at;		     /* during an upload, once */
 	bool plain, wrong_nonce, hang_up_at_reset, refuse_at_boot, deaf_to_first_reset, forget_staged,
-		stays_in_bootloader, test_after_boot_fails, never_confirms, bad_match;
+		stays_in_bootloader, test_after_boot_fails, never_confirms, bad_match, restarts_before_state;
 	uint32_t preflight_reason; /* answers with it */
 	unsigned boot_ms;
 	const char *board, *info;

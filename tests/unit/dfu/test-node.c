@@ -342,6 +342,16 @@ START_TEST(self_test_outcomes)
 }
 END_TEST
 
+/* E-05: who it is was asked before it went back, what runs there after: the reason is found all the same. */
+START_TEST(reverts_between_two_answers)
+{
+	prepare(SELF_TEST_OP);
+	fake.test = 0;
+	fake.restarts_before_state = true;
+	ck_assert_int_eq(perform(SELF_TEST_OP), EF_REASON_NOT_CONFIRMED);
+}
+END_TEST
+
 START_TEST(confirm_without_effect)
 {
 	prepare(CONFIRM);
@@ -510,6 +520,7 @@ static Suite *suite(void)
 	tcase_add_test(c, reset_is_lost);
 	tcase_add_test(c, port_goes_and_comes_back);
 	tcase_add_test(c, self_test_outcomes);
+	tcase_add_test(c, reverts_between_two_answers);
 	tcase_add_test(c, confirm_without_effect);
 	tcase_add_test(c, unreachable);
 	tcase_add_test(c, cancel);
