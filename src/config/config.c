@@ -145,6 +145,11 @@ static enum ef_reason load_node(const struct loader *l, const char *path, const 
 			"%s: [Node] Key= is missing: name the file of the node's key, or allow to "
 			"speak to it in the clear with Security=none",
 			path);
+	if (n->framing != CONFIG_COBS && n->security != SECURITY_NONE)
+		return error_set(l->e, EF_REASON_CONFIG,
+			"%s: [Node] Framing= is that of a node which knows no session: it needs "
+			"Security=none",
+			path);
 	for (size_t i = 0; i + 1 < c->n_nodes; i++)
 		if (strcmp(c->nodes[i].device, n->device) == 0)
 			return error_set(l->e, EF_REASON_CONFIG,

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 enum config_automatic { AUTOMATIC_NO, AUTOMATIC_SECURITY, AUTOMATIC_ALL };
+enum config_framing { CONFIG_COBS, CONFIG_CONSOLE, CONFIG_RAW };
 enum config_security { SECURITY_SESSION, SECURITY_NONE };
 
 struct config_node {
@@ -19,6 +20,7 @@ struct config_node {
 	char *link;		/* "uart" | "sim" */
 	char *device;		/* /dev/… , or a socket's path for sim */
 	uint32_t baud;		/* 115200 */
+	enum config_framing framing;	/* of a serial line */
 	enum config_security security;
 	char *key;		/* of the session: a path or "credential:NAME"; NULL with SECURITY_NONE only */
 	bool required;		/* Optional=yes turns it off */

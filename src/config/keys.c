@@ -58,6 +58,7 @@ static const struct key node_keys[] = {
 	{"Node", "Link", value_link, FIELD(link), "uart"},
 	{"Node", "Device", value_path, FIELD(device), NULL},
 	{"Node", "BaudRate", value_baud, FIELD(baud), "115200"},
+	{"Node", "Framing", value_framing, FIELD(framing), "cobs"},
 	{"Node", "Security", value_security, FIELD(security), "session"},
 	{"Node", "Key", value_key, FIELD(key), NULL},
 	{"Node", "Optional", value_no, FIELD(required), "no"},
@@ -67,7 +68,7 @@ static const struct key node_keys[] = {
 static bool is_text(const struct key *k)
 {
 	static const value_reader numbers[] = {value_u32, value_size, value_span, value_automatic,
-		value_security, value_baud, value_no};
+		value_security, value_framing, value_baud, value_no};
 
 	for (size_t i = 0; i < COUNT(numbers); i++)
 		if (k->read == numbers[i])

@@ -214,6 +214,20 @@ const char *value_security(const char *value, void *to)
 	return NULL;
 }
 
+const char *value_framing(const char *value, void *to)
+{
+	static const char *const words[] = {[CONFIG_COBS] = "cobs",
+		[CONFIG_CONSOLE] = "console",
+		[CONFIG_RAW] = "raw",
+		NULL};
+	int i = word(value, words);
+
+	if (i < 0)
+		return "cobs, console or raw";
+	*(enum config_framing *)to = (enum config_framing)i;
+	return NULL;
+}
+
 const char *value_link(const char *value, void *to)
 {
 	static const char *const words[] = {"uart", "sim", NULL};

@@ -23,6 +23,7 @@ const char *value_size(const char *value, void *to);	   /* uint64_t, bytes */
 const char *value_automatic(const char *value, void *to);  /* enum config_automatic */
 const char *value_security(const char *value, void *to);   /* enum config_security */
 const char *value_link(const char *value, void *to);	   /* char * */
+const char *value_framing(const char *value, void *to);	   /* enum config_framing */
 const char *value_baud(const char *value, void *to);	   /* uint32_t */
 const char *value_boot(const char *value, void *to);	   /* char * */
 const char *value_no(const char *value, void *to);	   /* bool: yes stores false */

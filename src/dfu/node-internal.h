@@ -77,6 +77,7 @@ struct node {
 	char *name, *device;
 	const struct link_ops *ops;
 	struct link_spec spec;
+	enum framing framing;
 	struct node_timing timing;
 	sd_event *event;
 	sd_event_source *timer;
@@ -87,6 +88,9 @@ struct node {
 	uint8_t held[SMP_MESSAGE_MAX]; /* body of the request under way, until there is a session */
 	size_t held_size;
 	struct upload upload;
+	/* What was uploaded last, for nodes that name no hashes. */
+	uint8_t staged_hash[32];
+	struct ef_version staged_version;
 	uint32_t window_max, buf_max;  /* 0: what the node takes. For benchmarks */
 	struct node_identity identity; /* of the last answers */
 	uint8_t nonce[NODE_NONCE_SIZE];
@@ -130,3 +134,7 @@ void step_wait(struct node *n);	 /* asks until plan->seen is content, or op.unti
 /* For plan->seen: the node answers as if it had not been reset. Tells it again after a while. */
 enum node_seen not_reset_yet(struct node *n);
 bool node_runs(const struct node *n, const uint8_t hash[32]);
+/* Slot 0 or 1 holds the image, as far as the node can tell. */
+bool node_holds(const struct node *n, unsigned slot, const uint8_t hash[32]);
+/* The serial recovery of a bootloader that is not ours: it writes over the image that would run. */
+bool node_in_recovery(const struct node *n);

@@ -199,7 +199,8 @@ static void slot_fill(const struct raw_slot *raw, struct node_identity *ret)
 	s->present = true;
 	if (!slot_version(raw->version, &s->version))
 		memset(&s->version, 0, sizeof s->version);
-	memcpy(s->hash, raw->hash.data, 32);
+	if (raw->hash.data) /* else zero: a recovery need not name it */
+		memcpy(s->hash, raw->hash.data, 32);
 	s->pending = raw->pending;
 	s->confirmed = raw->confirmed;
 	s->active = raw->active;
@@ -218,7 +219,7 @@ static bool read_state(struct cbor_reader *r, struct node_identity *ret)
 			!smp_map_read(
 				r, slot_fields, sizeof slot_fields / sizeof *slot_fields, &raw))
 			return false;
-		if (raw.image || raw.slot > 1 || !raw.hash.data)
+		if (raw.image || raw.slot > 1)
 			continue;
 		if (ret->slots[raw.slot].present)
 			return false; /* said twice */

@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 #include <string.h>
 
+#define PLAIN_AROUND 4u
 #define RESTARTS_MAX 5u /* resets of the node during one transfer */
 
 static void fail_reverted(struct node *n)
@@ -92,9 +93,7 @@ static void stage_inspect(struct node *n)
 
 static bool holds(const struct node *n)
 {
-	const struct node_slot *s = &n->identity.slots[1];
-
-	return s->present && memcmp(s->hash, n->op.hash, 32) == 0;
+	return node_holds(n, 1, n->op.hash);
 }
 
 static void stage_judge(struct node *n)
@@ -157,6 +156,8 @@ static void upload_ended(void *ctx, const struct error *e, bool again)
 	if (!again && e->reason) {
 		node_fail_with(n, e);
 	} else if (!again) {
+		memcpy(n->staged_hash, n->op.hash, 32);
+		n->staged_version = n->op.info.header.version;
 		node_next(n);
 	} else if (++n->op.restarts > RESTARTS_MAX) {
 		node_fail(n, e->reason ? e->reason : EF_REASON_NODE_UNREACHABLE,
@@ -180,6 +181,10 @@ static void step_upload(struct node *n)
 		.ended = upload_ended,
 	};
 
+	if (n->identity.plain) { /* a server's buffer also holds what lies around the message */
+		config.buf -= PLAIN_AROUND;
+		config.erase_us = n->timing.slow_us;
+	}
 	if (n->window_max && config.window > n->window_max)
 		config.window = n->window_max;
 	if (n->buf_max && config.buf > n->buf_max)
@@ -192,7 +197,7 @@ static void step_upload(struct node *n)
 
 static void stage_verify(struct node *n)
 {
-	if (holds(n))
+	if (holds(n) || (node_in_recovery(n) && node_runs(n, n->op.hash)))
 		node_done_now(n);
 	else
 		node_fail(
@@ -222,7 +227,9 @@ int node_stage(struct node *n, const uint8_t *image, size_t size, node_progress 
 
 static void activate_judge(struct node *n)
 {
-	if (node_runs(n, n->op.hash))
+	if (node_in_recovery(n) && node_runs(n, n->op.hash))
+		node_goto(n, step_reset); /* it knows no trial */
+	else if (node_runs(n, n->op.hash))
 		node_done_now(n);
 	else if (!holds(n))
 		node_fail(n, EF_REASON_NOT_FOUND, "the image is not in the node's slot 1");
@@ -249,7 +256,8 @@ static void write_state(struct node *n, const char *what, bool confirm, uint32_t
 	uint8_t body[NODE_BODY_MAX];
 
 	node_send(n, &request, body,
-		node_put_state(body, sizeof body, n->op.hash, confirm, deadline_s));
+		node_put_state(body, sizeof body, n->op.hash, confirm,
+			n->identity.plain ? 0 : deadline_s));
 }
 
 static void step_test(struct node *n)
@@ -303,6 +311,8 @@ int node_activate(struct node *n, const uint8_t hash[32], uint32_t deadline_s, u
 
 static enum node_seen self_test_seen(struct node *n)
 {
+	if (node_in_recovery(n) && node_runs(n, n->op.hash))
+		return NODE_ARRIVED;
 	if (!node_active_slot(&n->identity))
 		return NODE_WAIT_ON;
 	if (!node_runs(n, n->op.hash))
@@ -333,7 +343,7 @@ static bool confirmed(const struct node *n)
 {
 	const struct node_slot *s = node_active_slot(&n->identity);
 
-	return s && s->confirmed && !n->identity.trial;
+	return s ? s->confirmed && !n->identity.trial : node_in_recovery(n);
 }
 
 static void confirm_judge(struct node *n)
@@ -400,7 +410,10 @@ static void revert_judge(struct node *n)
 {
 	const struct node_slot *s = node_active_slot(&n->identity);
 
-	if (!s)
+	if (node_in_recovery(n))
+		node_fail(n, EF_REASON_NOT_FOUND,
+			"the node is in a recovery that keeps no other image");
+	else if (!s)
 		node_fail(n, EF_REASON_NODE_UNREACHABLE, "the node is in its bootloader");
 	else if (n->identity.slots[1].present && n->identity.slots[1].pending)
 		erase_pending(n);

@@ -90,7 +90,11 @@ static enum ef_reason node_open(struct node *n, struct error *e)
 	session_close(&n->session);
 	smp_client_init(&n->client, client_send, n, n->spec.baud);
 	n->client.first_us = n->timing.first_us;
-	return n->ops->open(&n->link, n->event, &n->spec, &cb, e);
+	if (n->ops->open(&n->link, n->event, &n->spec, &cb, e))
+		return e->reason;
+	if (n->ops->set_framing)
+		n->ops->set_framing(n->link, n->framing);
+	return EF_REASON_OK;
 }
 
 /* Operations */
@@ -300,6 +304,7 @@ enum ef_reason node_new(
 		n->device = strdup(config->spec.device);
 		n->ops = config->link;
 		n->spec = config->spec;
+		n->framing = config->framing;
 		n->spec.device = n->device;
 		n->timing = default_timing;
 		n->event = sd_event_ref(event);

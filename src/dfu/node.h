@@ -17,7 +17,7 @@
 struct node_slot {
 	bool present;		/* holds a valid image */
 	struct ef_version version;
-	uint8_t hash[32];
+	uint8_t hash[32];	/* zero: a plain node did not name it */
 	bool pending, confirmed, active;
 };
 
@@ -43,6 +43,7 @@ struct node_config {
 	const char *name;
 	const struct link_ops *link;
 	struct link_spec spec;
+	enum framing framing; /* COBS where there is a key */
 	const char *key;	/* session_key_load; NULL: no session */
 	const char *compatible;	/* "vendor.example,class"; with key only */
 };

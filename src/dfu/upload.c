@@ -142,7 +142,9 @@ static bool upload_send(struct upload *u, uint32_t at, uint32_t size, uint32_t *
 		.op = EF_SMP_WRITE,
 		.group = compact(u, at) ? EF_GROUP_EDGEFERRY : EF_GROUP_IMAGE,
 		.command = compact(u, at) ? EF_EF_DATA : EF_IMAGE_UPLOAD,
-		.least_us = at == 0 ? ERASE_US : 0,
+		.least_us = at			 ? 0
+			    : u->config.erase_us ? u->config.erase_us
+						 : ERASE_US,
 		.done = upload_answer,
 		.ctx = u,
 		.offset = at,

@@ -4,6 +4,7 @@
  * A link carries whole SMP messages to and from a node; framing is the link's business. One table of
  * functions a kind of wire (const ops + context), driven by the caller's event loop; nothing blocks.
  */
+#include "links/framing.h"
 #include "util/reason.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -33,6 +34,8 @@ struct link_ops {
 	/* Queues one message. -ENOBUFS when more than the link's queue (16 KiB) would wait. */
 	int (*send)(struct link *l, const uint8_t *data, size_t size);
 	size_t (*queued)(const struct link *l);	/* bytes not yet with the driver */
+	/* COBS until then. NULL: this wire has a framing of its own, which does for every node. */
+	void (*set_framing)(struct link *l, enum framing framing);
 	void (*close)(struct link *l);		/* no callback comes after it */
 };
 

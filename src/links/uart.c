@@ -129,5 +129,6 @@ const struct link_ops link_uart = {
 	.open = uart_open,
 	.send = stream_send,
 	.queued = stream_queued,
+	.set_framing = stream_set_framing,
 	.close = stream_close,
 };

@@ -198,10 +198,14 @@ void nodes_orphan(struct update *u)
 
 static enum ef_reason open_one(struct update *u, struct node_state *ns, struct error *e)
 {
+	static const enum framing framings[] = {[CONFIG_COBS] = FRAMING_COBS,
+		[CONFIG_CONSOLE] = FRAMING_CONSOLE,
+		[CONFIG_RAW] = FRAMING_RAW};
 	const struct config_node *c = ns->config;
 	const struct node_config nc = {
 		.name = c->name,
 		.link = link_find(c->link),
+		.framing = framings[c->framing],
 		.spec = {.device = c->device, .baud = c->baud},
 		/* in the clear only where the administrator says so */
 		.key = c->security == SECURITY_SESSION ? c->key : NULL,

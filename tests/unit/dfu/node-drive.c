@@ -94,6 +94,8 @@ int main(int argc, char **argv)
 	if (argc < 3 || !(config.link = link_find(argv[1])))
 		return 64;
 	config.spec = (struct link_spec){argv[2], argc > 3 ? (uint32_t)atoi(argv[3]) : 115200};
+	if (getenv("FRAMING"))
+		config.framing = !strcmp(getenv("FRAMING"), "console") ? FRAMING_CONSOLE : FRAMING_RAW;
 	if (argc > 5) {
 		config.key = argv[4];
 		config.compatible = argv[5];
