@@ -69,6 +69,7 @@ struct node_op {
 	uint64_t reset_at_us;
 	unsigned restarts, resets;
 	bool patient; /* the node may be restarting */
+	bool clear;   /* outside of a session, although there is a key to be */
 	bool waiting, heard, doubted, finished;
 	struct error result;
 };
@@ -84,6 +85,7 @@ struct node {
 	struct link *link; /* NULL: closed */
 	struct smp_client client;
 	char *key; /* where it is; NULL: the node is spoken to in the clear */
+	bool key_next, key_other; /* the one beside it is tried; and the other one was */
 	struct session session;
 	uint8_t held[SMP_MESSAGE_MAX]; /* body of the request under way, until there is a session */
 	size_t held_size;

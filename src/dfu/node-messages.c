@@ -71,6 +71,20 @@ size_t node_put_state(
 	return put_end(&w);
 }
 
+size_t node_put_key(uint8_t *buf, size_t size, const uint8_t key[32], const uint8_t seed[32])
+{
+	struct cbor_writer w;
+
+	put_start(&w, buf, size);
+	cbor_put_text(&w, "key");
+	cbor_put_bytes(&w, key, 32);
+	cbor_put_text(&w, "seed");
+	cbor_put_bytes(&w, seed, 32);
+	cbor_put_text(&w, "required");
+	cbor_put_bool(&w, true);
+	return put_end(&w);
+}
+
 size_t node_put_reset(uint8_t *buf, size_t size)
 {
 	struct cbor_writer w;

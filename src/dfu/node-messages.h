@@ -15,6 +15,7 @@ size_t node_put_preflight(
 /* deadline_s is left out when 0. */
 size_t node_put_state(uint8_t *buf, size_t size, const uint8_t hash[32], bool confirm,
 	uint32_t deadline_s);
+size_t node_put_key(uint8_t *buf, size_t size, const uint8_t key[32], const uint8_t seed[32]);
 size_t node_put_reset(uint8_t *buf, size_t size);
 
 /*

@@ -39,7 +39,7 @@ static int client_send(void *ctx, const uint8_t *message, size_t size)
 {
 	struct node *n = ctx;
 
-	if (n->key)
+	if (n->key && !n->op.clear)
 		return session_send(&n->session, message, size);
 	return n->link ? n->ops->send(n->link, message, size) : -ENOTCONN;
 }
@@ -48,7 +48,7 @@ static void link_message(void *ctx, const uint8_t *data, size_t size)
 {
 	struct node *n = ctx;
 
-	if (n->key)
+	if (n->key && !n->op.clear)
 		session_receive(&n->session, now_monotonic_us(), data, size);
 	else
 		smp_client_receive(&n->client, now_monotonic_us(), data, size);
@@ -285,7 +285,7 @@ void node_send(struct node *n, const struct node_request *request, const uint8_t
 			node_fail_with(n, &e);
 		return;
 	}
-	if (n->key)
+	if (n->key && !n->op.clear)
 		node_session_call(n, body, size);
 	else
 		node_call(n, body, size);

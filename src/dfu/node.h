@@ -91,6 +91,18 @@ int node_confirm(struct node *n, const uint8_t hash[32], node_done done, void *c
  */
 int node_revert(struct node *n, uint32_t timeout_s, node_done done, void *ctx);
 
+/* Whether its key can be made (first) or replaced at all: OK, CONFIG, NODE_KEY, ALREADY_INSTALLED. */
+enum ef_reason node_key_admit(const struct node *n, bool first, struct error *e);
+
+/*
+ * Gives a node without a key its first one, in the clear, over a wire that is trusted at this moment;
+ * then it does nothing outside of a session any more. Or, in a session, another one in place of the
+ * one that it has. The file that the configuration names holds it afterwards (session-key.h). NODE_KEY:
+ * the node has a key, another one or still the old one. Interrupted, both can be done again.
+ */
+int node_provision(struct node *n, node_done done, void *ctx);
+int node_rotate_key(struct node *n, node_done done, void *ctx);
+
 void node_cancel(struct node *n);	/* the operation under way ends CANCELLED, soon */
 
 /* Vendor and class UUID of "vendor.example,class" (SPEC-dfu section 4). False when malformed. */

@@ -51,6 +51,8 @@ static void client_measure(struct smp_client *c, uint64_t rtt_us)
 
 static void request_end(struct smp_request *q)
 {
+	if (q->copy)
+		explicit_bzero(q->copy, q->size); /* it may have held a key */
 	free(q->copy);
 	q->copy = NULL;
 	q->used = false;

@@ -113,6 +113,13 @@ struct node_state;
 typedef void (*node_part_done)(struct update *u, struct node_state *ns, size_t part,
 	const struct error *e);
 
+/* node-keys.c: what was asked for, until it is over */
+struct node_key_job {
+	bool first;
+	update_key_done done;	/* NULL: nothing */
+	void *ctx;
+};
+
 struct node_state {
 	struct update *u;
 	size_t index;		/* in the configuration */
@@ -133,6 +140,7 @@ struct node_state {
 	node_part_done done;
 	uint8_t *image;		/* what node_stage reads */
 	size_t image_size;
+	struct node_key_job key;
 };
 
 /* --- what is under way for the current state of the deployment; gone with the state --- */
@@ -322,6 +330,10 @@ void nodes_started(struct node_state *ns, int r);	/* of the call that followed *
 void nodes_done(void *ctx, const struct error *e);	/* a node_done; ctx is the node_state */
 void nodes_progress(void *ctx, uint64_t done, uint64_t total);
 void nodes_orphan(struct update *u);
+void nodes_release(struct node_state *ns);	/* it is idle again, and asked who it is now */
+/* node-keys.c. False: nothing was asked for. */
+bool node_key_start(struct node_state *ns);
+void node_key_forget(struct node_state *ns);
 /* It answered a question that was put after since. */
 bool nodes_fresh(const struct node_state *ns, uint64_t since_us);
 /* Everything known of the nodes is from after the last thing that was done to them. */

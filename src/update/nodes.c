@@ -51,6 +51,10 @@ static void poll_done(void *ctx, const struct error *e)
 	struct update *u = ns->u;
 
 	ns->busy = false;
+	if (node_key_start(ns)) {
+		ns->again = false;
+		return;
+	}
 	ns->asked_us = ns->asking_us;
 	bool was = ns->present;
 	bool same = memcmp(&ns->identity, &ns->incoming, sizeof(ns->identity)) == 0;
@@ -146,6 +150,15 @@ static void released(struct node_state *ns)
 	free(TAKE_PTR(ns->image));
 }
 
+void nodes_release(struct node_state *ns)
+{
+	released(ns);
+	ns->ended_us = now_monotonic_us();
+	ns->again = false;
+	poll_arm(ns, 0); /* whatever it was, the node is another one now */
+	update_kick(ns->u);
+}
+
 void nodes_done(void *ctx, const struct error *e)
 {
 	struct node_state *ns = ctx;
@@ -153,13 +166,9 @@ void nodes_done(void *ctx, const struct error *e)
 	node_part_done done = ns->done;
 	struct error copy = *e;
 
-	released(ns);
-	ns->ended_us = now_monotonic_us();
-	ns->again = false;
-	poll_arm(ns, 0); /* whatever it was, the node is another one now */
+	nodes_release(ns);
 	if (done)
 		done(ns->u, ns, part, &copy);
-	update_kick(ns->u);
 }
 
 void nodes_started(struct node_state *ns, int r)
@@ -243,6 +252,7 @@ void nodes_close(struct update *u)
 	for (size_t i = 0; i < u->n_nodes; i++) {
 		sd_event_source_disable_unref(u->nodes[i].timer);
 		node_free(u->nodes[i].node);
+		node_key_forget(&u->nodes[i]);
 		free(u->nodes[i].image);
 	}
 	free(TAKE_PTR(u->nodes));
