@@ -14,6 +14,9 @@ enum config_automatic { AUTOMATIC_NO, AUTOMATIC_SECURITY, AUTOMATIC_ALL };
 enum config_framing { CONFIG_COBS, CONFIG_CONSOLE, CONFIG_RAW };
 enum config_security { SECURITY_SESSION, SECURITY_NONE };
 
+/* Minutes of the day, local time; from may be above to. Equal: always. */
+struct config_window { uint16_t from, to; };
+
 struct config_node {
 	char *name;		/* of the file without .conf; [a-z0-9-], at most 32 */
 	char *compatible;	/* "vendor.example,class" */
@@ -24,6 +27,9 @@ struct config_node {
 	enum config_security security;
 	char *key;		/* of the session: a path or "credential:NAME"; NULL with SECURITY_NONE only */
 	bool required;		/* Optional=yes turns it off */
+	uint32_t battery;	/* MinimumBattery=20: percent, on battery */
+	bool external;		/* ExternalPower=yes: never on battery */
+	struct config_window window;	/* Window= */
 };
 
 struct config {
@@ -53,6 +59,7 @@ struct config {
 	/* [Update] */
 	enum config_automatic automatic;	/* Automatic=security */
 	char *checks_dir;	/* ChecksDirectory=/etc/edgeferry/checks.d */
+	char *interlock;	/* InterlockDirectory=/etc/edgeferry/interlock.d */
 	uint64_t object_quota;	/* ObjectQuota=64M: bytes of objects kept beyond need, and admitted at most */
 	uint64_t check_us;	/* ConfirmSec=5min: deadline for all checks of a trial */
 

@@ -26,6 +26,9 @@ const char *value_link(const char *value, void *to);	   /* char * */
 const char *value_framing(const char *value, void *to);	   /* enum config_framing */
 const char *value_baud(const char *value, void *to);	   /* uint32_t */
 const char *value_boot(const char *value, void *to);	   /* char * */
+const char *value_percent(const char *value, void *to);	   /* uint32_t, 0 to 100 */
+const char *value_external(const char *value, void *to);   /* bool: yes stores true */
+const char *value_window(const char *value, void *to);	   /* struct config_window */
 const char *value_no(const char *value, void *to);	   /* bool: yes stores false */
 
 /* "host", "host:port", "[v6]:port": the host without brackets; port untouched when not given. */

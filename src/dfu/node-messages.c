@@ -96,9 +96,9 @@ size_t node_put_reset(uint8_t *buf, size_t size)
 }
 
 struct raw_identity {
-	uint64_t v, hwrev, mode, buf, win, slot, floor, test, revert, attempts, cause, ahead;
+	uint64_t v, hwrev, mode, buf, win, slot, floor, test, revert, attempts, cause, ahead, bat;
 	struct smp_string board, vid, cid, id, boot, nonce;
-	bool trial;
+	bool trial, ext;
 };
 
 #define FIELD(name, kind, required, limit)                                        \
@@ -125,13 +125,15 @@ static const struct smp_field identity_fields[] = {
 	FIELD(attempts, SMP_UINT, false, UINT32_MAX),
 	FIELD(cause, SMP_UINT, false, UINT32_MAX),
 	FIELD(ahead, SMP_UINT, false, UINT32_MAX),
+	FIELD(bat, SMP_UINT, false, 100),
+	FIELD(ext, SMP_BOOL, false, 0),
 	FIELD(nonce, SMP_BYTES, true, NODE_NONCE_SIZE),
 };
 
 enum ef_reason node_parse_identify(const uint8_t *body, size_t size,
 	const uint8_t nonce[NODE_NONCE_SIZE], struct node_identity *ret, struct error *e)
 {
-	struct raw_identity raw = {0};
+	struct raw_identity raw = {.bat = 100, .ext = true};
 
 	if (!smp_body_read(body, size, identity_fields,
 		    sizeof identity_fields / sizeof *identity_fields, &raw))
@@ -161,6 +163,8 @@ enum ef_reason node_parse_identify(const uint8_t *body, size_t size,
 	ret->attempts = (uint32_t)raw.attempts;
 	ret->cause = (uint32_t)raw.cause;
 	ret->ahead = (uint32_t)raw.ahead;
+	ret->battery = (uint8_t)raw.bat;
+	ret->external = raw.ext;
 	ret->trial = raw.trial;
 	ret->self_test = (uint8_t)raw.test;
 	/* A number that no node has reason to name is a revert all the same. */

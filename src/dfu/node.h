@@ -30,6 +30,8 @@ struct node_identity {
 	bool bootloader;	/* mode: in the bootloader rather than in the application */
 	char boot_version[EF_VERSION_TEXT_MAX];
 	uint32_t buf, window, ahead, slot_size, floor, attempts, cause;
+	uint8_t battery;	/* percent left; 100 where there is none */
+	bool external;		/* it does not run on the battery */
 	bool trial;
 	uint8_t self_test;	/* 0 running or absent, 1 passed, 2 failed */
 	enum ef_reason reverted;	/* why the last trial went back; OK: none did */

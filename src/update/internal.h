@@ -155,6 +155,15 @@ struct part_run {
 	struct fetch *context;	/* what the worker's callbacks are handed */
 	uint64_t told_us;	/* progress */
 	unsigned redo;		/* confirm.c: step of bringing up a node anew */
+	struct error held;	/* gate.c: what was waited for last */
+};
+
+/* --- what may hold a deployment up (gate.c) --- */
+struct gate {
+	struct checks *checks;	/* the site's interlocks, while they run */
+	uint64_t passed_us;	/* monotonic: when they said yes last; 0: never */
+	uint64_t wait_until;
+	struct error held;
 };
 
 enum acquire_phase { ACQUIRE_LOOK, ACQUIRE_ADMIT, ACQUIRE_OBJECTS, ACQUIRE_IMAGES, ACQUIRE_NODES };
@@ -178,6 +187,7 @@ struct run {
 	bool begun, server_ok, confirmed_by_hand;
 	struct checks *checks;
 	bool checks_ok;
+	struct gate gate;
 };
 
 struct waiter {
@@ -352,6 +362,11 @@ void revert_advance(struct update *u);
 enum ef_reason stage_node(struct update *u, struct node_state *ns, size_t part, node_part_done done,
 	struct error *e);
 void ask_reboot(struct update *u);
+
+/* gate.c. False: not now; it kicks when it is time to ask again. */
+bool gate_transfer(struct update *u, size_t part);	/* an image to the node of a part */
+bool gate_activate(struct update *u);
+void gate_clear(struct gate *g);
 
 /* acquire.c */
 /* False and no error: it is being looked at and will kick. */

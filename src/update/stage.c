@@ -65,7 +65,7 @@ static void start_node(struct update *u, size_t part)
 	if (!ns)
 		error_set(&e, EF_REASON_CONFIG, "node %s is no longer configured",
 			u->current->parts[part].place);
-	else if (!ns->busy && part_move(u, part, COMPONENT_STAGING, NULL))
+	else if (!ns->busy && gate_transfer(u, part) && part_move(u, part, COMPONENT_STAGING, NULL))
 		stage_node(u, ns, part, on_node_staged, &e);
 	if (e.reason != EF_REASON_OK)
 		part_failed(u, part, &e);
@@ -346,8 +346,8 @@ void stage_advance(struct update *u)
 }
 
 /*
- * STAGED: windows, battery and interlocks will have their say here. The source is asked once more
- * whether the release still goes (R-04); when it cannot be reached its last word counts.
+ * STAGED: windows, battery and interlocks have their say. The source is asked once more whether the
+ * release still goes (R-04); when it cannot be reached its last word counts.
  */
 void release_advance(struct update *u)
 {
@@ -357,6 +357,6 @@ void release_advance(struct update *u)
 		return;
 	if (statement_stops(u, &e))
 		deployment_move(u, EVENT_HELD, &e, NULL);
-	else
+	else if (gate_activate(u))
 		deployment_move(u, EVENT_ACTIVATE, NULL, NULL);
 }
