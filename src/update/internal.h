@@ -113,6 +113,13 @@ struct node_state;
 typedef void (*node_part_done)(struct update *u, struct node_state *ns, size_t part,
 	const struct error *e);
 
+/* One copy of an image, for all nodes that take it at the same time (nodes.c). */
+struct image_share {
+	unsigned users;
+	uint8_t sha256[32];
+	uint8_t *data;
+};
+
 /* node-keys.c: what was asked for, until it is over */
 struct node_key_job {
 	bool first;
@@ -138,8 +145,7 @@ struct node_state {
 	bool again;		/* and it is to be asked once more right after it */
 	size_t part;		/* whose, or NO_PART */
 	node_part_done done;
-	uint8_t *image;		/* what node_stage reads */
-	size_t image_size;
+	struct image_share *image;	/* what node_stage reads */
 	struct node_key_job key;
 };
 
@@ -340,6 +346,8 @@ void nodes_started(struct node_state *ns, int r);	/* of the call that followed *
 void nodes_done(void *ctx, const struct error *e);	/* a node_done; ctx is the node_state */
 void nodes_progress(void *ctx, uint64_t done, uint64_t total);
 void nodes_orphan(struct update *u);
+/* Reads the object from the store, or finds it with another node. ns->image until the node is done. */
+enum ef_reason nodes_image(struct node_state *ns, const struct object *o, struct error *e);
 void nodes_release(struct node_state *ns);	/* it is idle again, and asked who it is now */
 /* node-keys.c. False: nothing was asked for. */
 bool node_key_start(struct node_state *ns);

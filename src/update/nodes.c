@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who the nodes are, asked again and again; and one operation at a time on each. */
+#include "bundle/objects.h"
 #include "update/internal.h"
 #include <string.h>
 
@@ -142,12 +143,45 @@ bool nodes_claim(struct node_state *ns, size_t part, node_part_done done)
 	return true;
 }
 
+static void image_put(struct node_state *ns)
+{
+	struct image_share *s = TAKE_PTR(ns->image);
+
+	if (!s || --s->users)
+		return;
+	free(s->data);
+	free(s);
+}
+
+enum ef_reason nodes_image(struct node_state *ns, const struct object *o, struct error *e)
+{
+	struct update *u = ns->u;
+	struct image_share *s = NULL;
+
+	for (size_t i = 0; i < u->n_nodes && !s; i++)
+		if (u->nodes[i].image && memcmp(u->nodes[i].image->sha256, o->sha256, 32) == 0)
+			s = u->nodes[i].image;
+	if (!s) {
+		s = calloc(1, sizeof(*s));
+		if (!s)
+			return error_set(e, EF_REASON_NO_MEMORY, "an image");
+		if (object_get(u->objects_fd, o->sha256, o->size, &s->data, e)) {
+			free(s);
+			return e->reason;
+		}
+		memcpy(s->sha256, o->sha256, 32);
+	}
+	s->users++;
+	ns->image = s;
+	return EF_REASON_OK;
+}
+
 static void released(struct node_state *ns)
 {
 	ns->busy = false;
 	ns->part = NO_PART;
 	ns->done = NULL;
-	free(TAKE_PTR(ns->image));
+	image_put(ns);
 }
 
 void nodes_release(struct node_state *ns)
@@ -253,7 +287,7 @@ void nodes_close(struct update *u)
 		sd_event_source_disable_unref(u->nodes[i].timer);
 		node_free(u->nodes[i].node);
 		node_key_forget(&u->nodes[i]);
-		free(u->nodes[i].image);
+		image_put(&u->nodes[i]);
 	}
 	free(TAKE_PTR(u->nodes));
 	u->n_nodes = 0;

@@ -47,13 +47,14 @@ enum ef_reason stage_node(
 	if (!nodes_claim(ns, part, done))
 		return EF_REASON_OK;
 	run_of(u, part)->busy = true;
-	if (object_get(u->objects_fd, o->sha256, o->size, &ns->image, e)) {
+	if (nodes_image(ns, o, e)) {
 		ns->busy = false;
 		ns->part = NO_PART;
 		run_of(u, part)->busy = false;
 		return e->reason;
 	}
-	nodes_started(ns, node_stage(ns->node, ns->image, o->size, nodes_progress, nodes_done, ns));
+	nodes_started(
+		ns, node_stage(ns->node, ns->image->data, o->size, nodes_progress, nodes_done, ns));
 	return EF_REASON_OK;
 }
 

@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 ninja -C build >/dev/null
-ninja -C build tests/bench/uart/uart-stage >/dev/null
+ninja -C build tests/bench/uart/uart-stage tests/bench/fleet/fleet-stage >/dev/null
 
 echo "== Bootloader and application: bytes of text and RAM"
 edge-fw/size.sh arm-none-eabi-size build/edge-fw/cross/boot-*.elf build/edge-fw/cross/app-mps2-an385.elf \
@@ -12,6 +12,9 @@ edge-fw/size.sh arm-none-eabi-size build/edge-fw/cross/boot-*.elf build/edge-fw/
 echo
 echo "== UART: payload against line rate"
 tests/bench/uart/uart.py --node build/edge-fw/port/host/edgeferry-node --stage build/tests/bench/uart/uart-stage
+echo
+echo "== Fleet: one image to many nodes at once"
+tests/bench/fleet/fleet.py --node build/edge-fw/port/host/edgeferry-node --stage build/tests/bench/fleet/fleet-stage
 echo
 echo "== Session: a handshake"
 tests/bench/session/handshake.py --images build/edge-fw/cross
