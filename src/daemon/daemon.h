@@ -21,6 +21,8 @@ struct daemon {
 	bool woken;	    /* one is wanted that begins from now on */
 	uint64_t reporting; /* id of the report under way; 0: none */
 	bool rebooting;
+	struct sd_bus *reboot_bus;
+	struct logind_reboot *reboot;
 };
 
 /* poll.c: when to look at the source, and what is installed without being asked. */
@@ -29,6 +31,10 @@ void poll_now(struct daemon *d, const char *why);
 void poll_over(struct daemon *d); /* a deployment is over */
 /* A wait drawn from [0.8, 1.2] times poll_us, so that a fleet does not knock at once (F-37). */
 uint64_t poll_wait(uint64_t poll_us, uint32_t random);
+
+/* reboot.c: asks logind to restart the machine, with parameter (or NULL) for its firmware. */
+void reboot_machine(struct daemon *d, const char *parameter);
+void reboot_close(struct daemon *d);
 
 /* outbox.c: reports that the cloud has not acknowledged, one after the other. */
 void outbox_kick(struct daemon *d);

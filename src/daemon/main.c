@@ -78,14 +78,18 @@ static void on_report(void *ctx)
 
 /* The init system ends us. In the simulated machine there is none: its launcher waits for our end.
  */
-static void on_rebooting(void *ctx)
+static void on_rebooting(void *ctx, const char *parameter)
 {
 	struct daemon *d = ctx;
 
 	d->rebooting = true;
-	sd_notify(0, "STOPPING=1\nSTATUS=Rebooting");
-	if (strcmp(d->config->boot, "sim") == 0)
+	if (strcmp(d->config->boot, "sim") == 0) {
+		sd_notify(0, "STOPPING=1\nSTATUS=Rebooting");
 		sd_event_exit(d->event, 0);
+		return;
+	}
+	sd_notify(0, "STATUS=Rebooting");
+	reboot_machine(d, parameter);
 }
 
 /* What edgeferry-net tells. */
@@ -147,6 +151,7 @@ static void close_parts(struct daemon *d)
 	sd_event_source_disable_unref(d->poll);
 	sd_event_source_disable_unref(d->outbox);
 	sd_event_source_disable_unref(d->retry_outbox);
+	reboot_close(d);
 	bus_free(d->bus);
 	net_client_free(d->net);
 	update_free(d->update);

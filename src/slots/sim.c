@@ -1,138 +1,93 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* boot_ops over a folder. One file is replaced per change, so a cut leaves old or new (F-02). */
-#include "slots/boot.h"
-#include "slots/sim-vars.h"
+/* A folder in place of a boot loader. One file is replaced per change, so a cut leaves old or new
+ * (F-02). */
+#include "slots/backend.h"
+#include "slots/sim-text.h"
 #include "util/atomic-file.h"
 #include "util/cleanup.h"
 #include "util/fdio.h"
 #include <errno.h>
 #include <fcntl.h>
 
-struct boot {
+struct sim {
+	struct boot boot;
 	int dir_fd;
 };
 
 static void sim_close(struct boot *b)
 {
-	if (!b)
-		return;
-	ef_close(b->dir_fd);
-	free(b);
+	struct sim *s = (struct sim *)b;
+
+	ef_close(s->dir_fd);
+	free(s);
 }
 
-static enum ef_reason sim_open(const char *dir, struct boot **ret, struct error *e)
+static enum ef_reason sim_open(const struct boot_place *place, struct boot **ret, struct error *e)
 {
-	struct boot *b = malloc(sizeof(*b));
+	struct sim *s = calloc(1, sizeof(*s));
 
-	if (!b)
+	if (!s)
 		return error_errno(e, -ENOMEM, "boot folder");
-	b->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (b->dir_fd < 0) {
-		error_set(e, EF_REASON_BOOT_STATE, "%s: %m", dir);
-		sim_close(b);
+	s->dir_fd = open(place->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->dir_fd < 0) {
+		error_set(e, EF_REASON_BOOT_STATE, "%s: %m", place->dir);
+		sim_close(&s->boot);
 		return e->reason;
 	}
-	*ret = b;
+	*ret = &s->boot;
 	return EF_REASON_OK;
 }
 
-static enum ef_reason load(
-	struct boot *b, struct sim_vars *vars, struct sim_evidence *evidence, struct error *e)
+static enum ef_reason failed(int negative_errno, const char *name, struct error *e)
 {
+	errno = -negative_errno;
+	return error_set(e, EF_REASON_BOOT_STATE, "%s: %m", name);
+}
+
+static enum ef_reason sim_load(
+	struct boot *b, struct slot_vars *vars, struct slot_evidence *now, struct error *e)
+{
+	const struct sim *s = (struct sim *)b;
 	_cleanup_free_ uint8_t *state = NULL, *running = NULL;
 	size_t state_size, running_size;
 
-	int r = file_read_at(b->dir_fd, SIM_STATE_FILE, SIM_FILE_MAX, &state, &state_size);
-	if (r < 0) {
-		errno = -r;
-		return error_set(e, EF_REASON_BOOT_STATE, "%s: %m", SIM_STATE_FILE);
-	}
-	r = file_read_at(b->dir_fd, SIM_RUNNING_FILE, SIM_FILE_MAX, &running, &running_size);
-	if (r < 0) {
-		errno = -r;
-		return error_set(e, EF_REASON_BOOT_STATE, "%s: %m", SIM_RUNNING_FILE);
-	}
+	int r = file_read_at(s->dir_fd, SIM_STATE_FILE, SIM_FILE_MAX, &state, &state_size);
+	if (r < 0)
+		return failed(r, SIM_STATE_FILE, e);
+	r = file_read_at(s->dir_fd, SIM_RUNNING_FILE, SIM_FILE_MAX, &running, &running_size);
+	if (r < 0)
+		return failed(r, SIM_RUNNING_FILE, e);
 	if (sim_vars_parse(state, state_size, vars, e))
 		return e->reason;
-	return sim_evidence_parse(running, running_size, evidence, e);
+	return sim_evidence_parse(running, running_size, now, e);
 }
 
-static enum ef_reason store(struct boot *b, const struct sim_vars *vars, struct error *e)
+static enum ef_reason sim_store(struct boot *b, const struct slot_vars *vars,
+	const struct slot_evidence *now, struct error *e)
 {
+	const struct sim *s = (struct sim *)b;
 	char text[SIM_FILE_MAX];
 	size_t size = sim_vars_format(vars, text);
-	int r = atomic_file_write_at(b->dir_fd, SIM_STATE_FILE, text, size, 0644);
+	int r = atomic_file_write_at(s->dir_fd, SIM_STATE_FILE, text, size, 0644);
 
-	if (r == 0)
-		return EF_REASON_OK;
-	errno = -r;
-	return error_set(e, EF_REASON_BOOT_STATE, "%s: %m", SIM_STATE_FILE);
+	(void)now;
+	return r == 0 ? EF_REASON_OK : failed(r, SIM_STATE_FILE, e);
 }
 
-static enum ef_reason sim_state(struct boot *b, struct boot_state *ret, struct error *e)
+static enum ef_reason sim_rebooting(struct boot *b, const char **parameter, struct error *e)
 {
-	struct sim_vars v;
-	struct sim_evidence now;
+	const struct sim *s = (struct sim *)b;
+	int r = atomic_file_write_at(s->dir_fd, SIM_REBOOT_FILE, "", 0, 0644);
 
-	if (load(b, &v, &now, e))
-		return e->reason;
-	*ret = (struct boot_state){
-		.running = now.running,
-		.primary = v.primary,
-		.trial = v.trial,
-		.on_trial = now.trial && now.running != v.primary,
-		.mark = {v.mark[SLOT_A], v.mark[SLOT_B]},
-	};
-	return EF_REASON_OK;
-}
-
-static enum ef_reason op_try_next(struct boot *b, enum slot_id slot, struct error *e)
-{
-	struct sim_vars v;
-	struct sim_evidence now;
-
-	if (load(b, &v, &now, e) || sim_try_next(&v, now.running, slot, e))
-		return e->reason;
-	return store(b, &v, e);
-}
-
-static enum ef_reason op_mark_good(struct boot *b, enum slot_id slot, struct error *e)
-{
-	struct sim_vars v;
-	struct sim_evidence now;
-
-	if (load(b, &v, &now, e) || sim_mark_good(&v, slot, e))
-		return e->reason;
-	return store(b, &v, e);
-}
-
-static enum ef_reason op_mark_bad(struct boot *b, enum slot_id slot, struct error *e)
-{
-	struct sim_vars v;
-	struct sim_evidence now;
-
-	if (load(b, &v, &now, e) || sim_mark_bad(&v, slot, e))
-		return e->reason;
-	return store(b, &v, e);
-}
-
-static enum ef_reason sim_reboot(struct boot *b, struct error *e)
-{
-	int r = atomic_file_write_at(b->dir_fd, SIM_REBOOT_FILE, "", 0, 0644);
-
-	if (r == 0)
-		return EF_REASON_OK;
-	errno = -r;
-	return error_set(e, EF_REASON_BOOT_STATE, "%s: %m", SIM_REBOOT_FILE);
+	(void)parameter;
+	return r == 0 ? EF_REASON_OK : failed(r, SIM_REBOOT_FILE, e);
 }
 
 const struct boot_ops boot_sim = {
 	.name = "sim",
 	.open = sim_open,
 	.close = sim_close,
-	.state = sim_state,
-	.try_next = op_try_next,
-	.mark_good = op_mark_good,
-	.mark_bad = op_mark_bad,
-	.reboot = sim_reboot,
+	.load = sim_load,
+	.store = sim_store,
+	.rebooting = sim_rebooting,
 };

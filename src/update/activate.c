@@ -118,9 +118,10 @@ static void start_node(struct update *u, size_t part)
 
 void ask_reboot(struct update *u)
 {
+	const char *parameter;
 	struct error e = {0};
 
-	if (u->boot_ops->reboot(u->boot, &e)) {
+	if (boot_rebooting(u->boot, &parameter, &e)) {
 		log_error("reboot: %s", e.detail);
 		update_kick_at(u, now_monotonic_us() + RETRY_MAX_US);
 		return;
@@ -129,7 +130,7 @@ void ask_reboot(struct update *u)
 	u->reboot_asked_us = now_monotonic_us();
 	update_kick_at(u, u->reboot_asked_us + REBOOT_WAIT_US);
 	if (u->env.observer.rebooting)
-		u->env.observer.rebooting(u->env.observer.ctx);
+		u->env.observer.rebooting(u->env.observer.ctx, parameter);
 }
 
 /* The boot loader is asked first, always: it alone knows what happened. */
@@ -163,7 +164,7 @@ static void start_slot(struct update *u, size_t part)
 	if (p->step == 0 &&
 		(!part_move(u, part, COMPONENT_ACTIVATING, NULL) || !part_step(u, part)))
 		return;
-	if (u->boot_ops->try_next(u->boot, slot, &e)) {
+	if (boot_try_next(u->boot, slot, &e)) {
 		part_failed(u, part, &e);
 		return;
 	}

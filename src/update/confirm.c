@@ -112,7 +112,7 @@ static bool confirm_slot(struct update *u, size_t part)
 		deployment_move(u, EVENT_FAILED, &e, NULL);
 		return false;
 	}
-	if ((boot.primary != slot || boot.on_trial) && u->boot_ops->mark_good(u->boot, slot, &e)) {
+	if ((boot.primary != slot || boot.on_trial) && boot_mark_good(u->boot, slot, &e)) {
 		log_error("confirming slot %s: %s", p->place, e.detail);
 		update_kick_at(u, now_monotonic_us() + RETRY_MAX_US);
 		return false;

@@ -210,7 +210,6 @@ struct update {
 	char trust_noted[TRUST_NAMES_MAX];	/* names of what must be there, one a line */
 	struct tuf *tuf;
 	struct time_floor time_floor;
-	const struct boot_ops *boot_ops;	/* NULL: no slots */
 	struct boot *boot;
 	bool rebooting;
 	uint64_t reboot_asked_us;
@@ -260,11 +259,6 @@ bool reason_passes(enum ef_reason r);
 enum ef_reason update_boot(struct update *u, struct boot_state *ret, struct error *e);
 const char *update_slot_path(const struct update *u, enum slot_id s);
 enum slot_id slot_from_word(const char *word);
-static inline enum slot_id slot_other(enum slot_id s)
-{
-	return s == SLOT_A ? SLOT_B : SLOT_A;
-}
-
 /* moves.c: everything that is stored about the deployment under way */
 /* Stores the arrow with its event and report in one transaction, then the new state's work begins.
  * more (may be NULL) stores what belongs to it. False: not stored; it will be tried again. */

@@ -19,7 +19,7 @@ static bool slot_back(struct update *u, size_t part)
 
 	if (update_boot(u, &boot, &e) == EF_REASON_OK && boot.primary != slot &&
 		(boot.mark[slot] != SLOT_BAD || boot.trial == slot))
-		u->boot_ops->mark_bad(u->boot, slot, &e);
+		boot_mark_bad(u->boot, slot, &e);
 	if (e.reason) {
 		log_error("taking slot %s back: %s", p->place, e.detail);
 		update_kick_at(u, now_monotonic_us() + RETRY_MAX_US);

@@ -236,7 +236,7 @@ static enum ef_reason give_up_slot(struct update *u, enum slot_id slot, struct e
 {
 	if (store_installed_remove(u->store, slot_word(slot), e))
 		return e->reason;
-	return u->boot_ops->mark_bad(u->boot, slot, e);
+	return boot_mark_bad(u->boot, slot, e);
 }
 
 static enum ef_reason start_worker(struct update *u, size_t part, struct error *e)

@@ -43,7 +43,7 @@ enum ef_reason update_boot(struct update *u, struct boot_state *ret, struct erro
 {
 	if (!u->boot)
 		return error_set(e, EF_REASON_BOOT_STATE, "this gateway has no slots");
-	return u->boot_ops->state(u->boot, ret, e);
+	return boot_state(u->boot, ret, e);
 }
 
 const char *update_slot_path(const struct update *u, enum slot_id s)
@@ -155,14 +155,11 @@ static int open_dir(const char *state_dir, const char *name, struct error *e)
 static enum ef_reason open_boot(struct update *u, struct error *e)
 {
 	const struct config *c = u->env.config;
+	const struct boot_place place = {.dir = c->boot_dir, .state_dir = c->state_dir, .root = ""};
 
 	if (!c->slot_a || !c->slot_b)
 		return EF_REASON_OK;
-	u->boot_ops = boot_find(c->boot);
-	if (!u->boot_ops)
-		return error_set(e, EF_REASON_CONFIG, "no boot loader \"%s\" is known",
-			c->boot ? c->boot : "");
-	return u->boot_ops->open(c->boot_dir, &u->boot, e);
+	return boot_open(c->boot, &place, &u->boot, e);
 }
 
 static enum ef_reason open_all(struct update *u, struct error *e)
@@ -222,8 +219,7 @@ void update_free(struct update *u)
 	deployment_free(u->current);
 	bundle_close(u->bundle);
 	known_clear(u->known, u->n_known);
-	if (u->boot)
-		u->boot_ops->close(u->boot);
+	boot_close(u->boot);
 	tuf_close(u->tuf);
 	store_close(u->store);
 	ef_close(u->objects_fd);
@@ -243,11 +239,14 @@ enum ef_reason update_resume(struct update *u, struct error *e)
 	snprintf(ev.from, sizeof(ev.from), "%s", u->release);
 	snprintf(ev.to, sizeof(ev.to), "%s",
 		u->current ? deployment_state_word(u->current->state) : "idle");
-	if (u->boot && u->boot_ops->state(u->boot, &boot, &ev.error) == EF_REASON_OK) {
+	if (u->boot && boot_state(u->boot, &boot, &ev.error) == EF_REASON_OK) {
 		snprintf(ev.place, sizeof(ev.place), "%s", slot_word(boot.running));
 		if (boot.on_trial && !u->current)
 			error_set(&ev.error, EF_REASON_BOOT_STATE,
 				"slot %s is on trial and no deployment knows of it", ev.place);
+		struct error counted = {0};
+		if (boot_came_up(u->boot, &counted))
+			log_error("boot attempts are not counted anew: %s", counted.detail);
 	}
 	record_event(u, &ev, false);
 	u->resumed = true;
@@ -552,7 +551,7 @@ bool update_boot_state(const struct update *u, struct boot_state *ret)
 {
 	struct error e = {0};
 
-	return u->boot && u->boot_ops->state(u->boot, ret, &e) == EF_REASON_OK;
+	return u->boot && boot_state(u->boot, ret, &e) == EF_REASON_OK;
 }
 
 bool update_slot_release(const struct update *u, enum slot_id s, char release[EF_VERSION_TEXT_MAX],

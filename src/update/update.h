@@ -119,7 +119,11 @@ struct update_observer {
 	void (*node_changed)(void *ctx, size_t node);			/* index in the configuration */
 	void (*slots_changed)(void *ctx);
 	void (*reported)(void *ctx);		/* something new lies in the outbox */
-	void (*rebooting)(void *ctx);		/* the reboot was asked for: end soon, touch nothing */
+	/*
+	 * The machine is to be restarted now, parameter (or NULL) handed to its firmware: end soon,
+	 * touch nothing. When nothing comes of it, it is asked for again later.
+	 */
+	void (*rebooting)(void *ctx, const char *parameter);
 };
 
 struct update;

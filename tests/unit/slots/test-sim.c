@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* F-02, S-14, I-1, I-2: the simulated boot loader's variables, cut at every system call. */
 #include "../unit.h"
-#include "slots/sim-vars.h"
+#include "cut.h"
+#include "slots/backend.h"
+#include "slots/sim-text.h"
 #include "util/cleanup.h"
 #include "util/fdio.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ptrace.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 static char dir[] = "/tmp/test-slots-XXXXXX";
 
@@ -26,7 +25,7 @@ static void put(const char *name, const char *text)
 	ck_assert_int_eq(fclose(f), 0);
 }
 
-static void put_state(const struct sim_vars *v, const struct sim_evidence *now)
+static void put_state(const struct slot_vars *v, const struct slot_evidence *now)
 {
 	char text[SIM_FILE_MAX];
 
@@ -44,9 +43,10 @@ static bool have(const char *name)
 	return access(path, F_OK) == 0;
 }
 
-static const struct sim_vars fresh = {SLOT_A, SLOT_NONE, {SLOT_GOOD, SLOT_GOOD}};
-static const struct sim_evidence on_a = {SLOT_A, false};
+static const struct slot_vars fresh = {SLOT_A, SLOT_NONE, {SLOT_GOOD, SLOT_GOOD}};
+static const struct slot_evidence on_a = {SLOT_A, false};
 
+static const struct boot_place place = {dir, dir, ""};
 static struct boot *b;
 
 static void setup(void)
@@ -55,7 +55,7 @@ static void setup(void)
 
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	put_state(&fresh, &on_a);
-	ck_assert_int_eq(boot_find("sim")->open(dir, &b, &e), EF_REASON_OK);
+	ck_assert_int_eq(boot_open("sim", &place, &b, &e), EF_REASON_OK);
 }
 
 static void teardown(void)
@@ -63,7 +63,7 @@ static void teardown(void)
 	static const char *const names[] = {
 		SIM_STATE_FILE, SIM_RUNNING_FILE, SIM_REBOOT_FILE, "." SIM_STATE_FILE ".tmp"};
 
-	boot_sim.close(b);
+	boot_close(b);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		char path[256];
 		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
@@ -78,7 +78,7 @@ static struct boot_state state(void)
 	struct boot_state s;
 	struct error e = {0};
 
-	ck_assert_msg(boot_sim.state(b, &s, &e) == EF_REASON_OK, "%s", e.detail);
+	ck_assert_msg(boot_state(b, &s, &e) == EF_REASON_OK, "%s", e.detail);
 	return s;
 }
 
@@ -86,10 +86,10 @@ static struct boot_state state(void)
 static enum slot_id power_on(void)
 {
 	struct boot_state s = state();
-	struct sim_vars v = {s.primary, s.trial, {s.mark[0], s.mark[1]}};
-	struct sim_evidence now;
+	struct slot_vars v = {s.primary, s.trial, {s.mark[0], s.mark[1]}};
+	struct slot_evidence now;
 
-	sim_choose(&v, &now);
+	vars_choose(&v, &now);
 	put_state(&v, &now);
 	return now.running;
 }
@@ -98,7 +98,7 @@ START_TEST(test_trial_used_once)
 {
 	struct error e = {0};
 
-	ck_assert_int_eq(boot_sim.try_next(b, SLOT_B, &e), EF_REASON_OK);
+	ck_assert_int_eq(boot_try_next(b, SLOT_B, &e), EF_REASON_OK);
 	ck_assert_int_eq(state().trial, SLOT_B);
 	ck_assert(!state().on_trial);
 	ck_assert_int_eq(power_on(), SLOT_B);
@@ -116,9 +116,9 @@ START_TEST(test_confirm_is_lasting)
 {
 	struct error e = {0};
 
-	ck_assert_int_eq(boot_sim.try_next(b, SLOT_B, &e), EF_REASON_OK);
+	ck_assert_int_eq(boot_try_next(b, SLOT_B, &e), EF_REASON_OK);
 	ck_assert_int_eq(power_on(), SLOT_B);
-	ck_assert_int_eq(boot_sim.mark_good(b, SLOT_B, &e), EF_REASON_OK);
+	ck_assert_int_eq(boot_mark_good(b, SLOT_B, &e), EF_REASON_OK);
 	ck_assert(!state().on_trial);
 	ck_assert_int_eq(state().primary, SLOT_B);
 	ck_assert_int_eq(power_on(), SLOT_B);
@@ -130,13 +130,13 @@ START_TEST(test_bad_slot_is_not_started)
 {
 	struct error e = {0};
 
-	ck_assert_int_eq(boot_sim.try_next(b, SLOT_B, &e), EF_REASON_OK);
-	ck_assert_int_eq(boot_sim.mark_bad(b, SLOT_B, &e), EF_REASON_OK);
+	ck_assert_int_eq(boot_try_next(b, SLOT_B, &e), EF_REASON_OK);
+	ck_assert_int_eq(boot_mark_bad(b, SLOT_B, &e), EF_REASON_OK);
 	ck_assert_int_eq(state().trial, SLOT_NONE);
 	ck_assert_int_eq(power_on(), SLOT_A);
 	ck_assert_int_eq(state().mark[SLOT_B], SLOT_BAD);
 	/* A new content may be tried. */
-	ck_assert_int_eq(boot_sim.try_next(b, SLOT_B, &e), EF_REASON_OK);
+	ck_assert_int_eq(boot_try_next(b, SLOT_B, &e), EF_REASON_OK);
 	ck_assert_int_eq(power_on(), SLOT_B);
 }
 END_TEST
@@ -146,15 +146,15 @@ START_TEST(test_refusals_change_nothing)
 {
 	struct error e = {0};
 
-	ck_assert_int_eq(boot_sim.mark_bad(b, SLOT_A, &e), EF_REASON_USAGE);
+	ck_assert_int_eq(boot_mark_bad(b, SLOT_A, &e), EF_REASON_USAGE);
 	error_clear(&e);
-	ck_assert_int_eq(boot_sim.try_next(b, SLOT_A, &e), EF_REASON_SLOT_RUNNING);
+	ck_assert_int_eq(boot_try_next(b, SLOT_A, &e), EF_REASON_SLOT_RUNNING);
 	error_clear(&e);
-	ck_assert_int_eq(boot_sim.try_next(b, SLOT_NONE, &e), EF_REASON_USAGE);
+	ck_assert_int_eq(boot_try_next(b, SLOT_NONE, &e), EF_REASON_USAGE);
 	error_clear(&e);
-	ck_assert_int_eq(boot_sim.mark_good(b, SLOT_NONE, &e), EF_REASON_USAGE);
+	ck_assert_int_eq(boot_mark_good(b, SLOT_NONE, &e), EF_REASON_USAGE);
 	error_clear(&e);
-	ck_assert_int_eq(boot_sim.mark_bad(b, SLOT_NONE, &e), EF_REASON_USAGE);
+	ck_assert_int_eq(boot_mark_bad(b, SLOT_NONE, &e), EF_REASON_USAGE);
 	struct boot_state s = state();
 	ck_assert(s.running == SLOT_A && s.primary == SLOT_A && s.trial == SLOT_NONE);
 	ck_assert(s.mark[0] == SLOT_GOOD && s.mark[1] == SLOT_GOOD);
@@ -196,13 +196,13 @@ START_TEST(test_unreadable_state)
 	size_t size;
 
 	put(SIM_STATE_FILE, unreadable[_i]);
-	ck_assert_int_eq(boot_sim.state(b, &s, &e), EF_REASON_BOOT_STATE);
+	ck_assert_int_eq(boot_state(b, &s, &e), EF_REASON_BOOT_STATE);
 	error_clear(&e);
-	ck_assert_int_eq(boot_sim.try_next(b, SLOT_B, &e), EF_REASON_BOOT_STATE);
+	ck_assert_int_eq(boot_try_next(b, SLOT_B, &e), EF_REASON_BOOT_STATE);
 	error_clear(&e);
-	ck_assert_int_eq(boot_sim.mark_good(b, SLOT_B, &e), EF_REASON_BOOT_STATE);
+	ck_assert_int_eq(boot_mark_good(b, SLOT_B, &e), EF_REASON_BOOT_STATE);
 	error_clear(&e);
-	ck_assert_int_eq(boot_sim.mark_bad(b, SLOT_B, &e), EF_REASON_BOOT_STATE);
+	ck_assert_int_eq(boot_mark_bad(b, SLOT_B, &e), EF_REASON_BOOT_STATE);
 	snprintf(path, sizeof(path), "%s/%s", dir, SIM_STATE_FILE);
 	ck_assert_int_eq(file_read(path, SIM_FILE_MAX, &after, &size), 0);
 	ck_assert_str_eq((char *)after, unreadable[_i]);
@@ -218,16 +218,17 @@ START_TEST(test_missing_or_odd_files)
 	static const char *const names[] = {SIM_STATE_FILE, SIM_RUNNING_FILE};
 	snprintf(path, sizeof(path), "%s/%s", dir, names[_i]);
 	ck_assert_int_eq(unlink(path), 0);
-	ck_assert_int_eq(boot_sim.state(b, &s, &e), EF_REASON_BOOT_STATE);
+	ck_assert_int_eq(boot_state(b, &s, &e), EF_REASON_BOOT_STATE);
 	error_clear(&e);
 	ck_assert_int_eq(mkfifo(path, 0600), 0); /* must not hang */
-	ck_assert_int_eq(boot_sim.state(b, &s, &e), EF_REASON_BOOT_STATE);
+	ck_assert_int_eq(boot_state(b, &s, &e), EF_REASON_BOOT_STATE);
 	error_clear(&e);
 	ck_assert_int_eq(unlink(path), 0);
 	put(names[_i], "{\"schema\": 1, \"running\": \"none\", \"trial\": false}");
-	ck_assert_int_eq(boot_sim.state(b, &s, &e), EF_REASON_BOOT_STATE);
+	ck_assert_int_eq(boot_state(b, &s, &e), EF_REASON_BOOT_STATE);
 	error_clear(&e);
-	ck_assert_int_eq(boot_sim.open("/nonexistent", &b, &e), EF_REASON_BOOT_STATE);
+	ck_assert_int_eq(boot_open("sim", &(struct boot_place){"/nonexistent", dir, ""}, &b, &e),
+		EF_REASON_BOOT_STATE);
 }
 END_TEST
 
@@ -236,68 +237,39 @@ START_TEST(test_reboot_request)
 	struct error e = {0};
 
 	ck_assert(!have(SIM_REBOOT_FILE));
-	ck_assert_int_eq(boot_sim.reboot(b, &e), EF_REASON_OK);
+	const char *parameter;
+	ck_assert_int_eq(boot_rebooting(b, &parameter, &e), EF_REASON_OK);
+	ck_assert_ptr_null(parameter);
 	ck_assert(have(SIM_REBOOT_FILE));
 }
 END_TEST
 
 static enum ef_reason op_try(struct boot *x, struct error *e)
 {
-	return boot_sim.try_next(x, SLOT_B, e);
+	return boot_try_next(x, SLOT_B, e);
 }
 
 static enum ef_reason op_good(struct boot *x, struct error *e)
 {
-	return boot_sim.mark_good(x, SLOT_B, e);
+	return boot_mark_good(x, SLOT_B, e);
 }
 
 static enum ef_reason op_bad(struct boot *x, struct error *e)
 {
-	return boot_sim.mark_bad(x, SLOT_B, e);
+	return boot_mark_bad(x, SLOT_B, e);
 }
 
 static enum ef_reason op_reboot(struct boot *x, struct error *e)
 {
-	return boot_sim.reboot(x, e);
-}
+	const char *parameter;
 
-/* Runs op in a child that is killed at its nth stop before or after a system call; true: it was. */
-static bool run_cut(enum ef_reason (*op)(struct boot *, struct error *), int n)
-{
-	int status;
-	pid_t pid = fork();
-
-	ck_assert_int_ge(pid, 0);
-	if (pid == 0) {
-		struct error e = {0};
-		ptrace(PTRACE_TRACEME, 0, 0, 0);
-		raise(SIGSTOP);
-		_exit(op(b, &e) == EF_REASON_OK ? 0 : 1);
-	}
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	for (int i = 0; WIFSTOPPED(status); i++) {
-		if (i == n)
-			kill(pid, SIGKILL);
-		else
-			ck_assert_int_eq(ptrace(PTRACE_SYSCALL, pid, 0, 0), 0);
-		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	}
-	if (WIFSIGNALED(status))
-		return true;
-	ck_assert_int_eq(WEXITSTATUS(status), 0);
-	return false;
-}
-
-static bool same(const struct boot_state *x, const struct boot_state *y)
-{
-	return x->running == y->running && x->primary == y->primary && x->trial == y->trial &&
-	       x->on_trial == y->on_trial && x->mark[0] == y->mark[0] && x->mark[1] == y->mark[1];
+	return boot_rebooting(x, &parameter, e);
 }
 
 static const struct {
 	enum ef_reason (*op)(struct boot *, struct error *);
-	struct sim_vars before;
-	struct sim_evidence now;
+	struct slot_vars before;
+	struct slot_evidence now;
 } cuts[] = {
 	{op_try, {SLOT_A, SLOT_NONE, {SLOT_GOOD, SLOT_BAD}}, {SLOT_A, false}},
 	{op_good, {SLOT_A, SLOT_NONE, {SLOT_GOOD, SLOT_GOOD}}, {SLOT_B, true}},
@@ -318,15 +290,16 @@ START_TEST(test_cut_anywhere)
 	struct boot_state new = state();
 	for (n = 0;; n++) {
 		put_state(&cuts[_i].before, &cuts[_i].now);
-		bool killed = run_cut(cuts[_i].op, n);
+		bool killed = run_cut(cuts[_i].op, b, n);
 		struct boot_state s = state();
-		ck_assert_msg(same(&s, &old) || same(&s, &new), "between at stop %d", n);
-		olds += same(&s, &old);
-		news += same(&s, &new);
+		ck_assert_msg(
+			same_state(&s, &old) || same_state(&s, &new), "between at stop %d", n);
+		olds += same_state(&s, &old);
+		news += same_state(&s, &new);
 		/* Again, over whatever the cut left behind: it ends in the new state. */
 		ck_assert_int_eq(cuts[_i].op(b, &e), EF_REASON_OK);
 		s = state();
-		ck_assert(same(&s, &new));
+		ck_assert(same_state(&s, &new));
 		if (!killed)
 			break;
 	}
@@ -350,10 +323,10 @@ START_TEST(test_firmware_table)
 		ck_assert_int_eq(sscanf(line, "%7s %7s %7s %7s -> %7s %7s %7s", p, t, ma, mb, after,
 					 run, as),
 			7);
-		struct sim_vars v = {p[0] == 'B', t[0] == 'n' ? SLOT_NONE : t[0] == 'B',
+		struct slot_vars v = {p[0] == 'B', t[0] == 'n' ? SLOT_NONE : t[0] == 'B',
 			{ma[0] == 'b' ? SLOT_BAD : SLOT_GOOD, mb[0] == 'b' ? SLOT_BAD : SLOT_GOOD}};
-		struct sim_evidence now;
-		ck_assert_int_eq(sim_choose(&v, &now), t[0] != 'n');
+		struct slot_evidence now;
+		ck_assert_int_eq(vars_choose(&v, &now), t[0] != 'n');
 		ck_assert_str_eq(slot_word(v.trial), after);
 		ck_assert_str_eq(slot_word(now.running), run);
 		ck_assert_int_eq(now.trial, as[0] == 'y');
@@ -365,9 +338,11 @@ END_TEST
 
 START_TEST(test_find)
 {
-	ck_assert_ptr_eq(boot_find("sim"), &boot_sim);
-	ck_assert_ptr_null(boot_find("simulated"));
-	ck_assert_ptr_null(boot_find(NULL));
+	struct boot *none = NULL;
+	struct error e = {0};
+
+	ck_assert_int_eq(boot_open("simulated", &place, &none, &e), EF_REASON_CONFIG);
+	ck_assert_ptr_null(none);
 	ck_assert_str_eq(slot_word((enum slot_id)7), "none");
 }
 END_TEST

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "world.h"
 #include "bundle/chunks.h"
-#include "slots/sim-vars.h"
+#include "slots/sim-text.h"
 #include "util/atomic-file.h"
 #include "util/fdio.h"
 #include "util/hex.h"
@@ -314,7 +314,7 @@ void world_script(struct world *w, const char *name, const char *body)
 	write_at(w, file, text, strlen(text), 0755);
 }
 
-static void set_vars(struct world *w, const struct sim_vars *v, const struct sim_evidence *running)
+static void set_vars(struct world *w, const struct slot_vars *v, const struct slot_evidence *running)
 {
 	char text[SIM_FILE_MAX];
 
@@ -330,9 +330,10 @@ struct boot_state world_boot(struct world *w)
 	struct error e = {0};
 
 	snprintf(path, sizeof(path), "%s/boot", w->dir);
-	ck_assert_int_eq(boot_sim.open(path, &b, &e), EF_REASON_OK);
-	ck_assert_int_eq(boot_sim.state(b, &state, &e), EF_REASON_OK);
-	boot_sim.close(b);
+	ck_assert_int_eq(
+		boot_open("sim", &(struct boot_place){path, w->dir, ""}, &b, &e), EF_REASON_OK);
+	ck_assert_int_eq(boot_state(b, &state, &e), EF_REASON_OK);
+	boot_close(b);
 	return state;
 }
 
@@ -340,13 +341,13 @@ struct boot_state world_boot(struct world *w)
 void world_reboot(struct world *w)
 {
 	struct boot_state s = world_boot(w);
-	struct sim_vars v = {s.primary, s.trial, {s.mark[0], s.mark[1]}};
-	struct sim_evidence running;
+	struct slot_vars v = {s.primary, s.trial, {s.mark[0], s.mark[1]}};
+	struct slot_evidence running;
 	char path[256];
 
-	sim_choose(&v, &running);
+	vars_choose(&v, &running);
 	if (w->slot_unbootable[running.running])
-		running = (struct sim_evidence){.running = v.primary};
+		running = (struct slot_evidence){.running = v.primary};
 	set_vars(w, &v, &running);
 	snprintf(path, sizeof(path), "%s/boot/" SIM_REBOOT_FILE, w->dir);
 	unlink(path);
@@ -396,8 +397,8 @@ struct world *world_new(void)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	static const char *const dirs[] = {"boot", "state", "checks", "state/trust"};
-	struct sim_vars v = {SLOT_A, SLOT_NONE, {SLOT_GOOD, SLOT_GOOD}};
-	struct sim_evidence running = {SLOT_A, false};
+	struct slot_vars v = {SLOT_A, SLOT_NONE, {SLOT_GOOD, SLOT_GOOD}};
+	struct slot_evidence running = {SLOT_A, false};
 
 	the_world = w;
 	w->clock = 1800000000; /* 2027-01-15 */
@@ -474,8 +475,9 @@ static bool synchronised(void)
 	return !the_world->unsynchronised;
 }
 
-static void on_rebooting(void *ctx)
+static void on_rebooting(void *ctx, const char *parameter)
 {
+	ck_assert_ptr_null(parameter);
 	((struct world *)ctx)->rebooting = true;
 }
 

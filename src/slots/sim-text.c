@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "slots/sim-vars.h"
+#include "slots/sim-text.h"
 #include "util/json.h"
 #include <stdio.h>
 #include <string.h>
@@ -54,12 +54,12 @@ static json_t *read_document(
 	return NULL;
 }
 
-enum ef_reason sim_vars_parse(const void *data, size_t size, struct sim_vars *ret, struct error *e)
+enum ef_reason sim_vars_parse(const void *data, size_t size, struct slot_vars *ret, struct error *e)
 {
 	static const char *const known[] = {"schema", "primary", "trial", "mark", NULL};
 	static const char *const known_marks[] = {"A", "B", NULL};
 	_cleanup_json_ json_t *o = read_document(data, size, SIM_STATE_FILE, known, e);
-	struct sim_vars v;
+	struct slot_vars v;
 
 	if (!o)
 		return e->reason;
@@ -78,11 +78,11 @@ enum ef_reason sim_vars_parse(const void *data, size_t size, struct sim_vars *re
 }
 
 enum ef_reason sim_evidence_parse(
-	const void *data, size_t size, struct sim_evidence *ret, struct error *e)
+	const void *data, size_t size, struct slot_evidence *ret, struct error *e)
 {
 	static const char *const known[] = {"schema", "running", "trial", NULL};
 	_cleanup_json_ json_t *o = read_document(data, size, SIM_RUNNING_FILE, known, e);
-	struct sim_evidence v;
+	struct slot_evidence v;
 
 	if (!o)
 		return e->reason;
@@ -95,7 +95,7 @@ enum ef_reason sim_evidence_parse(
 	return EF_REASON_OK;
 }
 
-size_t sim_vars_format(const struct sim_vars *v, char *out)
+size_t sim_vars_format(const struct slot_vars *v, char *out)
 {
 	return (size_t)snprintf(out, SIM_FILE_MAX,
 		"{\"schema\": 1, \"primary\": \"%s\", \"trial\": \"%s\", "
@@ -104,66 +104,9 @@ size_t sim_vars_format(const struct sim_vars *v, char *out)
 		mark_words[v->mark[SLOT_B]]);
 }
 
-size_t sim_evidence_format(const struct sim_evidence *v, char *out)
+size_t sim_evidence_format(const struct slot_evidence *v, char *out)
 {
 	return (size_t)snprintf(out, SIM_FILE_MAX,
 		"{\"schema\": 1, \"running\": \"%s\", \"trial\": %s}\n", slot_word(v->running),
 		v->trial ? "true" : "false");
-}
-
-static enum ef_reason need_slot(enum slot_id slot, struct error *e)
-{
-	if (slot == SLOT_A || slot == SLOT_B)
-		return EF_REASON_OK;
-	return error_set(e, EF_REASON_USAGE, "a boot slot is A or B");
-}
-
-enum ef_reason sim_try_next(
-	struct sim_vars *v, enum slot_id running, enum slot_id slot, struct error *e)
-{
-	if (need_slot(slot, e))
-		return e->reason;
-	if (slot == running)
-		return error_set(e, EF_REASON_SLOT_RUNNING, "slot %s cannot be tried: it runs",
-			slot_word(slot));
-	v->trial = slot;
-	/* What was bad about it was its former content. */
-	v->mark[slot] = SLOT_GOOD;
-	return EF_REASON_OK;
-}
-
-enum ef_reason sim_mark_good(struct sim_vars *v, enum slot_id slot, struct error *e)
-{
-	if (need_slot(slot, e))
-		return e->reason;
-	v->primary = slot;
-	v->trial = SLOT_NONE;
-	v->mark[slot] = SLOT_GOOD;
-	return EF_REASON_OK;
-}
-
-enum ef_reason sim_mark_bad(struct sim_vars *v, enum slot_id slot, struct error *e)
-{
-	if (need_slot(slot, e))
-		return e->reason;
-	if (slot == v->primary)
-		return error_set(
-			e, EF_REASON_USAGE, "slot %s is primary and stays good", slot_word(slot));
-	v->mark[slot] = SLOT_BAD;
-	if (v->trial == slot)
-		v->trial = SLOT_NONE;
-	return EF_REASON_OK;
-}
-
-bool sim_choose(struct sim_vars *v, struct sim_evidence *ret)
-{
-	enum slot_id trial = v->trial;
-
-	*ret = (struct sim_evidence){.running = v->primary};
-	if (trial == SLOT_NONE)
-		return false;
-	v->trial = SLOT_NONE;
-	if (v->mark[trial] == SLOT_GOOD)
-		*ret = (struct sim_evidence){.running = trial, .trial = true};
-	return true;
 }
