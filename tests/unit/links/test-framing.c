@@ -75,10 +75,10 @@ START_TEST(noise)
 		uint8_t small[64];
 
 		framer_init(&framer, (enum framing)kind, small, sizeof small);
-		for (uint32_t i = 0; i < 300000; i++) {
+		for (uint32_t i = 0; i < 100000; i++) {
 			rng = rng * 1664525u + 1013904223u;
-			ck_assert_uint_le(
-				framer_receive(&framer, i, (uint8_t)(rng >> 24)), sizeof small);
+			if (framer_receive(&framer, i, (uint8_t)(rng >> 24)) > sizeof small)
+				ck_abort();
 		}
 	}
 }
