@@ -74,7 +74,7 @@ struct slot_view {
 
 struct agent {
 	const struct agent_program *program;
-	struct factory factory;
+	struct factory factory; /* with the keys in force */
 	struct state state;
 	struct slot_view slot[2];
 	struct upload upload;
@@ -86,6 +86,7 @@ struct agent {
 	uint32_t epoch;		 /* seconds since 1970 when the program started; 0: not known */
 	uint8_t version;	 /* of SMP, of the request at hand */
 	bool reset;		 /* as soon as the answer is out */
+	bool works, calm;	 /* what agent/health.h has noted already */
 	/* each with what a session adds and with the checksum of its frame */
 	uint8_t message[PORT_MESSAGE_MAX + EF_SESSION_OVERHEAD + 2];
 	uint8_t response[AGENT_RESPONSE_MAX + EF_SESSION_OVERHEAD + 2];

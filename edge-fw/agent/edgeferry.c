@@ -50,12 +50,13 @@ static struct outcome ef_identify(struct agent *a, const struct value *v, struct
 static struct outcome ef_preflight(struct agent *a, const struct value *v, struct cbor_writer *w)
 {
 	struct upload *u = &a->upload;
-	struct preflight p = {v[0].data, v[1].data, (uint32_t)v[1].size, v[2].number};
+	struct preflight p = {v[0].data, v[1].data, (uint32_t)v[1].size, v[2].number,
+		{v[3].data, v[3].data + 32, v[3].size - 32}};
 	struct ef_image_info info;
 	enum ef_reason reason;
 
 	(void)w;
-	if (v[0].size != EF_IMAGE_HEADER_SIZE || !v[1].present || !v[2].present)
+	if (v[0].size != EF_IMAGE_HEADER_SIZE || !v[1].present || !v[2].present || v[3].size < 32)
 		return smp_error(EF_SMP_INVALID);
 	reason = verify_preflight(&p, a->state.floor, &a->factory, &info);
 	if (reason != EF_REASON_OK)
@@ -70,7 +71,7 @@ static struct outcome ef_preflight(struct agent *a, const struct value *v, struc
 
 static const struct command commands[] = {
 	{EF_EF_IDENTIFY, EF_SMP_READ, true, "nonce:b", ef_identify},
-	{EF_EF_PREFLIGHT, EF_SMP_WRITE, true, "hdr:b tlv:b size:u", ef_preflight},
+	{EF_EF_PREFLIGHT, EF_SMP_WRITE, true, "hdr:b tlv:b size:u mid:b", ef_preflight},
 	{EF_EF_KEY, EF_SMP_WRITE, false, "key:b seed:b required:f", ef_key},
 };
 const struct command_group edgeferry_group = COMMAND_GROUP(EF_GROUP_EDGEFERRY, false, commands);

@@ -13,5 +13,6 @@ const struct command_group *const agent_groups[] = {
 	&stat_group,
 	&settings_group,
 	&monitor_group,
+	&keys_group,
 	NULL,
 };

@@ -65,7 +65,7 @@ extern const struct command_group os_group, image_group, slot_info_group, edgefe
 	data_group;
 /* of the application only */
 extern const struct command_group os_more_group, datetime_group, stat_group, settings_group,
-	monitor_group;
+	monitor_group, keys_group;
 
 /* False when the body is not a map or a known key has the wrong type or comes twice. */
 bool request_parse(const uint8_t *body, size_t size, const char *fields, struct value *v);

@@ -136,8 +136,8 @@ static enum ef_reason begin(struct agent *a, const struct value *v)
 	enum ef_reason reason;
 
 	u->open = u->complete = false;
-	u->place = port_board()->slot[1].offset;
 	u->wanted = 0;
+	u->place = state_slot(&a->state, 1).offset;
 	memset(u->ahead, 0, sizeof(u->ahead));
 	u->size = v[UPLOAD_LEN].number;
 	u->named = v[UPLOAD_SHA].present;
@@ -175,8 +175,9 @@ static enum ef_reason take(struct upload *u, const struct value *data)
 static enum ef_reason finish(struct agent *a)
 {
 	struct slot_view *s = &a->slot[1];
+	struct port_area where = state_slot(&a->state, 1);
 
-	s->reason = verify_image(1, a->state.floor, &a->factory, &s->info);
+	s->reason = verify_image(&where, a->state.floor, &a->factory, &s->info);
 	s->known = true;
 	a->upload.complete = s->reason == EF_REASON_OK;
 	a->upload.open = a->upload.complete;

@@ -19,6 +19,12 @@ void crypto_init(struct crypto *c)
 	rom()->crypto_init(c);
 }
 
+int crypto_p256_verify_raw(
+	const uint8_t point[65], const uint8_t digest[32], const uint8_t *sig, size_t sig_size)
+{
+	return rom()->p256_verify_raw(point, digest, sig, sig_size);
+}
+
 bool noise_hash(uint8_t out[32], const void *a, size_t a_size, const void *b, size_t b_size)
 {
 	return rom()->noise.hash(out, a, a_size, b, b_size);

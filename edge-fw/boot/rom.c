@@ -2,7 +2,7 @@
 #include "boot/rom.h"
 #include "wire/session-crypto.h"
 
-_Static_assert(sizeof(void *) != 4 || sizeof(struct crypto) == 136,
+_Static_assert(sizeof(void *) != 4 || sizeof(struct crypto) == 144,
 	"the application brings the memory for it: another size is another ROM_MAGIC");
 
 _Static_assert(sizeof(void *) != 4 || sizeof(struct rom_table) <= 64, "ROM_TABLE_SIZE of image.ld");
@@ -14,4 +14,5 @@ __attribute__((section(".rom_table"), used)) const struct rom_table rom_table = 
 	.size = sizeof(struct rom_table),
 	.crypto_init = crypto_init,
 	.noise = {noise_hash, noise_hkdf, noise_public, noise_shared, noise_encrypt, noise_decrypt},
+	.p256_verify_raw = crypto_p256_verify_raw,
 };

@@ -7,7 +7,7 @@
  */
 #include "boot/crypto.h"
 
-#define ROM_MAGIC 0x31524645u /* "EFR1" */
+#define ROM_MAGIC 0x32524645u /* "EFR2" */
 
 struct rom_table {
 	uint32_t magic;
@@ -26,6 +26,8 @@ struct rom_table {
 		bool (*decrypt)(const uint8_t key[32], uint64_t nonce, const void *ad,
 			size_t ad_size, uint8_t *data, size_t size, const uint8_t tag[16]);
 	} noise;
+	int (*p256_verify_raw)(const uint8_t point[65], const uint8_t digest[32],
+		const uint8_t *sig, size_t sig_size); /* crypto_p256_verify_raw */
 };
 
 /* Of the bootloader: rom.c; of an application: an address, by the linker script. */

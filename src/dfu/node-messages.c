@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dfu/node-messages.h"
+#include "dfu/image-middle.h"
 #include "dfu/smp-map.h"
 #include "dfu/upload.h"
 #include <string.h>
@@ -42,6 +43,8 @@ size_t node_put_preflight(
 	uint8_t *buf, size_t size, const uint8_t *image, const struct ef_image_info *info)
 {
 	uint32_t tlv = info->header.hdr_size + info->header.img_size;
+	uint8_t middle[IMAGE_MIDDLE_MAX];
+	size_t middle_size = image_middle(image, info, middle);
 	struct cbor_writer w;
 
 	put_start(&w, buf, size);
@@ -51,7 +54,9 @@ size_t node_put_preflight(
 	cbor_put_bytes(&w, image + tlv, info->total_size - tlv);
 	cbor_put_text(&w, "size");
 	cbor_put_uint(&w, info->total_size);
-	return put_end(&w);
+	cbor_put_text(&w, "mid");
+	cbor_put_bytes(&w, middle, middle_size);
+	return middle_size ? put_end(&w) : 0;
 }
 
 size_t node_put_state(

@@ -173,6 +173,9 @@ static enum ef_reason delegations_check(const json_t *o, const char *name, struc
 
 	if (!seen)
 		return error_set(e, EF_REASON_NO_MEMORY, "%s", name);
+	if (json_object_get(o, "succinct_roles"))
+		return error_set(e, EF_REASON_BAD_FORMAT,
+			"%s: succinct_roles (TAP 15) are not supported", name);
 	if (!all_objects(json_object_get(o, "keys")) || !roles ||
 		json_array_size(roles) > DELEGATIONS_MAX)
 		return wrong(name, "delegations", e);

@@ -3,6 +3,8 @@
 #include "util/child.h"
 #include "util/cleanup.h"
 #include "util/fdio.h"
+#include "util/log.h"
+#include "util/time-util.h"
 #include "worker/job-io.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +15,8 @@
 #include <sys/wait.h>
 
 #define QUIT_WAIT_US 2000000u
+#define KILL_WAIT_US 1000000u
+#define POLL_US 10000u
 
 struct worker {
 	sd_event *event;
@@ -21,7 +25,8 @@ struct worker {
 	pid_t pid;
 	bool over, delivered;
 	struct error error;
-	sd_event_source *io, *child, *deliver;
+	unsigned silence_max_s;
+	sd_event_source *io, *child, *deliver, *silence;
 };
 
 static int on_deliver(sd_event_source *s, void *userdata)
@@ -41,6 +46,7 @@ static void end(struct worker *w, enum ef_reason reason, const char *detail)
 	if (reason)
 		error_set(&w->error, reason, "%s", detail);
 	w->io = sd_event_source_disable_unref(w->io);
+	w->silence = sd_event_source_disable_unref(w->silence);
 	sd_event_add_defer(w->event, &w->deliver, on_deliver, w);
 }
 
@@ -83,6 +89,16 @@ static void on_message(struct worker *w, const struct job_message *m)
 	}
 }
 
+static int on_silence(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	struct worker *w = userdata;
+	char detail[64];
+
+	snprintf(detail, sizeof detail, "the worker has not moved for %u s", w->silence_max_s);
+	end(w, EF_REASON_SLOT_WRITE, detail);
+	return 0;
+}
+
 static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 {
 	struct worker *w = userdata;
@@ -96,6 +112,7 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 		return 0;
 	}
 	ef_close(m->fd);
+	sd_event_source_set_time_relative(w->silence, w->silence_max_s * USEC_PER_SEC);
 	on_message(w, m);
 	return 0;
 }
@@ -183,6 +200,9 @@ static int start(struct worker *w, const struct worker_stage_spec *spec)
 	if (r >= 0)
 		r = sd_event_add_io(w->event, &w->io, w->socket, EPOLLIN, on_io, w);
 	if (r >= 0)
+		r = sd_event_add_time_relative(w->event, &w->silence, CLOCK_MONOTONIC,
+			w->silence_max_s * USEC_PER_SEC, 0, on_silence, w);
+	if (r >= 0)
 		r = send_stage(w, spec);
 	return r < 0 ? r : 0;
 }
@@ -196,6 +216,7 @@ enum ef_reason worker_stage(struct worker **ret, sd_event *event,
 	if (!w)
 		return error_set(e, EF_REASON_NO_MEMORY, "edgeferry-worker");
 	*w = (struct worker){.event = sd_event_ref(event), .cb = *cb, .socket = -1};
+	w->silence_max_s = spec->silence_max_s ? spec->silence_max_s : JOB_SILENCE_MAX_S;
 	r = start(w, spec);
 	if (r < 0) {
 		worker_free(w);
@@ -212,6 +233,31 @@ int worker_data(struct worker *w, int fd, bool whole_pack, uint64_t offset)
 	return job_send(w->socket, JOB_DATA, &d, sizeof d, fd);
 }
 
+static int on_late_child(sd_event_source *s, const siginfo_t *si, void *userdata)
+{
+	log_info("edgeferry-worker %d, which hung, has ended", (int)si->si_pid);
+	sd_event_source_unref(s);
+	return 0;
+}
+
+static void end_child(struct worker *w)
+{
+	sd_event_source *late;
+
+	kill(w->pid, SIGTERM);
+	for (unsigned waited = 0; waitpid(w->pid, NULL, WNOHANG) == 0; waited += POLL_US) {
+		if (waited == QUIT_WAIT_US)
+			kill(w->pid, SIGKILL);
+		if (waited >= QUIT_WAIT_US + KILL_WAIT_US) {
+			/* In a call that nothing interrupts. The loop has other work. */
+			log_error("edgeferry-worker %d hangs and cannot be ended", (int)w->pid);
+			sd_event_add_child(w->event, &late, w->pid, WEXITED, on_late_child, NULL);
+			return;
+		}
+		usleep(POLL_US);
+	}
+}
+
 void worker_free(struct worker *w)
 {
 	if (!w)
@@ -219,15 +265,10 @@ void worker_free(struct worker *w)
 	w->io = sd_event_source_disable_unref(w->io);
 	w->child = sd_event_source_disable_unref(w->child);
 	w->deliver = sd_event_source_disable_unref(w->deliver);
+	w->silence = sd_event_source_disable_unref(w->silence);
 	w->socket = ef_close(w->socket);
-	if (w->pid > 0) {
-		kill(w->pid, SIGTERM);
-		for (unsigned waited = 0; waitpid(w->pid, NULL, WNOHANG) == 0; waited += 10000) {
-			if (waited == QUIT_WAIT_US)
-				kill(w->pid, SIGKILL);
-			usleep(10000);
-		}
-	}
+	if (w->pid > 0)
+		end_child(w);
 	sd_event_unref(w->event);
 	free(w);
 }

@@ -3,7 +3,7 @@
 /*
  * The core's end of edgeferry-worker: one child for one stage job. Asynchronous on the caller's
  * event loop. The done callback comes exactly once, not before worker_stage returned; a child that
- * died without an outcome is IO ("worker ended by signal 9").
+ * died without an outcome is IO ("worker ended by signal 9"), one that does not move SLOT_WRITE.
  */
 #include "util/reason.h"
 #include "worker/job.h"
@@ -19,6 +19,7 @@ struct worker_stage_spec {
 	size_t index_size;
 	uint8_t index_sha256[32], image_sha256[32];
 	uint64_t image_size;
+	unsigned silence_max_s;		/* 0: JOB_SILENCE_MAX_S */
 };
 
 struct worker_callbacks {
@@ -36,6 +37,8 @@ enum ef_reason worker_stage(struct worker **ret, sd_event *event, const struct w
  * in which the pack starts at offset (whole_pack true). The caller may close fd after the call. */
 int worker_data(struct worker *w, int fd, bool whole_pack, uint64_t offset);
 
-/* Ends the child (SIGTERM, SIGKILL after 2 s) without a callback, and frees. Also after done. */
+/* Ends the child (SIGTERM, SIGKILL after 2 s) without a callback, and frees. Also after done. One that
+ * the kernel does not let go within another second ends when its device answers; until then it keeps
+ * the slot locked. */
 void worker_free(struct worker *w);
 pid_t worker_pid(const struct worker *w);

@@ -57,14 +57,16 @@ int control_check(const struct control *c)
 	return wait_for(c, -1, 0, 0);
 }
 
-int control_wait(const struct control *c, int fd)
+int control_wait(struct control *c, int fd)
 {
-	int r = wait_for(c, fd, POLLIN, -1);
+	int r;
 
+	while ((r = wait_for(c, fd, POLLIN, JOB_SIGN_OF_LIFE_S * 1000)) == 0)
+		control_progress(c, &c->last);
 	return r < 0 ? r : 0;
 }
 
-int control_read_full(const struct control *c, int fd, void *buf, size_t size)
+int control_read_full(struct control *c, int fd, void *buf, size_t size)
 {
 	char *p = buf;
 
@@ -85,7 +87,7 @@ int control_read_full(const struct control *c, int fd, void *buf, size_t size)
 	return 0;
 }
 
-int control_receive(const struct control *c, struct job_message *m)
+int control_receive(struct control *c, struct job_message *m)
 {
 	int r = control_wait(c, c->socket);
 
@@ -99,6 +101,7 @@ void control_progress(struct control *c, const struct job_progress *p)
 {
 	uint64_t now = now_monotonic_us();
 
+	c->last = *p;
 	if (now < c->next_progress_us)
 		return;
 	if (wait_for(c, c->socket, POLLOUT, 0) != 1)

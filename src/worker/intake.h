@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 struct intake {
-	const struct control *control;
+	struct control *control;
 	uint8_t *data;		/* INTAKE_ROOM bytes, the caller's */
 	int fd;
 	bool whole;		/* a file in which the pack starts at base */

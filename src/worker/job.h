@@ -7,7 +7,7 @@
  *   core → worker  STAGE  the one file or device to write, the chunk index that says with what
  *                  DATA   a pipe or file to read the bytes of the last NEED from comes along
  *   worker → core  NEED   ranges of the pack that the slot lacks, in order; may come again and again
- *                  PROGRESS
+ *                  PROGRESS, also while it waits for data, every JOB_SIGN_OF_LIFE_S
  *                  DONE   outcome; then the process ends
  *
  * The worker writes nothing but checked chunks into the target, zeroes what is behind the image
@@ -49,6 +49,11 @@ struct job_data {
 };
 
 /* NEED: n × struct ipc_range, at most IPC_RANGES_MAX, offsets in the pack, ascending. */
+
+/* A worker that says nothing for so long hangs on a device, and its job has failed: nothing that it
+ * does at a stretch takes as long, a sync of a slow card included. */
+#define JOB_SILENCE_MAX_S 300
+#define JOB_SIGN_OF_LIFE_S 1
 
 /* PROGRESS: bytes of the image. phase: what the bytes of done are being. */
 enum job_phase { JOB_SCANNING, JOB_WRITING, JOB_READING_BACK };

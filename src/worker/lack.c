@@ -13,6 +13,15 @@
 #define BATCH_CHUNKS 32768u /* and no more groups when it has as many: 2 MiB of them */
 #define LOOK_GROUPS 64u
 #define ZEROS_PUNCHED 65536u /* fewer are written with what stands around them */
+#define KEPT_MAX (1u << 20)  /* bytes */
+
+/* Compressed bytes of a chunk that the image has again further on: so it is written in its turn
+ * there too, without being fetched or read again, and writes stay large. */
+struct kept {
+	uint32_t piece; /* that was fetched */
+	uint32_t left;	/* twins of it to come */
+	uint8_t data[];
+};
 
 struct batch {
 	uint32_t groups[BATCH_GROUPS];
@@ -20,8 +29,10 @@ struct batch {
 	struct chunk *chunks;
 	size_t n, room;
 	struct plan plan;
+	struct kept **kept; /* by the first place of equal pieces in the plan's order */
+	size_t kept_bytes;
 	struct ipc_range ranges[IPC_RANGES_MAX];
-	bool seed_failed; /* one that was counted on is not what it was */
+	bool counted_failed; /* a seed or twin that was counted on is not what it was */
 };
 
 /* Asks for ranges; s->intake brings them then. */
@@ -154,15 +165,13 @@ static void look_chunk(struct stage *s, struct plan *p, size_t n)
 {
 	const struct chunk *c = plan_piece(p, n);
 	uint64_t seed;
-	bool zero, there;
+	bool zero = false, there = false;
 
-	if (c->offset >= s->look_end) {
-		zero = stage_is_hole(s, c->offset, c->size);
-		there = false;
-	} else {
+	/* Beyond that a hole is not looked for either: to find where a long one ends takes a file
+	 * system longer than writing zeros with what stands around them. */
+	if (c->offset < s->look_end)
 		there = stage_look(s, c, &zero) && c->pack_size &&
 			codec_matches(&s->codec, s->out, c->size, c->digest);
-	}
 	if (c->pack_size ? there : zero)
 		plan_there(p, n);
 	else if (c->pack_size && seeds_find(&s->seeds, c, &seed))
@@ -195,6 +204,20 @@ static enum ef_reason write_zeros(struct stage *s, const struct chunk *c)
 	return EF_REASON_OK;
 }
 
+/* data, that was checked, to where piece n stands. */
+static enum ef_reason write_piece(struct stage *s, struct plan *p, size_t n, const uint8_t *data)
+{
+	const struct chunk *c = plan_piece(p, n);
+	uint8_t *room = writer_room(s->writer, c->offset, c->size, s->e);
+
+	if (!room)
+		return s->e->reason;
+	memcpy(room, data, c->size);
+	writer_put(s->writer, NULL);
+	plan_there(p, n);
+	return EF_REASON_OK;
+}
+
 /* S-08: a block may read differently than when it was found. Then its chunk lacks after all. */
 static enum ef_reason take_seed(struct stage *s, struct batch *b, size_t n)
 {
@@ -204,27 +227,92 @@ static enum ef_reason take_seed(struct stage *s, struct batch *b, size_t n)
 	if (seeds_find(&s->seeds, c, &offset) &&
 		fd_pread_full(s->running, s->out, c->size, offset) == 0 &&
 		codec_matches(&s->codec, s->out, c->size, c->digest))
-		return stage_write_equal(s, &b->plan, n, s->out, NULL);
+		return write_piece(s, &b->plan, n, s->out);
 	b->plan.have[n] = PLAN_LACKING;
-	b->seed_failed = true;
+	b->counted_failed = true;
 	return EF_REASON_OK;
 }
 
-/* 1: it is on its way into the target, and so are those equal to it; 0: the stream ended before. */
-static int take_fetched(struct stage *s, struct plan *p, size_t n)
+static void forget(struct batch *b, struct kept **k)
+{
+	b->kept_bytes -= plan_piece(&b->plan, (*k)->piece)->pack_size;
+	free(*k);
+	*k = NULL;
+}
+
+/* in: the compressed bytes of piece n, for those of its equals that are still to come. */
+static void keep(struct batch *b, size_t n, const uint8_t *in)
+{
+	const struct plan *p = &b->plan;
+	const uint32_t size = plan_piece(p, n)->pack_size;
+	uint32_t left = 0;
+	size_t count;
+	const uint32_t *equal = plan_equal(p, n, &count);
+
+	for (size_t i = 0; i < count; i++)
+		left += p->have[equal[i]] == PLAN_TWIN;
+	if (left == 0 || b->kept_bytes + size > KEPT_MAX)
+		return;
+	struct kept *k = malloc(sizeof(*k) + size);
+	if (!k)
+		return; /* the twins find it in the target */
+	*k = (struct kept){.piece = (uint32_t)n, .left = left};
+	memcpy(k->data, in, size);
+	b->kept[equal - p->by_digest] = k;
+	b->kept_bytes += size;
+}
+
+static enum ef_reason unpack(
+	struct stage *s, struct plan *p, size_t n, const struct chunk *as, const uint8_t *in)
 {
 	const struct chunk *c = plan_piece(p, n);
+	uint8_t *room = writer_room(s->writer, c->offset, c->size, s->e);
+
+	if (!room || codec_unpack(&s->codec, as, in, room, s->e))
+		return s->e->reason;
+	writer_put(s->writer, c->digest);
+	plan_there(p, n);
+	return EF_REASON_OK;
+}
+
+/* 1: it is on its way into the target; 0: the stream ended before. */
+static int take_fetched(struct stage *s, struct batch *b, size_t n)
+{
+	const struct chunk *c = plan_piece(&b->plan, n);
 	const uint8_t *in;
 	int r = take_bytes(s, c->pack_offset, c->pack_size, &in);
 
 	if (r <= 0)
 		return r;
-	uint8_t *room = writer_room(s->writer, c->offset, c->size, s->e);
-	if (!room || codec_unpack(&s->codec, c, in, room, s->e))
+	if (unpack(s, &b->plan, n, c, in))
 		return -1;
-	writer_put(s->writer, c->digest);
-	plan_there(p, n);
-	return stage_write_equal(s, p, n, room, c->digest) ? -1 : 1;
+	keep(b, n, in);
+	return 1;
+}
+
+/* Equal to a piece before it: out of what was kept of that, or out of the target. */
+static enum ef_reason take_twin(struct stage *s, struct batch *b, size_t n)
+{
+	struct plan *p = &b->plan;
+	size_t count;
+	const uint32_t *equal = plan_equal(p, n, &count);
+	struct kept **k = &b->kept[equal - p->by_digest];
+
+	if (*k) {
+		const struct chunk *as = plan_piece(p, (*k)->piece);
+		enum ef_reason reason = unpack(s, p, n, as, (*k)->data);
+		if (--(*k)->left == 0)
+			forget(b, k);
+		return reason;
+	}
+	for (size_t i = 0; i < count && p->have[n] != PLAN_THERE; i++)
+		if (p->have[equal[i]] == PLAN_THERE && stage_copy_one(s, p, equal[i]))
+			return s->e->reason;
+	if (p->have[n] != PLAN_THERE) {
+		p->have[n] = PLAN_LACKING;
+		b->counted_failed = true;
+	}
+	return EF_REASON_OK;
 }
 
 /* Pieces first to end, in order: big writes. OK also when a stream ended too early. */
@@ -233,7 +321,7 @@ static enum ef_reason take_pieces(struct stage *s, struct batch *b, size_t first
 	struct plan *p = &b->plan;
 
 	for (size_t i = first; i < end; i++) {
-		if (p->have[i] == PLAN_THERE || p->have[i] == PLAN_TWIN)
+		if (p->have[i] == PLAN_THERE)
 			continue;
 		const struct chunk *c = plan_piece(p, i);
 		if (c->pack_size == 0) {
@@ -243,7 +331,10 @@ static enum ef_reason take_pieces(struct stage *s, struct batch *b, size_t first
 		} else if (p->have[i] == PLAN_SEED) {
 			if (take_seed(s, b, i))
 				return s->e->reason;
-		} else if (take_fetched(s, p, i) <= 0) {
+		} else if (p->have[i] == PLAN_TWIN) {
+			if (take_twin(s, b, i))
+				return s->e->reason;
+		} else if (take_fetched(s, b, i) <= 0) {
 			return s->e->reason;
 		}
 		stage_tell(s, JOB_WRITING, s->groups.done + p->done);
@@ -260,7 +351,7 @@ static enum ef_reason fetch_chunks(struct stage *s, struct batch *b)
 	while ((first = plan_next(p, 0)) < p->n) {
 		uint64_t before = p->done;
 
-		b->seed_failed = false;
+		b->counted_failed = false;
 		plan_mark_twins(p);
 		n = plan_ranges(p, first, gap, b->ranges, IPC_RANGES_MAX, &end);
 		if (n > 0 && ask(s, b->ranges, n))
@@ -270,7 +361,7 @@ static enum ef_reason fetch_chunks(struct stage *s, struct batch *b)
 			ef_close(s->intake.fd);
 		if (reason)
 			return reason;
-		if (p->done == before && !b->seed_failed)
+		if (p->done == before && !b->counted_failed)
 			return no_bytes(s);
 	}
 	return EF_REASON_OK;
@@ -293,13 +384,15 @@ static enum ef_reason run_batch(struct stage *s, struct batch *b)
 {
 	enum ef_reason reason;
 
-	if (plan_open(&b->plan, b->chunks, sizeof(*b->chunks), b->n) < 0) {
-		plan_close(&b->plan);
-		return error_errno(s->e, -ENOMEM, "plan");
-	}
-	reason = look_chunks(s, &b->plan);
+	int r = plan_open(&b->plan, b->chunks, sizeof(*b->chunks), b->n);
+	b->kept = calloc(b->n, sizeof(struct kept *));
+	reason = r < 0 || !b->kept ? error_errno(s->e, -ENOMEM, "plan") : look_chunks(s, &b->plan);
 	if (!reason)
 		reason = fetch_chunks(s, b);
+	for (size_t i = 0; b->kept && i < b->n; i++)
+		if (b->kept[i])
+			forget(b, &b->kept[i]);
+	free(b->kept);
 	plan_close(&b->plan);
 	return reason ? reason : settle_groups(s, b);
 }
@@ -311,6 +404,8 @@ static enum ef_reason run_batch(struct stage *s, struct batch *b)
  */
 static void choose_look_end(struct stage *s)
 {
+	if (s->empty)
+		return;
 	size_t at = next_lacking(s, 0);
 
 	for (size_t i = 1; i < LOOK_GROUPS; i++)

@@ -23,6 +23,7 @@ bool stage_look(struct stage *s, const struct chunk *c, bool *zero)
 	*zero = stage_is_hole(s, c->offset, c->size);
 	if (*zero)
 		return false;
+	s->empty = false;
 	/* A block that cannot be read may well take a write. */
 	if (reader_read(s->reader, s->out, c->size, c->offset) != (ssize_t)c->size &&
 		target_read(&s->target, s->out, c->size, c->offset) < 0)
@@ -106,6 +107,7 @@ static enum ef_reason scan_target(struct stage *s)
 {
 	bool zero;
 
+	s->empty = true;
 	if (stage_go_through(s, target_past_cache(&s->target)))
 		return s->e->reason;
 	for (size_t i = 0; i < s->groups.n; i++) {

@@ -28,7 +28,8 @@ struct stage {
 	struct chunk_index *index;
 	struct plan groups;
 	struct seeds seeds;
-	uint64_t look_end; /* where chunks in the target are worth a look: up to here */
+	bool empty;	   /* the target had nothing but a hole, where this image has something */
+	uint64_t look_end; /* chunks in the target are worth a look up to here; 0: none is */
 	struct intake intake;
 	uint8_t *out; /* plain bytes of one chunk or group */
 	struct job_progress progress;

@@ -106,6 +106,7 @@ static enum ef_reason clear_tail(struct stage *s)
 				return s->e->reason;
 		}
 		at += n;
+		stage_tell(s, JOB_WRITING, s->job.image_size);
 	}
 	return writer_flush(s->writer, s->e);
 }

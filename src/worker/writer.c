@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLABS 3u
+#define SLABS 4u	     /* filled, checked, written, and one waiting for any of these */
 #define SLAB_FULL (1u << 20) /* bytes after which a slab goes out */
 #define SLAB_PIECES 1024u
 #define NOWHERE UINT64_MAX
@@ -33,18 +33,23 @@ struct slab {
 	size_t n;
 };
 
+/*
+ * Three hands, each with slabs of its own, in order: the caller fills, one thread checks, one
+ * writes. The counts of what each has done never stop growing; a slab's place is its number modulo
+ * SLABS.
+ */
 struct writer {
 	struct target *target;
-	struct codec codec; /* the thread's */
+	struct codec codec; /* the checking thread's */
 	struct error error; /* of the first failure; from then on nothing is written */
 	bool stop;
-	pthread_t thread;
+	pthread_t checking, writing;
 	pthread_mutex_t lock;
-	pthread_cond_t work, done;
+	pthread_cond_t changed;
 	uint8_t *memory;
 	struct slab slabs[SLABS], *filling;
-	unsigned first, n; /* handed over, in order */
-	uint32_t room;	   /* given out and not put yet */
+	uint64_t filled, checked, written;
+	uint32_t room; /* given out and not put yet */
 };
 
 /* Where the byte for a place in the target stands; not before the block of s->offset. */
@@ -61,12 +66,14 @@ static uint64_t handed_on(const struct slab *s)
 	return block > s->from ? block : s->from;
 }
 
-/* ---- the thread ---- */
+/* ---- the threads ---- */
 
-static enum ef_reason check(struct writer *w, const struct slab *s, struct error *e)
+static enum ef_reason check_slab(struct writer *w, const struct slab *s, struct error *e)
 {
 	uint64_t at = s->offset;
 
+	if (s->zeros)
+		return EF_REASON_OK;
 	for (size_t i = 0; i < s->n; at += s->pieces[i++].size)
 		if (!s->pieces[i].checked && !codec_matches(&w->codec, place(s, at),
 						     s->pieces[i].size, s->pieces[i].digest))
@@ -82,8 +89,6 @@ static enum ef_reason write_slab(
 
 	if (s->zeros)
 		return target_zero(w->target, s->offset, s->size, e);
-	if (check(w, s, e))
-		return e->reason;
 	if (s->goes_on) {
 		to = handed_on(s);
 		memcpy(next->memory + (to - end / TARGET_ALIGN * TARGET_ALIGN), place(s, to),
@@ -93,28 +98,53 @@ static enum ef_reason write_slab(
 			    : EF_REASON_OK;
 }
 
-static void *run(void *arg)
+/* True: slab number n is there, behind those of *before; false: none will come. */
+static bool wait_for(struct writer *w, const uint64_t *before, uint64_t n)
+{
+	while (*before == n && !w->stop)
+		pthread_cond_wait(&w->changed, &w->lock);
+	return *before > n;
+}
+
+/* After the first failure slabs only pass through. */
+static void finish(struct writer *w, uint64_t *count, const struct error *e)
+{
+	if (e->reason && !w->error.reason)
+		w->error = *e;
+	(*count)++;
+	pthread_cond_broadcast(&w->changed);
+}
+
+static void *check_all(void *arg)
 {
 	struct writer *w = arg;
-	struct error e = {0};
 
 	pthread_mutex_lock(&w->lock);
-	for (;;) {
-		while (w->n == 0 && !w->stop)
-			pthread_cond_wait(&w->work, &w->lock);
-		if (w->n == 0)
-			break;
-		const struct slab *s = &w->slabs[w->first];
-		struct slab *next = &w->slabs[(w->first + 1) % SLABS];
+	while (wait_for(w, &w->filled, w->checked)) {
+		struct error e = w->error;
 		pthread_mutex_unlock(&w->lock);
 		if (!e.reason)
-			write_slab(w, s, next, &e);
+			check_slab(w, &w->slabs[w->checked % SLABS], &e);
 		pthread_mutex_lock(&w->lock);
-		if (e.reason)
-			w->error = e;
-		w->first = (w->first + 1) % SLABS;
-		w->n--;
-		pthread_cond_signal(&w->done);
+		finish(w, &w->checked, &e);
+	}
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+static void *write_all(void *arg)
+{
+	struct writer *w = arg;
+
+	pthread_mutex_lock(&w->lock);
+	while (wait_for(w, &w->checked, w->written)) {
+		struct error e = w->error;
+		pthread_mutex_unlock(&w->lock);
+		if (!e.reason)
+			write_slab(w, &w->slabs[w->written % SLABS],
+				&w->slabs[(w->written + 1) % SLABS], &e);
+		pthread_mutex_lock(&w->lock);
+		finish(w, &w->written, &e);
 	}
 	pthread_mutex_unlock(&w->lock);
 	return NULL;
@@ -137,14 +167,14 @@ static enum ef_reason next_slab(struct writer *w, uint64_t offset, struct error 
 	pthread_mutex_lock(&w->lock);
 	if (s->size > 0) {
 		s->goes_on = goes_on;
-		w->n++;
-		pthread_cond_signal(&w->work);
+		w->filled++;
+		pthread_cond_broadcast(&w->changed);
 	}
-	while (w->n == SLABS)
-		pthread_cond_wait(&w->done, &w->lock);
+	while (w->filled - w->written == SLABS)
+		pthread_cond_wait(&w->changed, &w->lock);
 	if (w->error.reason)
 		*e = w->error;
-	s = w->filling = &w->slabs[(w->first + w->n) % SLABS];
+	s = w->filling = &w->slabs[w->filled % SLABS];
 	pthread_mutex_unlock(&w->lock);
 	s->offset = offset;
 	s->from = from;
@@ -192,8 +222,8 @@ enum ef_reason writer_flush(struct writer *w, struct error *e)
 	if (next_slab(w, NOWHERE, e))
 		return e->reason;
 	pthread_mutex_lock(&w->lock);
-	while (w->n > 0)
-		pthread_cond_wait(&w->done, &w->lock);
+	while (w->written < w->filled)
+		pthread_cond_wait(&w->changed, &w->lock);
 	if (w->error.reason)
 		*e = w->error;
 	pthread_mutex_unlock(&w->lock);
@@ -205,6 +235,28 @@ static void free_all(struct writer *w)
 	free(w->memory);
 	codec_close(&w->codec);
 	free(w);
+}
+
+static void stop(struct writer *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->stop = true;
+	pthread_cond_broadcast(&w->changed);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static int start(struct writer *w)
+{
+	int r = pthread_create(&w->checking, NULL, check_all, w);
+
+	if (r)
+		return r;
+	r = pthread_create(&w->writing, NULL, write_all, w);
+	if (r) {
+		stop(w);
+		pthread_join(w->checking, NULL);
+	}
+	return r;
 }
 
 enum ef_reason writer_open(struct writer **ret, struct target *t, struct error *e)
@@ -219,10 +271,8 @@ enum ef_reason writer_open(struct writer **ret, struct target *t, struct error *
 	for (size_t i = 0; w->memory && i < SLABS; i++)
 		w->slabs[i].memory = w->memory + i * SLAB_ROOM;
 	pthread_mutex_init(&w->lock, NULL);
-	pthread_cond_init(&w->work, NULL);
-	pthread_cond_init(&w->done, NULL);
-	int r = w->memory && codec_open(&w->codec) == 0 ? pthread_create(&w->thread, NULL, run, w)
-							: ENOMEM;
+	pthread_cond_init(&w->changed, NULL);
+	int r = w->memory && codec_open(&w->codec) == 0 ? start(w) : ENOMEM;
 	if (r) {
 		free_all(w);
 		return error_errno(e, -r, "writer");
@@ -238,10 +288,8 @@ void writer_close(struct writer *w)
 	if (!w)
 		return;
 	writer_flush(w, &e);
-	pthread_mutex_lock(&w->lock);
-	w->stop = true;
-	pthread_cond_signal(&w->work);
-	pthread_mutex_unlock(&w->lock);
-	pthread_join(w->thread, NULL);
+	stop(w);
+	pthread_join(w->checking, NULL);
+	pthread_join(w->writing, NULL);
 	free_all(w);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The only way into the target: bytes are prepared in memory of the writer's own, and a thread checks
- * them there, writes that same memory (S-08, S-09), and puts neighbours together into large aligned
- * writes. From writer_open to writer_close nobody else may change the target; reading it is fine, and
- * finds what was put before the last writer_flush. One thread may call.
+ * The only way into the target: bytes are prepared in memory of the writer's own; a thread checks them
+ * there, and another writes that same memory (S-08, S-09), neighbours together in large aligned writes.
+ * From writer_open to writer_close nobody else may change the target; reading it is fine, and finds
+ * what was put before the last writer_flush. One thread may call.
  */
 #include "bundle/chunks.h"
 #include "worker/target.h"

@@ -4,11 +4,14 @@
 set -eu
 cd "$(dirname "$0")/../.."
 ninja -C build >/dev/null
-ninja -C build tests/bench/uart/uart-stage tests/bench/fleet/fleet-stage >/dev/null
+ninja -C build tests/bench/uart/uart-stage tests/bench/fleet/fleet-stage tests/bench/wear/wear >/dev/null
 
 echo "== Bootloader and application: bytes of text and RAM"
 edge-fw/size.sh arm-none-eabi-size build/edge-fw/cross/boot-*.elf build/edge-fw/cross/app-mps2-an385.elf \
 	build/edge-fw/cross/app-nrf51-microbit.elf
+echo
+echo "== Flash of a node: erases per update against MCUboot's strategies"
+build/tests/bench/wear/wear
 echo
 echo "== UART: payload against line rate"
 tests/bench/uart/uart.py --node build/edge-fw/port/host/edgeferry-node --stage build/tests/bench/uart/uart-stage

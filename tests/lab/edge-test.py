@@ -27,8 +27,9 @@ import qemu_board  # noqa: E402
 import smp  # noqa: E402
 
 # enum ef_reason
+BAD_SIGNATURE, METADATA_ROLLBACK, REQUIREMENT = 21, 25, 64
 NOT_COMPATIBLE, FLOOR, IMAGE_UNSIGNED, IMAGE_KEY, IMAGE_SIGNATURE, IMAGE_DIGEST = 60, 63, 81, 82, 83, 84
-TRIAL_RUNNING, SELF_TEST, NOT_CONFIRMED = 68, 89, 106
+TRIAL_RUNNING, SELF_TEST, CRASH_LOOP, NOT_CONFIRMED = 68, 89, 92, 106
 CAUSE_REQUEST, CAUSE_WATCHDOG = 2, 3
 PASSED = 1
 PERIOD = 0.1     # of the application's task, seconds
@@ -65,12 +66,12 @@ class HostBoard:
 class Node:
     """A fresh node with version 1.0.0 in slot 0; tools to work on it."""
 
-    def __init__(self, t):
+    def __init__(self, t, keys=None):
         self.t = t
         self.dir = tempfile.mkdtemp(dir=t.dir)
         self.flash, self.serial = f"{self.dir}/flash", f"{self.dir}/serial"
         with open(self.flash, "wb") as f:
-            f.write(factory.flash(t.board, t.image("1.0.0"), t.keys, device_id=bytes(range(16)), hwrev=3))
+            f.write(factory.flash(t.board, t.image("1.0.0"), keys or t.keys, device_id=bytes(range(16)), hwrev=3))
         self.board = HostBoard(t.node, self.flash, self.serial) if t.board == "host" else \
             qemu_board.Board(t.board, t.loader, self.flash, self.serial)
 
@@ -103,7 +104,7 @@ class Node:
             for page in range(2):
                 f.seek(m["state"] + page * m["page"])
                 data = f.read(m["page"])
-                for i in range(0, len(data) - 95, 96):
+                for i in range(0, len(data) - 111, 112):
                     r = data[i:i + 96]
                     if r[:4] == b"EFS1" and zlib.crc32(r[:92]) == struct.unpack("<I", r[92:])[0]:
                         newest = max(newest, (struct.unpack("<I", r[4:8])[0], r[8]))
@@ -350,6 +351,66 @@ class Tests:
             n.on_trial(self.image("2.0.0"))
             n.smp.confirm()
 
+    def put(self, n, at, data):
+        with open(n.flash, "r+b") as f:
+            f.seek(at)
+            f.write(data)
+
+    def test_crash_loop(self):
+        """F-23: a confirmed image that fails at every start is left for the one that was confirmed before it"""
+        with Node(self) as n:
+            n.on_trial(self.image("2.0.0", "app-relapse"))
+            n.smp.confirm()
+            n.smp.reset()
+            i = n.smp.until(lambda i: i["mode"] == 1 and i["revert"])
+            expect(i["revert"] == CRASH_LOOP and not i["trial"], str(i))
+            expect(n.running()["version"] == "1.0.0", "another image runs")
+            n.smp.reset()
+            n.smp.until(lambda i: i["mode"] == 1 and i["attempts"] > 1)
+            expect(n.running()["version"] == "1.0.0", "did not stay")
+
+    def test_key_sets(self):
+        """E-07: the keys go from set 0 to set 2, the first one is revoked, nothing goes back"""
+        a, b = self.key, self.other
+        one = image.key_set(1, 1, [a, b], [a], [a])
+        two = image.key_set(2, 1, [b], sorted([a, b], key=self.xy), [b])
+        with Node(self, self.keys[:1]) as n:
+            expect(n.smp.keys() == 0, "not the factory's set")
+            expect_reason(BAD_SIGNATURE, n.smp.keys, image.key_set(1, 1, [a, b], [a], [b]))
+            expect_reason(REQUIREMENT, n.smp.keys, two)
+            expect(n.smp.keys(one) == 1, "not taken")
+            expect_reason(METADATA_ROLLBACK, n.smp.keys, one)
+            # not a set that what runs is not signed under
+            expect_reason(IMAGE_KEY, n.smp.keys, two)
+            n.on_trial(self.image("2.0.0", key=b))
+            expect_reason(TRIAL_RUNNING, n.smp.keys, two)
+            n.smp.confirm()
+            n.power_off()
+            n.power_on()
+            expect(n.smp.keys(two) == 2, "not taken")
+            expect_reason(IMAGE_KEY, n.smp.preflight, self.image("3.0.0"))
+            n.power_off()
+            n.power_on()
+            expect(n.smp.keys() == 2 and n.running()["version"] == "2.0.0", "lost with the power")
+            expect_reason(METADATA_ROLLBACK, n.smp.keys, one)
+            n.on_trial(self.image("3.0.0", key=b))
+
+    @staticmethod
+    def xy(key):
+        return factory.image_key(key.replace(".pem", ".pub.pem"))[1]
+
+    def qemu_recovery_image(self):
+        """no slot is good: the recovery image runs, and brings the node back"""
+        n = Node(self)
+        self.put(n, self.map["slot0"] + 0x400, b"\0\0\0\0")
+        self.put(n, self.map["recovery"], self.image("9.0.0", "recovery"))
+        with n:
+            i = n.smp.identify()
+            expect(i["mode"] == 0 and i["revert"] == IMAGE_DIGEST, str(i))
+            expect(n.smp.info().endswith(", recovery image"), n.smp.info())
+            n.on_trial(self.image("2.0.0"))
+            n.smp.confirm()
+
     def cut_in_swap(self, n, rng, phase):
         """Starts the node and pulls the plug at some flash operation of the swap under way."""
         if self.board == "host":
@@ -402,7 +463,7 @@ def main():
     if a.board != "host" and not qemu_board.qemu(a.board):
         print(f"1..0 # SKIP {qemu_board.EMULATORS[a.board]} is not installed")
         return
-    kinds = ("test_", "host_") if a.board == "host" else ("test_",)
+    kinds = ("test_", "host_") if a.board == "host" else ("test_", "qemu_")
     names = a.names or [n for n in dir(Tests) if n.startswith(kinds)]
     failed = 0
     with tempfile.TemporaryDirectory(prefix="edge.") as folder:

@@ -6,7 +6,7 @@
 #include <signal.h>
 
 #define HOST_PAGE 4096u
-#define HOST_SCRATCH (4u * HOST_PAGE)
+#define HOST_UNIT (4u * HOST_PAGE) /* of a swap */
 #define HOST_SLOT_MAX (4u << 20)
 #define HOST_CUT_STATUS 3 /* exit status of a power cut by --cut */
 

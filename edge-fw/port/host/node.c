@@ -26,7 +26,7 @@ static const char help[] =
 	"line\n"
 	"\"behaviour=NAME\" it behaves so: well, never-ready (the self-test never ends), "
 	"fail-test, hang,\n"
-	"fault.\n"
+	"fault, relapse (fails at every start once it is confirmed).\n"
 	"\n"
 	"      --flash FILE       the node's flash, kept in this file; made when it does not "
 	"exist\n"
@@ -308,6 +308,7 @@ enum behaviour behaviour(void)
 		{"behaviour=fail-test\n", BEHAVE_FAIL_TEST},
 		{"behaviour=hang\n", BEHAVE_HANG},
 		{"behaviour=fault\n", BEHAVE_FAULT},
+		{"behaviour=relapse\n", BEHAVE_RELAPSE},
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)

@@ -48,7 +48,7 @@ bool host_layout(struct port_board *b, uint32_t slot_size)
 {
 	uint32_t at = 0;
 
-	if (slot_size == 0 || slot_size > HOST_SLOT_MAX || slot_size % HOST_SCRATCH)
+	if (slot_size == 0 || slot_size > HOST_SLOT_MAX || slot_size % HOST_UNIT)
 		return false;
 	b->core = "host";
 	b->page = HOST_PAGE;
@@ -56,18 +56,18 @@ bool host_layout(struct port_board *b, uint32_t slot_size)
 	b->watchdog_ms = 3000;
 	b->fast = true;
 	b->slot[0] = (struct port_area){at, slot_size};
-	b->slot[1] = (struct port_area){at += slot_size, slot_size};
-	b->scratch = (struct port_area){at += slot_size, HOST_SCRATCH};
-	b->journal = (struct port_area){at += HOST_SCRATCH, HOST_PAGE};
+	b->slot[1] = (struct port_area){at += slot_size, slot_size + HOST_UNIT};
+	b->journal = (struct port_area){at += slot_size + HOST_UNIT, HOST_PAGE};
 	b->state = (struct port_area){at += HOST_PAGE, 2 * HOST_PAGE};
 	b->factory = (struct port_area){at += 2 * HOST_PAGE, HOST_PAGE};
 	b->secrets = (struct port_area){at += HOST_PAGE, 2 * HOST_PAGE};
+	b->keys = (struct port_area){at += 2 * HOST_PAGE, 2 * HOST_PAGE};
 	return true;
 }
 
 uint32_t host_flash_size(const struct port_board *b)
 {
-	return b->secrets.offset + b->secrets.size;
+	return b->keys.offset + b->keys.size;
 }
 
 /* ---- watchdog and tick: looked at whenever the program comes through the port ---- */

@@ -25,8 +25,9 @@ static const struct port_board board = {
 	.core = "Cortex-M0",
 	.page = PAGE,
 	.word = 4,
-	.slot = {{0x08000, 96 * 1024}, {0x20000, 96 * 1024}},
-	.scratch = {0x3E000, 4 * PAGE},
+	.slot = {{0x08000, 96 * 1024}, {0x20000, 97 * 1024}},
+	.recovery = {0x38400, 21 * 1024},
+	.keys = {0x3E400, 2 * PAGE},
 	.state = {0x3F000, 2 * PAGE},
 	.factory = {0x3F800, PAGE},
 	.secrets = {0x3D800, 2 * PAGE},
@@ -74,7 +75,8 @@ void port_init(void)
 	/* 16 MHz crystal: the UART needs it on silicon */
 	REG32(CLOCK + 0x100) = 0;
 	REG32(CLOCK + 0x000) = 1;
-	/* all at priority 1, so that the watchdog's timer alone is at 0; the line waits for the tick */
+	/* all at priority 1, so that the watchdog's timer alone is at 0; the line waits for the
+	 * tick */
 	for (unsigned i = 0; i < 8; i++)
 		REG32(0xE000E400 + 4 * i) = 0x40404040;
 	REG32(0xE000E400) = 0x40804040; /* interrupt 2 */
@@ -88,7 +90,8 @@ void board_tick_irq(void)
 {
 	REG32(TIMER0 + 0x140) = 0;
 	tick();
-	/* the emulator forgets to interrupt when its peer was slow to take a byte: look at each tick */
+	/* the emulator forgets to interrupt when its peer was slow to take a byte: look at each
+	 * tick */
 	REG32(0xE000E200) = 1u << BOARD_IRQ_UART;
 }
 

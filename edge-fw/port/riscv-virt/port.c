@@ -24,19 +24,20 @@
 #define IMAGE 0x80010000u /* where images are linked */
 
 #define PAGE 0x40000u
-#define FLASH_END (12u * PAGE) /* of 128 */
+#define FLASH_END (14u * PAGE) /* of 128 */
 
 static const struct port_board board = {
 	.name = "riscv-virt",
 	.core = "RV32IMAC",
 	.page = PAGE,
 	.word = 4,
-	.slot = {{0, 2 * PAGE}, {2 * PAGE, 2 * PAGE}},
-	.scratch = {4 * PAGE, PAGE},
+	.slot = {{0, 2 * PAGE}, {2 * PAGE, 3 * PAGE}},
+	.recovery = {5 * PAGE, PAGE},
 	.journal = {6 * PAGE, PAGE},
 	.state = {7 * PAGE, 2 * PAGE},
 	.factory = {9 * PAGE, PAGE},
 	.secrets = {10 * PAGE, 2 * PAGE},
+	.keys = {12 * PAGE, 2 * PAGE},
 	.watchdog_ms = 4000,
 	.fast = true,
 };
@@ -214,7 +215,7 @@ STOP_HERE int port_flash_program(uint32_t offset, const void *data, size_t size)
 void port_start_image(uint32_t offset)
 {
 	memcpy((void *)(uintptr_t)IMAGE, (const void *)(uintptr_t)(FLASH + offset),
-		board.slot[0].offset + board.slot[0].size - offset);
+		board.slot[0].size - offset % PAGE);
 	__asm volatile("fence.i" ::: "memory");
 	/* its first instructions turn interrupts off and set everything else */
 	((void (*)(void))(uintptr_t)IMAGE)();

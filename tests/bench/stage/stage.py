@@ -7,6 +7,10 @@
 The image is a Debian userland in an ext4 of 1 GiB; nginx serves it from the page cache, over TLS that
 both sides verify. In turn, on the same file system, into a slot that was made anew and synced:
   curl | dd   fetches the raw image, writes it, fsync. It checks nothing but TLS.
+  with checks the same with what it takes to know that the slot holds the image: sha256sum of what comes in,
+              beside the writing, and after fsync sha256sum of the slot, read past the page cache. What
+              any updater has to do that checks what it writes and reads it back; it writes before it
+              knows, though.
   edgeferry   fetches the chunk index and the compressed chunks with edgeferry-net, and hands them
               through a pipe to edgeferry-worker: checks each chunk twice, unpacks it, writes it, fsync,
               and reads the whole slot back past the page cache to compare its SHA-256.
@@ -19,6 +23,7 @@ other slot, and the next release has one package more.
 """
 
 import argparse
+import collections
 import json
 import os
 import shutil
@@ -33,27 +38,61 @@ from staging import Release, Staging, cpu, fresh, same  # noqa: E402
 import rootfs  # noqa: E402
 from servers import Servers  # noqa: E402
 
+# seconds; cpu: {program: seconds}
+Peer = collections.namedtuple("Peer", "seconds cpu")
 SIZE = "1G"
 PACKAGES = {"padded": (), "full": ("linux-image-amd64", "systemd-sysv", "python3", "openssh-server", "docker.io")}
 CASES = ("padded", "padded-used", "full", "full-used", "full-update")
+NAMES = ("plain", "checked", "stage")
 LIMIT_RATIO, LIMIT_KIB = 1.15, 32 * 1024
 
 
-def curl_dd(servers, target):
-    """(seconds, {program: CPU seconds})"""
-    begin = time.monotonic()
-    curl = subprocess.Popen(["curl", "--silent", "--fail", "--cacert", servers.ca, servers.url + "/image"],
-                            stdout=subprocess.PIPE)
-    dd = subprocess.Popen(["nice", "-n", "10", "dd", f"of={target}", "bs=64k", "conv=fsync,notrunc", "status=none"], stdin=curl.stdout)
-    curl.stdout.close()
-    used = {}
-    for name, p in (("curl", curl), ("dd", dd)):
+HUMBLE = ("nice", "-n", "10")
+HASH = (*HUMBLE, "openssl", "dgst", "-sha256", "-r")    # sha256sum knows no instructions of the processor
+
+
+def pipeline(*commands, **options):
+    """One into the other: [(name, process)]."""
+    running, before = [], None
+    for command in commands:
+        last = command is commands[-1]
+        p = subprocess.Popen(command, stdin=before, stdout=options.get("stdout") if last else subprocess.PIPE)
+        if before:
+            before.close()
+        before = p.stdout
+        running.append((next(c for c in command if c not in HUMBLE), p))
+    return running
+
+
+def curl_dd(servers, target, digest=None):
+    """digest: with checks."""
+    begin, used = time.monotonic(), {}
+    fetch = ["curl", "--silent", "--fail", "--cacert", servers.ca, servers.url + "/image"]
+    write = [*HUMBLE, "dd", f"of={target}", "bs=64k", "conv=fsync,notrunc", "status=none"]
+    if digest:
+        fifo = target + ".fifo"
+        os.mkfifo(fifo)
+        coming = subprocess.Popen([*HASH, fifo], stdout=subprocess.PIPE)
+        running = pipeline(fetch, [*HUMBLE, "tee", fifo], write)
+        finish(used, running + [("openssl", coming)])
+        os.unlink(fifo)
+        back = pipeline([*HUMBLE, "dd", f"if={target}", "bs=1M", "iflag=direct", "status=none"], HASH, stdout=subprocess.PIPE)
+        finish(used, back)
+        for p in (coming, back[-1][1]):
+            assert p.stdout.read().split()[0].decode() == digest
+    else:
+        finish(used, pipeline(fetch, write))
+    return Peer(time.monotonic() - begin, used)
+
+
+def finish(used, running):
+    """Waits for all of them; their CPU seconds by name."""
+    for name, p in running:
         _, status, usage = os.wait4(p.pid, 0)
         p.returncode = os.waitstatus_to_exitcode(status)
-        used[name] = usage.ru_utime + usage.ru_stime
+        used[name] = used.get(name, 0) + usage.ru_utime + usage.ru_stime
         if p.returncode:
             sys.exit(f"{name}: exit {p.returncode}")
-    return time.monotonic() - begin, used
 
 
 def use(path, size):
@@ -88,19 +127,20 @@ def rounds(options, work, release, running, used):
     with Servers(f"{work}/servers", www, mqtt=False) as servers:
         nginx = servers.processes["nginx"].pid
         for _ in range(options.rounds):
-            warm(release.image, release.path("pack"))
-            prepare(slot, release.size, used)
-            before = cpu(nginx)
-            seconds, spent = curl_dd(servers, slot)
-            spent["nginx"] = cpu(nginx) - before
-            assert same(slot, release.image)
-            prepare(slot, release.size, used)
-            before, rows = cpu(nginx), len(servers.access_log())
-            staged = Staging(options.build, servers).stage(release, slot, running)
-            staged.cpu["nginx"] = cpu(nginx) - before
-            assert same(slot, release.image)
+            row = {}
+            for name, work_on in (("plain", lambda: curl_dd(servers, slot)),
+                                  ("checked", lambda: curl_dd(servers, slot, release.digest("image"))),
+                                  ("stage", lambda: Staging(options.build, servers).stage(release, slot, running))):
+                warm(release.image, release.path("pack"))
+                prepare(slot, release.size, used)
+                before, lines = cpu(nginx), len(servers.access_log())
+                row[name] = work_on()
+                server = cpu(nginx) - before
+                assert same(slot, release.image)
+                row[name].cpu["nginx"] = server
             time.sleep(0.1)
-            found.append((seconds, spent, staged, sum(r[3] for r in servers.access_log()[rows:])))
+            row["fetched"] = sum(r[3] for r in servers.access_log()[lines:])
+            found.append(row)
     return found
 
 
@@ -130,11 +170,12 @@ def measure(options, case):
         found = rounds(options, work, release, running, how == "used")
     return {
         "case": case, "image_bytes": release.size, "pack_bytes": release.component["pack"]["size"],
-        "curl_dd_s": median([f[0] for f in found]), "curl_dd_cpu_s": medians([f[1] for f in found]),
-        "stage_s": median([f[2].seconds for f in found]), "stage_cpu_s": medians([f[2].cpu for f in found]),
-        "stage_phases_s": medians([f[2].phases for f in found]), "fetched_bytes": found[0][3],
-        "ratio": median([f[2].seconds / f[0] for f in found]), "ratios": [round(f[2].seconds / f[0], 3) for f in found],
-        "worker_kib": max(f[2].worker_kib for f in found), "net_kib": max(f[2].net_kib for f in found),
+        "fetched_bytes": found[0]["fetched"],
+        "stage_phases_s": medians([f["stage"].phases for f in found]),
+        **{f"{name}_s": median([f[name].seconds for f in found]) for name in NAMES},
+        **{f"{name}_cpu_s": medians([f[name].cpu for f in found]) for name in NAMES},
+        **{f"ratios_{name}": [round(f["stage"].seconds / f[name].seconds, 2) for f in found] for name in ("plain", "checked")},
+        "worker_kib": max(f["stage"].worker_kib for f in found), "net_kib": max(f["stage"].net_kib for f in found),
     }
 
 
@@ -145,11 +186,14 @@ def listed(numbers):
 def show(f):
     together = f["worker_kib"] + f["net_kib"]
     print(f"{f['case']}: image {f['image_bytes'] / 1e6:.0f} MB, pack {f['pack_bytes'] / 1e6:.0f} MB")
-    print(f"  curl | dd  {f['curl_dd_s']:6.2f} s, fetches {f['image_bytes'] / 1e6:.0f} MB; CPU s: {listed(f['curl_dd_cpu_s'])}")
-    print(f"  edgeferry  {f['stage_s']:6.2f} s, fetches {f['fetched_bytes'] / 1e6:.0f} MB; CPU s: {listed(f['stage_cpu_s'])}")
-    print(f"             of which {listed(f['stage_phases_s'])} s")
-    print(f"  ratio      {f['ratio']:6.2f} {f['ratios']}, wanted: at most {LIMIT_RATIO}")
-    print(f"  memory     {together:6d} KiB at most: worker {f['worker_kib']}, net {f['net_kib']}; wanted: below {LIMIT_KIB}",
+    image = f["image_bytes"] / 1e6
+    print(f"  curl | dd    {f['plain_s']:6.2f} s, fetches {image:.0f} MB; CPU s: {listed(f['plain_cpu_s'])}")
+    print(f"  with checks  {f['checked_s']:6.2f} s, fetches {image:.0f} MB; CPU s: {listed(f['checked_cpu_s'])}")
+    print(f"  edgeferry    {f['stage_s']:6.2f} s, fetches {f['fetched_bytes'] / 1e6:.0f} MB; CPU s: {listed(f['stage_cpu_s'])}")
+    print(f"               of which {listed(f['stage_phases_s'])} s")
+    for name, text in (("plain", f"curl | dd, wanted: at most {LIMIT_RATIO}"), ("checked", "the same with checks")):
+        print(f"  ratio        {statistics.median(f['ratios_' + name]):6.2f} {f['ratios_' + name]} to {text}")
+    print(f"  memory       {together:6d} KiB at most: worker {f['worker_kib']}, net {f['net_kib']}; wanted: below {LIMIT_KIB}",
           flush=True)
 
 

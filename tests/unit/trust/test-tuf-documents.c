@@ -256,6 +256,22 @@ START_TEST(test_error_text)
 }
 END_TEST
 
+/* TAP 15, alone or beside roles: refused by name, not passed over. */
+START_TEST(test_succinct_roles)
+{
+	json_t *d = json_pack("{s:{},s:{s:[],s:i,s:i,s:s}}", "keys", "succinct_roles", "keyids",
+		"threshold", 1, "bit_length", 4, "name_prefix", "bin");
+
+	if (_i)
+		json_object_set_new(d, "roles", json_array());
+	json_object_set_new(repo_body(repo, "targets"), "delegations", d);
+	repo_publish(repo, "targets");
+	ck_assert_reason(refresh(), BAD_FORMAT);
+	ck_assert_str_eq(last.detail, "1.targets.json: succinct_roles (TAP 15) are not supported");
+	ck_assert_uint_eq(stored_version("targets"), 0);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("trust/tuf-documents");
@@ -266,6 +282,7 @@ static Suite *suite(void)
 	tcase_add_test(t, test_duplicate_member);
 	tcase_add_loop_test(t, test_many_signatures, 0, 2);
 	tcase_add_test(t, test_error_text);
+	tcase_add_loop_test(t, test_succinct_roles, 0, 2);
 	suite_add_tcase(s, t);
 	return s;
 }

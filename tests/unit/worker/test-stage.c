@@ -178,6 +178,29 @@ START_TEST(test_equal_chunks)
 }
 END_TEST
 
+/* More of them than are kept in memory until their turn comes: the others are copied out of the
+ * target. */
+START_TEST(test_many_equal_chunks)
+{
+	const size_t half = 48 * CHUNK, size = 2 * half + CHUNK;
+	uint8_t *image = malloc(size);
+	uint64_t twins = 0;
+	unsigned seed = 7;
+
+	for (size_t i = 0; i < size; i++)
+		image[i] = (uint8_t)(rand_r(&seed) >> 7);
+	/* a chunk further, so that the groups are others */
+	memcpy(image + half + CHUNK, image, half);
+	rig_close(&rig);
+	rig_open(&rig, image, size, CHUNK);
+	expect_ok();
+	for (size_t i = 49; i < rig.n_chunks; i++)
+		twins += rig.chunks[i].pack_size;
+	ck_assert_uint_gt(twins, (uint64_t)2 << 20);
+	ck_assert_uint_le(rig.asked, rig.chunks_size - twins);
+}
+END_TEST
+
 /* S-11: what a larger image left behind it is gone. */
 START_TEST(test_tail_is_cleared)
 {
@@ -356,6 +379,7 @@ static Suite *suite(void)
 	tcase_add_test(t, test_running_slot_changes);
 	tcase_add_test(t, test_running_slot_shorter);
 	tcase_add_test(t, test_equal_chunks);
+	tcase_add_test(t, test_many_equal_chunks);
 	tcase_add_test(t, test_tail_is_cleared);
 	tcase_add_test(t, test_zero_chunks_become_holes);
 	tcase_add_test(t, test_without_holes);
