@@ -93,7 +93,9 @@ static struct outcome run_command(
 		return smp_error(EF_SMP_NOT_SUPPORTED);
 	if (!agent_session_allows(a, h) || (!c->harmless && !may_change(a)))
 		return smp_error(EF_SMP_ACCESS_DENIED);
-	if (!request_parse(body, h->length, c->fields, v))
+	if (!c->fields)
+		v[0] = (struct value){.present = true, .data = body, .size = h->length};
+	else if (!request_parse(body, h->length, c->fields, v))
 		return smp_error(EF_SMP_INVALID);
 	return c->handle(a, v, w);
 }

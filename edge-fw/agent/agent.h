@@ -5,6 +5,7 @@
  * bytes in, requests, responses, bytes out. It also ends a trial that is not confirmed in time
  * and feeds the watchdog, as long as it is called.
  */
+#include "agent/ahead.h"
 #include "agent/rate.h"
 #include "agent/request.h"
 #include "agent/session.h"
@@ -47,6 +48,8 @@ struct upload {
 	uint32_t approved_size, approved_image; /* of the file; of the image in it */
 	uint8_t approved_header[EF_IMAGE_HEADER_SIZE], approved_digest[32];
 	uint32_t size, wanted; /* of the file; the next byte */
+	uint32_t from;	       /* what of block is not yet in flash */
+	struct ahead ahead[AHEAD_PIECES];
 	uint32_t image_size;   /* of what is written of it */
 	uint32_t place;	       /* where in flash it begins */
 	uint32_t tlv_at;       /* where its unprotected area begins, if it is not vouched for */

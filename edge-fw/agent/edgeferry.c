@@ -41,6 +41,8 @@ static struct outcome ef_identify(struct agent *a, const struct value *v, struct
 	put_bool(w, "ext", power.external);
 	put_bool(w, "trial", agent_on_trial(a));
 	put_bool(w, "plain", plain_allowed(a));
+	if (ahead_span())
+		put_uint(w, "ahead", ahead_span());
 	if (v[0].present)
 		put_bytes(w, "nonce", v[0].data, v[0].size);
 	return DONE;

@@ -58,8 +58,12 @@ enum {
 	EF_EF_REPORT = 3,
 	EF_EF_KEYS = 4,
 	EF_EF_RATE = 5,
+	EF_EF_DATA = 6,
 	EF_EF_KEY = 16
 };
+
+/* EF_EF_DATA: big-endian offset in front of the data, which are no CBOR */
+#define EF_DATA_HEAD 3u
 
 /* "rc" of SMP v1 and of the SMP level of v2 */
 enum ef_smp_rc {

@@ -128,6 +128,8 @@ static const char *wiring_fault(const struct config_node *n)
 	if (udp && n->security == SECURITY_NONE && !n->exposed)
 		return "Security=none with Link=udp lets everybody on the network speak to the "
 		       "node and for it: give it a Key=, or say Exposed=yes as well";
+	if (n->framing != CONFIG_COBS && n->security != SECURITY_NONE)
+		return "Framing= is that of a node which knows no session: it needs Security=none";
 	if (strcmp(n->link, "spi") == 0 && !n->ready)
 		return "ReadyLine= is missing: an exchange must find the node ready";
 	if (n->baud_max && n->baud_max < n->baud)

@@ -47,6 +47,8 @@ static const struct key gateway_keys[] = {
 	{"Slots", "B", value_path, FIELD(slot_b), NULL},
 	{"Update", "Automatic", value_automatic, FIELD(automatic), "security"},
 	{"Update", "ChecksDirectory", value_path, FIELD(checks_dir), "/etc/edgeferry/checks.d"},
+	{"Update", "InterlockDirectory", value_path, FIELD(interlock),
+		"/etc/edgeferry/interlock.d"},
 	{"Update", "ConfirmSec", value_span, FIELD(check_us), "5min"},
 	{"Update", "ObjectQuota", value_size, FIELD(object_quota), "64M"},
 };
@@ -68,17 +70,21 @@ static const struct key node_keys[] = {
 	{"Node", "BootLine", value_line, FIELD(boot_line), NULL},
 	{"Node", "ResetSec", value_pulse, FIELD(reset_us), "20ms"},
 	{"Node", "BootSec", value_pulse, FIELD(boot_us), "100ms"},
+	{"Node", "Framing", value_framing, FIELD(framing), "cobs"},
 	{"Node", "Security", value_security, FIELD(security), "session"},
 	{"Node", "Key", value_key, FIELD(key), NULL},
 	{"Node", "Optional", value_no, FIELD(required), "no"},
+	{"Node", "MinimumBattery", value_percent, FIELD(battery), "20"},
+	{"Node", "ExternalPower", value_yes, FIELD(external), "no"},
+	{"Node", "Window", value_window, FIELD(window), "00:00-00:00"},
 };
 #undef FIELD
 
 static bool is_text(const struct key *k)
 {
 	static const value_reader numbers[] = {value_u32, value_size, value_span, value_automatic,
-		value_security, value_baud, value_baud_max, value_clock, value_entry, value_pulse,
-		value_yes, value_no};
+		value_security, value_framing, value_baud, value_baud_max, value_clock, value_entry,
+		value_pulse, value_yes, value_no, value_percent, value_window};
 
 	for (size_t i = 0; i < COUNT(numbers); i++)
 		if (k->read == numbers[i])

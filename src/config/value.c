@@ -274,6 +274,18 @@ const char *value_security(const char *value, void *to)
 	return NULL;
 }
 
+const char *value_framing(const char *value, void *to)
+{
+	static const char *const words[] = {
+		[CONFIG_COBS] = "cobs", [CONFIG_CONSOLE] = "console", [CONFIG_RAW] = "raw", NULL};
+	int i = word(value, words);
+
+	if (i < 0)
+		return "cobs, console or raw";
+	*(enum config_framing *)to = (enum config_framing)i;
+	return NULL;
+}
+
 const char *value_link(const char *value, void *to)
 {
 	static const char *const words[] = {"uart", "spi", "udp", "sim", NULL};
@@ -342,5 +354,36 @@ const char *value_host_port(const char *value, char **host, uint16_t *port)
 	free(*host);
 	*host = TAKE_PTR(name);
 	*port = (uint16_t)p;
+	return NULL;
+}
+
+const char *value_percent(const char *value, void *to)
+{
+	uint64_t v;
+
+	if (!number(value, 0, 100, &v))
+		return "a number from 0 to 100";
+	*(uint32_t *)to = (uint32_t)v;
+	return NULL;
+}
+
+static bool two_digits(const char *text, unsigned below, unsigned *ret)
+{
+	if (text[0] < '0' || text[0] > '9' || text[1] < '0' || text[1] > '9')
+		return false;
+	*ret = (unsigned)(text[0] - '0') * 10 + (unsigned)(text[1] - '0');
+	return *ret < below;
+}
+
+const char *value_window(const char *value, void *to)
+{
+	unsigned h[2], m[2];
+
+	if (strlen(value) != 11 || value[2] != ':' || value[5] != '-' || value[8] != ':' ||
+		!two_digits(value, 24, &h[0]) || !two_digits(value + 3, 60, &m[0]) ||
+		!two_digits(value + 6, 24, &h[1]) || !two_digits(value + 9, 60, &m[1]))
+		return "hours of the day as in 22:00-05:30";
+	*(struct config_window *)to =
+		(struct config_window){(uint16_t)(h[0] * 60 + m[0]), (uint16_t)(h[1] * 60 + m[1])};
 	return NULL;
 }

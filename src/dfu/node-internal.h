@@ -74,6 +74,7 @@ struct node_op {
 	bool patient; /* the node may be restarting */
 	enum node_place place;
 	bool was_silent; /* it answered only in its bootloader */
+	bool clear;   /* outside of a session, although there is a key to be */
 	bool waiting, heard, doubted, finished;
 	struct error result;
 };
@@ -90,12 +91,14 @@ struct node {
 	char *name, *device, *ready;
 	const struct link_ops *ops;
 	struct link_spec spec;
+	enum framing framing;
 	struct node_timing timing;
 	sd_event *event;
 	sd_event_source *timer;
 	struct link *link; /* NULL: closed */
 	struct smp_client client;
 	char *key; /* where it is; NULL: the node is spoken to in the clear */
+	bool key_next, key_other; /* the one beside it is tried; and the other one was */
 	struct session session;
 	uint8_t held[SMP_MESSAGE_MAX]; /* body of the request under way, until there is a session */
 	size_t held_size;
@@ -104,7 +107,10 @@ struct node {
 	enum node_entry entry;
 	struct entry_spec lines; /* texts are owned */
 	struct entry *pulse;	 /* under way on the lines */
-	uint32_t window_max;	       /* 0: what the node takes. For benchmarks */
+	/* What was uploaded last, for nodes that name no hashes. */
+	uint8_t staged_hash[32];
+	struct ef_version staged_version;
+	uint32_t window_max, buf_max;  /* 0: what the node takes. For benchmarks */
 	struct node_identity identity; /* of the last answers */
 	uint8_t nonce[NODE_NONCE_SIZE];
 	struct node_request request; /* under way */
@@ -170,3 +176,7 @@ void entry_stop(struct node *n);
 /* For plan->seen: the node answers as if it had not been reset. Tells it again after a while. */
 enum node_seen not_reset_yet(struct node *n);
 bool node_runs(const struct node *n, const uint8_t hash[32]);
+/* Slot 0 or 1 holds the image, as far as the node can tell. */
+bool node_holds(const struct node *n, unsigned slot, const uint8_t hash[32]);
+/* The serial recovery of a bootloader that is not ours: it writes over the image that would run. */
+bool node_in_recovery(const struct node *n);

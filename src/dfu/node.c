@@ -44,7 +44,7 @@ static int client_send(void *ctx, const uint8_t *message, size_t size)
 {
 	struct node *n = ctx;
 
-	if (n->key)
+	if (n->key && !n->op.clear)
 		return session_send(&n->session, message, size);
 	return n->link ? n->ops->send(n->link, message, size) : -ENOTCONN;
 }
@@ -53,7 +53,7 @@ static void link_message(void *ctx, const uint8_t *data, size_t size)
 {
 	struct node *n = ctx;
 
-	if (n->key)
+	if (n->key && !n->op.clear)
 		session_receive(&n->session, now_monotonic_us(), data, size);
 	else
 		smp_client_receive(&n->client, now_monotonic_us(), data, size);
@@ -96,7 +96,11 @@ static enum ef_reason node_open(struct node *n, struct error *e)
 	smp_client_init(&n->client, client_send, n, n->spec.baud);
 	n->client.first_us = n->timing.first_us;
 	node_rate_reset(n);
-	return n->ops->open(&n->link, n->event, &n->spec, &cb, e);
+	if (n->ops->open(&n->link, n->event, &n->spec, &cb, e))
+		return e->reason;
+	if (n->ops->set_framing)
+		n->ops->set_framing(n->link, n->framing);
+	return EF_REASON_OK;
 }
 
 /* Operations */
@@ -291,7 +295,7 @@ void node_send(struct node *n, const struct node_request *request, const uint8_t
 			node_fail_with(n, &e);
 		return;
 	}
-	if (n->key)
+	if (n->key && !n->op.clear)
 		node_session_call(n, body, size);
 	else
 		node_call(n, body, size);
@@ -311,6 +315,7 @@ enum ef_reason node_new(
 		n->ops = config->link;
 		n->spec = config->spec;
 		n->rate.most = config->baud_max;
+		n->framing = config->framing;
 		n->spec.device = n->device;
 		n->ready = config->spec.ready ? strdup(config->spec.ready) : NULL;
 		n->spec.ready = n->ready;

@@ -18,7 +18,7 @@
 struct node_slot {
 	bool present;		/* holds a valid image */
 	struct ef_version version;
-	uint8_t hash[32];
+	uint8_t hash[32];	/* zero: a plain node did not name it */
 	bool pending, confirmed, active;
 };
 
@@ -30,7 +30,9 @@ struct node_identity {
 	uint32_t hardware;
 	bool bootloader;	/* mode: in the bootloader rather than in the application */
 	char boot_version[EF_VERSION_TEXT_MAX];
-	uint32_t buf, window, slot_size, floor, attempts, cause;
+	uint32_t buf, window, ahead, slot_size, floor, attempts, cause;
+	uint8_t battery;	/* percent left; 100 where there is none */
+	bool external;		/* it does not run on the battery */
 	bool trial;
 	uint8_t self_test;	/* 0 running or absent, 1 passed, 2 failed */
 	enum ef_reason reverted;	/* why the last trial went back; OK: none did */
@@ -53,6 +55,7 @@ struct node_config {
 	uint32_t baud_max;	/* uart: an upload's rate, if the node can; 0: the rate of spec */
 	enum node_entry entry;
 	struct entry_spec lines;	/* with NODE_ENTRY_LINES only; copied */
+	enum framing framing; /* COBS where there is a key */
 	const char *key;	/* session_key_load; NULL: no session */
 	const char *compatible;	/* "vendor.example,class"; with key only */
 };
@@ -100,6 +103,18 @@ int node_confirm(struct node *n, const uint8_t hash[32], node_done done, void *c
  * that is to be tried at the next reset is erased instead. OK when there is nothing to take back.
  */
 int node_revert(struct node *n, uint32_t timeout_s, node_done done, void *ctx);
+
+/* Whether its key can be made (first) or replaced at all: OK, CONFIG, NODE_KEY, ALREADY_INSTALLED. */
+enum ef_reason node_key_admit(const struct node *n, bool first, struct error *e);
+
+/*
+ * Gives a node without a key its first one, in the clear, over a wire that is trusted at this moment;
+ * then it does nothing outside of a session any more. Or, in a session, another one in place of the
+ * one that it has. The file that the configuration names holds it afterwards (session-key.h). NODE_KEY:
+ * the node has a key, another one or still the old one. Interrupted, both can be done again.
+ */
+int node_provision(struct node *n, node_done done, void *ctx);
+int node_rotate_key(struct node *n, node_done done, void *ctx);
 
 /* The operation under way ends CANCELLED, soon: a node that was led into its bootloader is told to leave it. */
 void node_cancel(struct node *n);

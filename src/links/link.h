@@ -4,6 +4,7 @@
  * A link carries whole SMP messages to and from a node; framing is the link's business. One table of
  * functions a kind of wire (const ops + context), driven by the caller's event loop; nothing blocks.
  */
+#include "links/framing.h"
 #include "util/reason.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -51,6 +52,8 @@ struct link_ops {
 	 * and was not read is dropped. 0, or negative errno: the old rate is kept. NULL: this wire has one rate.
 	 */
 	int (*set_rate)(struct link *l, uint32_t baud);
+	/* COBS until then. NULL: this wire has a framing of its own, which does for every node. */
+	void (*set_framing)(struct link *l, enum framing framing);
 	void (*close)(struct link *l);		/* no callback comes after it */
 };
 

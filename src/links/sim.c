@@ -40,5 +40,6 @@ const struct link_ops link_sim = {
 	.open = sim_open,
 	.send = stream_send,
 	.queued = stream_queued,
+	.set_framing = stream_set_framing,
 	.close = stream_close,
 };

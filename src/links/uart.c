@@ -201,5 +201,6 @@ const struct link_ops link_uart = {
 	.send = stream_send,
 	.queued = stream_queued,
 	.set_rate = uart_set_rate,
+	.set_framing = stream_set_framing,
 	.close = stream_close,
 };

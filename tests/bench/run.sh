@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 ninja -C build >/dev/null
-ninja -C build tests/bench/uart/uart-stage tests/unit/dfu/node-drive tests/unit/links/bus-run tests/unit/links/libbus.so tests/bench/wear/wear >/dev/null
+ninja -C build tests/bench/uart/uart-stage tests/bench/fleet/fleet-stage tests/unit/dfu/node-drive tests/unit/links/bus-run tests/unit/links/libbus.so tests/bench/wear/wear >/dev/null
 
 echo "== Bootloader and application: bytes of flash, RAM and stack by board"
 boards="nrf51-microbit mps2-an385 mps2-an505 riscv-virt"
@@ -21,6 +21,9 @@ tests/bench/uart/uart.py --node build/edge-fw/port/host/edgeferry-node --stage b
 echo
 echo "== SPI: payload against the clock"
 tests/bench/spi/spi.py build
+echo
+echo "== Fleet: one image to many nodes at once"
+tests/bench/fleet/fleet.py --node build/edge-fw/port/host/edgeferry-node --stage build/tests/bench/fleet/fleet-stage
 echo
 echo "== Session: a handshake"
 tests/bench/session/handshake.py --images build/edge-fw/cross

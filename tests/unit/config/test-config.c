@@ -347,6 +347,14 @@ START_TEST(bad_nodes_F27)
 	load_bad("nodes.d/a.conf: [Node] Compatible= is missing");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nBaudRate=300\n");
 	load_bad("nodes.d/a.conf:4: BaudRate=300: expected a number from 1200 to 12000000");
+	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nWindow=22:00-24:00\n");
+	load_bad("nodes.d/a.conf:4: Window=22:00-24:00: expected hours of the day as in 22:00-05:30");
+	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nFraming=slip\n");
+	load_bad("nodes.d/a.conf:4: Framing=slip: expected cobs, console or raw");
+	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nFraming=raw\nKey=/k\n");
+	load_bad("nodes.d/a.conf: [Node] Framing= is that of a node which knows no session: it "
+		 "needs "
+		 "Security=none");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nSecurity=maybe\n");
 	load_bad("nodes.d/a.conf:4: Security=maybe: expected session or none");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nSecurity=session\n");

@@ -58,6 +58,16 @@ static int begin(struct drive *d, const char *verb, const char *file, unsigned a
 		return node_identify(d->node, &d->identity, on_done, d);
 	if (!strcmp(verb, "revert"))
 		return node_revert(d->node, (unsigned)atoi(file), on_done, d);
+	if (!strcmp(verb, "provision") || !strcmp(verb, "rotate-key")) {
+		bool first = verb[0] == 'p';
+		struct error e = {0};
+
+		if (!node_key_admit(d->node, first, &e))
+			return first ? node_provision(d->node, on_done, d)
+				     : node_rotate_key(d->node, on_done, d);
+		on_done(d, &e);
+		return 0;
+	}
 	if (!load(d, file))
 		return -1;
 	if (!strcmp(verb, "stage"))
@@ -104,6 +114,9 @@ int main(int argc, char **argv)
 	if (getenv("ENTRY"))
 		config.entry = strcmp(getenv("ENTRY"), "smp") ? NODE_ENTRY_LINES : NODE_ENTRY_SMP;
 	config.lines = (struct entry_spec){getenv("RESET"), getenv("BOOT"), 20000, 100000};
+	if (getenv("FRAMING"))
+		config.framing =
+			!strcmp(getenv("FRAMING"), "console") ? FRAMING_CONSOLE : FRAMING_RAW;
 	if (argc > 5) {
 		config.key = argv[4];
 		config.compatible = argv[5];
