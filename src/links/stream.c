@@ -57,7 +57,7 @@ int stream_fd(const struct link *l)
 
 void stream_restart(struct link *l)
 {
-	frame_receiver_restart(&l->rx);
+	framer_init(&l->framing, l->framing.kind, l->rx_buf, sizeof l->rx_buf);
 }
 
 /* Hears of room to write only while something waits. */
