@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/agent.h"
 #include "agent/crash.h"
+#include "agent/health.h"
 #include "agent/plain.h"
 #include "agent/talk.h"
+#include "boot/keyset.h"
 #include "boot/retained.h"
 #include "boot/verify.h"
 #include "port/port.h"
@@ -16,15 +18,17 @@ bool agent_on_trial(const struct agent *a)
 const struct slot_view *agent_slot(struct agent *a, unsigned slot)
 {
 	struct slot_view *s = &a->slot[slot];
+	struct port_area where;
 
 	if (s->known)
 		return s;
+	where = state_slot(&a->state, slot);
 	/* the running image was checked by the bootloader; on a slow core its digest is enough */
 	if (slot == 0 && !port_board()->fast)
-		s->reason = verify_digest(0, a->state.digest[0], &s->info);
+		s->reason = verify_digest(&where, a->state.digest[0], &s->info);
 	else
 		s->reason =
-			verify_image(slot, slot == 0 ? 0 : a->state.floor, &a->factory, &s->info);
+			verify_image(&where, slot == 0 ? 0 : a->state.floor, &a->factory, &s->info);
 	s->known = true;
 	return s;
 }
@@ -36,15 +40,19 @@ enum ef_reason agent_claim_slot(struct agent *a)
 		return EF_REASON_TRIAL_RUNNING;
 	case PHASE_SWAPPING:
 	case PHASE_REVERTING:
+	case PHASE_RESTORING:
 		return EF_REASON_NODE_FLASH;
 	case PHASE_PENDING:
-		a->state.phase = a->state.flags & STATE_NO_WAY_BACK ? PHASE_EMPTY : PHASE_CONFIRMED;
+		a->state.phase = a->state.flags & STATE_FALLBACK ? PHASE_CONFIRMED : PHASE_EMPTY;
+		a->state.flags &= (uint8_t)~STATE_FALLBACK;
 		if (state_store(&a->state) < 0)
 			return EF_REASON_NODE_FLASH;
 		break;
 	default:
 		break;
 	}
+	/* whatever the slot held: once it is written to, it is nothing to go back to */
+	a->state.flags &= (uint8_t)~STATE_FALLBACK;
 	a->slot[1].known = true;
 	a->slot[1].reason = EF_REASON_NOT_FOUND;
 	return EF_REASON_OK;
@@ -85,7 +93,9 @@ static struct outcome run_command(
 		return smp_error(EF_SMP_NOT_SUPPORTED);
 	if (!agent_session_allows(a, h) || (!c->harmless && !may_change(a)))
 		return smp_error(EF_SMP_ACCESS_DENIED);
-	if (!request_parse(body, h->length, c->fields, v))
+	if (!c->fields)
+		v[0] = (struct value){.present = true, .data = body, .size = h->length};
+	else if (!request_parse(body, h->length, c->fields, v))
 		return smp_error(EF_SMP_INVALID);
 	return c->handle(a, v, w);
 }
@@ -129,6 +139,7 @@ size_t agent_request(struct agent *a, const uint8_t *message, size_t size)
 			put_refusal(a, &w, o.reason);
 		cbor_close(&w);
 	}
+	health_answered(a);
 	h.op++;
 	h.length = (uint16_t)w.used;
 	ef_smp_header_encode(&h, a->response);
@@ -137,13 +148,18 @@ size_t agent_request(struct agent *a, const uint8_t *message, size_t size)
 
 void agent_init(struct agent *a, const struct agent_program *program)
 {
+	struct retained r;
+
 	memset(a, 0, sizeof(*a));
 	a->program = program;
-	factory_load(&a->factory);
+	keyset_load(&a->factory);
 	state_load(&a->state, a->factory.floor);
 	agent_session_init(a);
 	talk_init(a);
 	a->started = a->second = a->heard = port_millis();
+	retained_load(&r);
+	if (r.reason) /* why no slot runs is more than why one went back once */
+		a->state.revert = r.reason;
 }
 
 static void reset_now(void)
@@ -185,6 +201,7 @@ static void answer(struct agent *a, size_t size)
 	size = agent_session_receive(a, a->message, size);
 	if (size)
 		talk_send(a, size);
+	agent_rate_answered(a);
 }
 
 static void receive(struct agent *a, const uint8_t *data, size_t size)
@@ -222,6 +239,8 @@ bool agent_poll(struct agent *a)
 	if (a->reset)
 		reset_now();
 	agent_session_tick(a);
+	agent_rate_tick(a);
 	watch_trial(a);
+	health_watch(a);
 	return n > 0;
 }

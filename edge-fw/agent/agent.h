@@ -5,6 +5,8 @@
  * bytes in, requests, responses, bytes out. It also ends a trial that is not confirmed in time
  * and feeds the watchdog, as long as it is called.
  */
+#include "agent/ahead.h"
+#include "agent/rate.h"
 #include "agent/request.h"
 #include "agent/session.h"
 #include "agent/settings.h"
@@ -18,7 +20,6 @@
 #define AGENT_RESPONSE_MAX 400u
 #define AGENT_DEADLINE_DEFAULT_S 60u
 
-#define REPORT_TAG_MAX 32u
 #define UPLOAD_BLOCK 64u /* written at once; divides every page, every word divides it */
 
 enum self_test { SELF_TEST_RUNNING, SELF_TEST_PASSED, SELF_TEST_FAILED };
@@ -35,11 +36,6 @@ struct agent_program {
 	enum self_test (*self_test)(void); /* NULL: none */
 	void (*details)(struct text *t);   /* adds to the line of OS info; NULL: nothing */
 	const struct statistics *stats;	   /* its own statistics; NULL: none */
-	/*
-	 * Authenticates a version report with the device's key (E-12): writes a tag of at most
-	 * REPORT_TAG_MAX bytes and returns its size. NULL, or 0: there is no key.
-	 */
-	size_t (*authenticate)(const uint8_t *report, size_t size, uint8_t *tag);
 };
 
 /* One image on its way into slot 1. */
@@ -52,6 +48,8 @@ struct upload {
 	uint32_t approved_size, approved_image; /* of the file; of the image in it */
 	uint8_t approved_header[EF_IMAGE_HEADER_SIZE], approved_digest[32];
 	uint32_t size, wanted; /* of the file; the next byte */
+	uint32_t from;	       /* what of block is not yet in flash */
+	struct ahead ahead[AHEAD_PIECES];
 	uint32_t image_size;   /* of what is written of it */
 	uint32_t place;	       /* where in flash it begins */
 	uint32_t tlv_at;       /* where its unprotected area begins, if it is not vouched for */
@@ -71,18 +69,20 @@ struct slot_view {
 
 struct agent {
 	const struct agent_program *program;
-	struct factory factory;
+	struct factory factory; /* with the keys in force */
 	struct state state;
 	struct slot_view slot[2];
 	struct upload upload;
 	struct agent_session session;
 	struct line_receiver line;
 	struct settings settings;
+	struct agent_rate rate;
 	uint32_t started, heard; /* milliseconds; heard: the last byte */
 	uint32_t second, uptime; /* when it was counted, milliseconds; seconds */
 	uint32_t epoch;		 /* seconds since 1970 when the program started; 0: not known */
 	uint8_t version;	 /* of SMP, of the request at hand */
 	bool reset;		 /* as soon as the answer is out */
+	bool works, calm;	 /* what agent/health.h has noted already */
 	/* each with what a session adds and with the checksum of its frame */
 	uint8_t message[PORT_MESSAGE_MAX + EF_SESSION_OVERHEAD + 2];
 	uint8_t response[AGENT_RESPONSE_MAX + EF_SESSION_OVERHEAD + 2];

@@ -2,6 +2,7 @@
 /* Group 239: who this node is, and whether it would take an image. */
 #include "agent/agent.h"
 #include "agent/plain.h"
+#include "agent/rate.h"
 #include "agent/session.h"
 #include "boot/retained.h"
 #include "boot/verify.h"
@@ -40,6 +41,8 @@ static struct outcome ef_identify(struct agent *a, const struct value *v, struct
 	put_bool(w, "ext", power.external);
 	put_bool(w, "trial", agent_on_trial(a));
 	put_bool(w, "plain", plain_allowed(a));
+	if (ahead_span())
+		put_uint(w, "ahead", ahead_span());
 	if (v[0].present)
 		put_bytes(w, "nonce", v[0].data, v[0].size);
 	return DONE;
@@ -48,12 +51,13 @@ static struct outcome ef_identify(struct agent *a, const struct value *v, struct
 static struct outcome ef_preflight(struct agent *a, const struct value *v, struct cbor_writer *w)
 {
 	struct upload *u = &a->upload;
-	struct preflight p = {v[0].data, v[1].data, (uint32_t)v[1].size, v[2].number};
+	struct preflight p = {v[0].data, v[1].data, (uint32_t)v[1].size, v[2].number,
+		{v[3].data, v[3].data + 32, v[3].size - 32}};
 	struct ef_image_info info;
 	enum ef_reason reason;
 
 	(void)w;
-	if (v[0].size != EF_IMAGE_HEADER_SIZE || !v[1].present || !v[2].present)
+	if (v[0].size != EF_IMAGE_HEADER_SIZE || !v[1].present || !v[2].present || v[3].size < 32)
 		return smp_error(EF_SMP_INVALID);
 	reason = verify_preflight(&p, a->state.floor, &a->factory, &info);
 	if (reason != EF_REASON_OK)
@@ -68,7 +72,8 @@ static struct outcome ef_preflight(struct agent *a, const struct value *v, struc
 
 static const struct command commands[] = {
 	{EF_EF_IDENTIFY, EF_SMP_READ, true, "nonce:b", ef_identify},
-	{EF_EF_PREFLIGHT, EF_SMP_WRITE, true, "hdr:b tlv:b size:u", ef_preflight},
+	{EF_EF_PREFLIGHT, EF_SMP_WRITE, true, "hdr:b tlv:b size:u mid:b", ef_preflight},
+	{EF_EF_RATE, EF_SMP_WRITE, false, "baud:u", ef_rate},
 	{EF_EF_KEY, EF_SMP_WRITE, false, "key:b seed:b required:f", ef_key},
 };
 const struct command_group edgeferry_group = COMMAND_GROUP(EF_GROUP_EDGEFERRY, false, commands);

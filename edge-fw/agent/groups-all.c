@@ -8,9 +8,11 @@ const struct command_group *const agent_groups[] = {
 	&image_group,
 	&slot_info_group,
 	&edgeferry_group,
+	&data_group,
 	&datetime_group,
 	&stat_group,
 	&settings_group,
 	&monitor_group,
+	&keys_group,
 	NULL,
 };

@@ -7,5 +7,6 @@ const struct command_group *const agent_groups[] = {
 	&image_group,
 	&slot_info_group,
 	&edgeferry_group,
+	&data_group,
 	NULL,
 };

@@ -3,6 +3,7 @@
 #include "agent/agent.h"
 #include "agent/request.h"
 #include "agent/upload.h"
+#include "boot/boot.h"
 #include "boot/flash.h"
 #include "boot/verify.h"
 #include <string.h>
@@ -52,13 +53,16 @@ static enum ef_reason try_image(struct agent *a, const struct value *hash, uint3
 
 	if (agent_on_trial(a))
 		return EF_REASON_TRIAL_RUNNING;
-	if (a->state.phase == PHASE_SWAPPING || a->state.phase == PHASE_REVERTING)
+	if (a->state.phase == PHASE_SWAPPING || a->state.phase == PHASE_REVERTING ||
+		a->state.phase == PHASE_RESTORING)
 		return EF_REASON_NODE_FLASH;
 	if (!holds(a, 1, hash))
 		return holds(a, 0, hash) ? EF_REASON_ALREADY_INSTALLED : EF_REASON_NOT_FOUND;
-	if (a->state.phase == PHASE_EMPTY)
-		next.flags |= STATE_NO_WAY_BACK;
-	next.flags &= (uint8_t)~STATE_UPLOADING;
+	if (a->state.phase != PHASE_PENDING) {
+		next.flags &= STATE_SHIFTED;
+		if (a->state.phase != PHASE_EMPTY && a->state.attempts < BOOT_FAILURES_MAX)
+			next.flags |= STATE_FALLBACK;
+	}
 	next.phase = PHASE_PENDING;
 	next.revert = EF_REASON_OK;
 	next.attempts = 0;
@@ -73,6 +77,7 @@ static enum ef_reason try_image(struct agent *a, const struct value *hash, uint3
 static enum ef_reason confirm_image(struct agent *a, const struct value *hash)
 {
 	struct state next = a->state;
+	struct port_area where;
 	struct ef_image_info info;
 	enum ef_reason reason;
 
@@ -83,11 +88,12 @@ static enum ef_reason confirm_image(struct agent *a, const struct value *hash)
 	if (a->program->self_test && a->program->self_test() != SELF_TEST_PASSED)
 		return EF_REASON_SELF_TEST;
 	/* on a slow core this is, after the install, the second and last look at the signature */
-	reason = verify_image(0, a->state.floor, &a->factory, &info);
+	where = state_slot(&a->state, 0);
+	reason = verify_image(&where, a->state.floor, &a->factory, &info);
 	if (reason != EF_REASON_OK)
 		return reason;
 	next.phase = PHASE_CONFIRMED;
-	next.flags = 0;
+	next.flags &= (uint8_t)~STATE_UPLOADING;
 	next.attempts = 0;
 	next.revert = EF_REASON_OK;
 	if (next.floor < info.security_counter)
@@ -117,7 +123,7 @@ static struct outcome image_state_write(
 
 static struct outcome image_erase(struct agent *a, const struct value *v, struct cbor_writer *w)
 {
-	const struct port_area *slot = &port_board()->slot[1];
+	struct port_area slot = state_slot(&a->state, 1);
 	enum ef_reason reason;
 
 	(void)w;
@@ -128,8 +134,8 @@ static struct outcome image_erase(struct agent *a, const struct value *v, struct
 		return refused(reason);
 	a->upload.open = false;
 	a->upload.complete = false;
-	a->upload.erases += slot->size / port_board()->page;
-	if (flash_erase(slot->offset, slot->size) < 0)
+	a->upload.erases += slot.size / port_board()->page;
+	if (flash_erase(slot.offset, slot.size) < 0)
 		return refused(EF_REASON_NODE_FLASH);
 	return DONE;
 }

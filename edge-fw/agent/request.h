@@ -41,7 +41,7 @@ struct command {
 	uint8_t number, op;
 	bool harmless;	    /* changes nothing that outlives it */
 	const char *fields; /* "key:type" with a blank between two; u unsigned, f flag, b bytes, t
-			       text */
+			       text. NULL: the body is no map, and v[0] */
 	handler handle;
 };
 
@@ -61,10 +61,11 @@ struct command_group {
  * the first counts. NULL at the end.
  */
 extern const struct command_group *const agent_groups[];
-extern const struct command_group os_group, image_group, slot_info_group, edgeferry_group;
+extern const struct command_group os_group, image_group, slot_info_group, edgeferry_group,
+	data_group;
 /* of the application only */
 extern const struct command_group os_more_group, datetime_group, stat_group, settings_group,
-	monitor_group;
+	monitor_group, keys_group;
 
 /* False when the body is not a map or a known key has the wrong type or comes twice. */
 bool request_parse(const uint8_t *body, size_t size, const char *fields, struct value *v);

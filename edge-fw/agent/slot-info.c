@@ -16,7 +16,7 @@ static struct outcome image_slot_info(struct agent *a, const struct value *v, st
 	for (unsigned slot = 0; slot < 2; slot++) {
 		cbor_open_map(w);
 		put_uint(w, "slot", slot);
-		put_uint(w, "size", port_board()->slot[slot].size);
+		put_uint(w, "size", port_board()->slot[0].size);
 		if (slot == 1)
 			put_uint(w, "upload_image_id", 0);
 		cbor_close(w);

@@ -2,51 +2,70 @@
 /* Group 1, upload: an image into slot 1, whole at the end or not bootable. */
 #include "agent/upload.h"
 #include "agent/agent.h"
+#include "agent/ahead.h"
 #include "agent/plain.h"
 #include "boot/flash.h"
 #include "boot/verify.h"
 #include <string.h>
 
-enum { OFF, LEN, SHA, DATA, IMAGE, UPGRADE }; /* of UPLOAD_FIELDS */
-
-/* Writes the block that ends with byte last; a page that is not blank is erased when its first
- * block comes. */
+/* Writes the block that ends with byte last, from where it is not yet written. A page that is not
+ * blank is erased when its first block comes, unless all was erased before. */
 static int flush(struct upload *u, uint32_t last)
 {
 	const struct port_board *b = port_board();
-	uint32_t n = last % UPLOAD_BLOCK + 1, to = u->place + last + 1 - n;
+	uint32_t start = last - last % UPLOAD_BLOCK, at = u->from > start ? u->from : start;
+	uint32_t n = last + 1 - at, to = u->place + at;
+	uint8_t *bytes = u->block + at % UPLOAD_BLOCK;
 
+	u->from = last + 1;
 	while (n % b->word)
-		u->block[n++] = 0xff;
-	if (to % b->page == 0 && !flash_blank(to, b->page)) {
+		bytes[n++] = 0xff;
+	if (!u->vouched && to % b->page == 0 && !flash_blank(to, b->page)) {
 		u->erases++;
 		if (flash_erase(to, b->page) < 0)
 			return -1;
 	}
-	return flash_write(to, u->block, n);
+	return flash_write(to, bytes, n);
 }
 
 /* Bytes behind the image (padding, a trailer) are taken and dropped (S-11). */
+static int put(struct upload *u, uint32_t at, uint8_t b)
+{
+	if (at >= u->image_size)
+		return 0;
+	u->block[at % UPLOAD_BLOCK] = b;
+	return at % UPLOAD_BLOCK == UPLOAD_BLOCK - 1 || at == u->image_size - 1 ? flush(u, at) : 0;
+}
+
 static int put_data(struct upload *u, const uint8_t *data, uint32_t size)
 {
-	for (; size; size--, data++) {
-		uint32_t at = u->wanted++;
-
-		if (at >= u->image_size)
-			continue;
-		u->block[at % UPLOAD_BLOCK] = *data;
-		if ((at % UPLOAD_BLOCK == UPLOAD_BLOCK - 1 || at == u->image_size - 1) &&
-			flush(u, at) < 0)
+	for (; size; size--)
+		if (put(u, u->wanted++, *data++) < 0)
 			return -1;
-	}
 	return 0;
+}
+
+int upload_flush(struct upload *u, uint32_t end)
+{
+	if (end > u->image_size)
+		end = u->image_size;
+	return u->from < end ? flush(u, end - 1) : 0;
+}
+
+int upload_write(struct upload *u, uint32_t at, const uint8_t *data, uint32_t size)
+{
+	u->from = at;
+	for (uint32_t i = 0; i < size; i++)
+		if (put(u, at + i, data[i]) < 0)
+			return -1;
+	return upload_flush(u, at + size);
 }
 
 /* The file that is under way, or the last one: its sender lost the answer or comes again. */
 static bool same_file(const struct upload *u, const struct value *v)
 {
-	return u->open && u->named && v[SHA].present && v[LEN].number == u->size &&
-	       memcmp(v[SHA].data, u->sha, sizeof(u->sha)) == 0;
+	return u->open && u->named && v[UPLOAD_SHA].present && v[UPLOAD_LEN].number == u->size &&
+	       memcmp(v[UPLOAD_SHA].data, u->sha, sizeof(u->sha)) == 0;
 }
 
 /* The last page that holds anything is written again: power may have gone while it was. */
@@ -77,15 +96,19 @@ static int forget(struct agent *a)
 static int note(struct agent *a)
 {
 	struct upload *u = &a->upload;
-	uint32_t size = round_up(u->image_size, port_board()->page);
+	uint32_t page = port_board()->page, size = round_up(u->image_size, page), last;
 
 	if (a->state.flags & STATE_UPLOADING &&
 		memcmp(a->state.digest[1], u->approved_digest, 32) == 0) {
-		u->wanted = written_before(u);
-		return 0;
+		last = written_before(u);
+		u->wanted = ahead_resume(u, last);
+		/* the page behind may have been begun, and only look blank */
+		last += last + page < size ? 2 * page : page;
+		u->erases += (last - u->wanted) / page;
+		return flash_erase(u->place + u->wanted, last - u->wanted);
 	}
 	/* what lies there is not its beginning, and must not be taken for it while it goes */
-	u->erases += size / port_board()->page;
+	u->erases += size / page;
 	if (forget(a) < 0 || flash_erase(u->place, size) < 0)
 		return -1;
 	a->state.flags |= STATE_UPLOADING;
@@ -113,30 +136,35 @@ static enum ef_reason begin(struct agent *a, const struct value *v)
 	enum ef_reason reason;
 
 	u->open = u->complete = false;
-	u->place = port_board()->slot[1].offset;
 	u->wanted = 0;
-	u->size = v[LEN].number;
-	u->named = v[SHA].present;
+	u->place = state_slot(&a->state, 1).offset;
+	memset(u->ahead, 0, sizeof(u->ahead));
+	u->size = v[UPLOAD_LEN].number;
+	u->named = v[UPLOAD_SHA].present;
 	if (u->named)
-		memcpy(u->sha, v[SHA].data, sizeof(u->sha));
-	reason = vouch(u, &v[DATA]);
-	if (reason || v[UPGRADE].number)
-		reason = plain_begin(a, &v[DATA], v[UPGRADE].number, reason);
+		memcpy(u->sha, v[UPLOAD_SHA].data, sizeof(u->sha));
+	reason = vouch(u, &v[UPLOAD_DATA]);
+	if (reason || v[UPLOAD_UPGRADE].number)
+		reason = plain_begin(a, &v[UPLOAD_DATA], v[UPLOAD_UPGRADE].number, reason);
 	if (!reason)
 		reason = agent_claim_slot(a);
 	/* of an image that is not vouched for, pages are erased as they are reached */
 	if (!reason && (u->vouched ? note(a) : forget(a)) < 0)
 		reason = EF_REASON_NODE_FLASH;
+	u->from = u->wanted;
 	u->open = !reason;
 	return reason;
 }
 
+/* What is wanted: up to what is there already, and then on behind that. */
 static enum ef_reason take(struct upload *u, const struct value *data)
 {
-	uint32_t size = (uint32_t)data->size;
+	uint32_t size = (uint32_t)data->size, room = ahead_room(u);
 	enum ef_reason reason = u->vouched ? EF_REASON_OK : plain_take(u, data->data, size);
 
-	if (!reason && put_data(u, data->data, size) < 0)
+	if (size > room)
+		size = room;
+	if (!reason && (put_data(u, data->data, size) < 0 || ahead_join(u) < 0))
 		reason = EF_REASON_NODE_FLASH;
 	if (reason)
 		u->open = false;
@@ -147,8 +175,9 @@ static enum ef_reason take(struct upload *u, const struct value *data)
 static enum ef_reason finish(struct agent *a)
 {
 	struct slot_view *s = &a->slot[1];
+	struct port_area where = state_slot(&a->state, 1);
 
-	s->reason = verify_image(1, a->state.floor, &a->factory, &s->info);
+	s->reason = verify_image(&where, a->state.floor, &a->factory, &s->info);
 	s->known = true;
 	a->upload.complete = s->reason == EF_REASON_OK;
 	a->upload.open = a->upload.complete;
@@ -161,27 +190,37 @@ struct outcome image_upload(struct agent *a, const struct value *v, struct cbor_
 {
 	struct upload *u = &a->upload;
 	enum ef_reason reason = EF_REASON_OK;
+	int kept = 0;
 
-	if (!v[OFF].present || !v[DATA].present || v[IMAGE].number ||
-		(v[SHA].present && v[SHA].size != sizeof(u->sha)))
+	if (!v[UPLOAD_OFF].present || !v[UPLOAD_DATA].present || v[UPLOAD_IMAGE].number ||
+		(v[UPLOAD_SHA].present && v[UPLOAD_SHA].size != sizeof(u->sha)))
 		return smp_error(EF_SMP_INVALID);
-	if (v[OFF].number == 0 && !same_file(u, v)) {
-		if (!v[LEN].present)
+	if (v[UPLOAD_OFF].number == 0 && !same_file(u, v)) {
+		if (!v[UPLOAD_LEN].present)
 			return smp_error(EF_SMP_INVALID);
 		reason = begin(a, v);
 		if (reason)
 			return refused(reason);
 	}
-	if (u->open && !u->complete && v[OFF].number == u->wanted) {
-		if (v[DATA].size > u->size - u->wanted)
+	if (u->open && !u->complete && v[UPLOAD_OFF].number == u->wanted) {
+		if (v[UPLOAD_DATA].size > u->size - u->wanted)
 			return smp_error(EF_SMP_INVALID);
-		reason = take(u, &v[DATA]);
+		reason = take(u, &v[UPLOAD_DATA]);
 		if (reason)
 			return refused(reason);
 		if (u->wanted == u->size)
 			reason = finish(a);
+	} else if (u->open && !u->complete) {
+		kept = ahead_keep(u, v[UPLOAD_OFF].number, v[UPLOAD_DATA].data,
+			(uint32_t)v[UPLOAD_DATA].size);
+		if (kept < 0) {
+			u->open = false;
+			return refused(EF_REASON_NODE_FLASH);
+		}
 	}
 	put_uint(w, "off", u->open || reason ? u->wanted : 0);
+	if (kept)
+		put_bool(w, "kept", true);
 	if (u->complete || reason)
 		put_bool(w, "match", u->complete);
 	if (reason)

@@ -4,4 +4,11 @@
 #include "agent/request.h"
 
 #define UPLOAD_FIELDS "off:u len:u sha:b data:b image:u upgrade:f"
+enum { UPLOAD_OFF, UPLOAD_LEN, UPLOAD_SHA, UPLOAD_DATA, UPLOAD_IMAGE, UPLOAD_UPGRADE };
 struct outcome image_upload(struct agent *a, const struct value *v, struct cbor_writer *w);
+
+struct upload;
+/* Into slot 1 at an offset of the file; what ends within a block is written as well. */
+int upload_write(struct upload *u, uint32_t at, const uint8_t *data, uint32_t size);
+/* What waits for the rest of its block, up to end. */
+int upload_flush(struct upload *u, uint32_t end);

@@ -86,6 +86,8 @@ void app_main(void)
 	while (behaviour() == BEHAVE_HANG)
 		port_wait();
 	agent_init(&agent, &program);
+	if (behaviour() == BEHAVE_RELAPSE && !agent_on_trial(&agent))
+		port_reset();
 	settings_load(&agent);
 	port_on_tick(tick);
 	for (;;) {

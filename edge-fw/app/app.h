@@ -10,6 +10,7 @@ enum behaviour {
 	BEHAVE_FAIL_TEST,   /* the self-test fails */
 	BEHAVE_HANG,	    /* at once, without feeding the watchdog */
 	BEHAVE_FAULT,	    /* as soon as the self-test has passed: an instruction that is none */
+	BEHAVE_RELAPSE,	    /* well on trial, and once it is confirmed fails at every start */
 };
 enum behaviour behaviour(void);
 

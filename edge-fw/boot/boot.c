@@ -1,64 +1,86 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "boot/boot.h"
+#include "boot/keyset.h"
 #include "boot/swap.h"
 #include "boot/verify.h"
 #include <string.h>
 
-enum step {
-	STEP_AGAIN, /* the phase changed: look again */
-	STEP_RUN,
-	STEP_RECOVERY,
-};
-
 /* More phases than any way through the table has. */
-#define STEPS_MAX 12
+#define STEPS_MAX 6
 
-static enum step recovery(struct boot *b, enum ef_reason reason)
+static enum boot_end recovery(struct boot *b, enum ef_reason reason)
 {
 	b->reason = reason;
-	return STEP_RECOVERY;
+	return BOOT_RECOVERY;
 }
 
-static enum step enter(struct boot *b, enum phase phase)
+static enum boot_end enter(struct boot *b, enum phase phase)
 {
 	b->state.phase = (uint8_t)phase;
 	if (state_store(&b->state) < 0)
 		return recovery(b, EF_REASON_NODE_FLASH);
-	return STEP_AGAIN;
+	return BOOT_AGAIN;
 }
 
-static enum ef_reason verify_any(struct boot *b, unsigned slot, struct ef_image_info *info)
+/* Of another image than the one that was started last. */
+static void forget_starts(struct boot *b)
 {
-	return verify_image(slot, b->state.floor, &b->factory, info);
+	b->retained.boots = 0;
+	b->retained.self_test_failed = false;
+	b->failed = false;
+}
+
+static enum ef_reason verify_signed(struct boot *b, unsigned slot, struct ef_image_info *info)
+{
+	struct port_area where = state_slot(&b->state, slot);
+	return verify_image(&where, b->state.floor, &b->factory, info);
 }
 
 /*
- * An image that was installed before: the signature where the core is fast enough, else the digest
- * that was recorded when the signature was checked.
+ * The image of slot 0, which was installed before: the signature where the core is fast enough,
+ * else the digest that was recorded when the signature was checked. Flash that read badly once is
+ * no reason to give it up.
  */
-static enum ef_reason verify_installed(struct boot *b, unsigned slot, struct ef_image_info *info)
+static enum ef_reason verify_installed(struct boot *b, struct ef_image_info *info)
 {
-	if (port_board()->fast)
-		return verify_any(b, slot, info);
-	return verify_digest(slot, b->state.digest[slot], info);
+	struct port_area where = state_slot(&b->state, 0);
+	enum ef_reason reason = EF_REASON_INTERNAL;
+
+	for (int tries = 0; tries < 2 && reason != EF_REASON_OK; tries++)
+		reason = port_board()->fast ? verify_signed(b, 0, info)
+					    : verify_digest(&where, b->state.digest[0], info);
+	return reason;
 }
 
-/* Starts the exchange of both slots; info: the image of slot 1 that is to run. */
-static enum step begin_swap(struct boot *b, const struct ef_image_info *coming, enum phase phase)
+/*
+ * Slot 1 holds the very image that was confirmed here before, and it may still run: the keys may
+ * have changed since.
+ */
+static bool has_fallback(struct boot *b, struct ef_image_info *info)
+{
+	return b->state.flags & STATE_FALLBACK &&
+	       (verify_signed(b, 1, info) == EF_REASON_OK ||
+		       verify_signed(b, 1, info) == EF_REASON_OK) &&
+	       memcmp(info->digest, b->state.digest[1], 32) == 0;
+}
+
+/* Starts the exchange of both slots; coming: the image of slot 1, whose digest is recorded. */
+static enum boot_end begin_swap(
+	struct boot *b, const struct ef_image_info *coming, enum phase phase)
 {
 	struct ef_image_info leaving;
 	uint16_t units = swap_units(coming->total_size);
 
-	b->state.flags &= (uint8_t)~STATE_UPLOADING;
-	if (verify_installed(b, 0, &leaving) == EF_REASON_OK) {
+	if (verify_installed(b, &leaving) == EF_REASON_OK) {
 		if (swap_units(leaving.total_size) > units)
 			units = swap_units(leaving.total_size);
-		memcpy(b->state.digest[1], leaving.digest, 32);
 	} else {
-		b->state.flags |= STATE_NO_WAY_BACK;
-		memset(b->state.digest[1], 0, 32);
+		b->state.flags &= (uint8_t)~STATE_FALLBACK;
+		memset(leaving.digest, 0, 32);
 	}
-	memcpy(b->state.digest[0], coming->digest, 32);
+	memcpy(b->state.digest[0], b->state.digest[1], 32);
+	memcpy(b->state.digest[1], leaving.digest, 32);
+	b->state.flags &= (uint8_t)~STATE_UPLOADING;
 	b->state.units = units;
 	b->state.attempts = 0;
 	if (swap_prepare() < 0)
@@ -66,107 +88,144 @@ static enum step begin_swap(struct boot *b, const struct ef_image_info *coming, 
 	return enter(b, phase);
 }
 
-/* Slot 0 holds nothing that may run: slot 1 is tried, and if it is no better nothing is changed. */
-static enum step rescue(struct boot *b, enum ef_reason reason)
+/*
+ * The image in slot 0 will not run. What was confirmed here before takes its place; an image that
+ * was not runs only when it is asked for. keep: the one in slot 0 is whole, and goes to slot 1.
+ */
+static enum boot_end give_up(struct boot *b, enum ef_reason reason, bool keep)
 {
-	struct ef_image_info info;
+	struct ef_image_info old;
 
-	if (verify_any(b, 1, &info) != EF_REASON_OK)
-		return recovery(b, reason);
+	forget_starts(b);
+	if (!has_fallback(b, &old)) {
+		if (b->state.phase != PHASE_TRIAL)
+			return recovery(b, reason);
+		b->state.revert = (uint8_t)reason;
+		return enter(b, PHASE_EMPTY);
+	}
 	b->state.revert = (uint8_t)reason;
-	b->state.deadline = 0;
-	return begin_swap(b, &info, PHASE_SWAPPING);
+	if (keep)
+		return begin_swap(b, &old, PHASE_REVERTING);
+	memcpy(b->state.digest[0], b->state.digest[1], 32);
+	b->state.units = swap_units(old.total_size);
+	return enter(b, PHASE_RESTORING);
 }
 
-static enum step on_none(struct boot *b)
+static enum boot_end on_none(struct boot *b)
 {
-	enum ef_reason reason;
+	enum ef_reason reason = verify_signed(b, 0, &b->image);
 
-	reason = verify_any(b, 0, &b->image);
 	if (reason != EF_REASON_OK)
-		return rescue(b, reason);
+		return give_up(b, reason, false);
+	/* a slow core will go by what is recorded now: not after one look alone (E-15) */
+	reason = verify_signed(b, 0, &b->image);
+	if (reason != EF_REASON_OK)
+		return give_up(b, reason, false);
 	if (b->state.floor < b->image.security_counter)
 		b->state.floor = b->image.security_counter;
 	memcpy(b->state.digest[0], b->image.digest, 32);
 	return enter(b, PHASE_CONFIRMED);
 }
 
-static enum step on_confirmed(struct boot *b)
+/* A start of the confirmed image failed: OK as long as it may be tried again. */
+static enum ef_reason count_failure(struct boot *b)
 {
-	enum ef_reason reason = verify_installed(b, 0, &b->image);
-
-	if (reason != EF_REASON_OK)
-		return rescue(b, reason);
-	if (b->retained.boots < UINT8_MAX)
-		b->retained.boots++;
-	return STEP_RUN;
+	if (b->state.attempts < BOOT_FAILURES_MAX) {
+		b->state.attempts++;
+		if (b->state.attempts == BOOT_FAILURES_MAX)
+			b->state.revert = EF_REASON_CRASH_LOOP;
+		if (state_store(&b->state) < 0)
+			return EF_REASON_NODE_FLASH;
+	}
+	return b->state.attempts < BOOT_FAILURES_MAX ? EF_REASON_OK : EF_REASON_CRASH_LOOP;
 }
 
-static enum step on_pending(struct boot *b)
+static enum boot_end on_confirmed(struct boot *b)
+{
+	enum ef_reason reason = verify_installed(b, &b->image);
+
+	if (reason != EF_REASON_OK)
+		return give_up(b, reason, false);
+	if (b->failed) {
+		reason = count_failure(b);
+		/* the same image again would not fare better */
+		if (reason == EF_REASON_CRASH_LOOP &&
+			memcmp(b->state.digest[0], b->state.digest[1], 32) != 0)
+			return give_up(b, reason, false);
+		if (reason != EF_REASON_OK)
+			return recovery(b, reason);
+	}
+	if (b->retained.boots < UINT8_MAX)
+		b->retained.boots++;
+	return BOOT_RUN;
+}
+
+static enum boot_end on_pending(struct boot *b)
 {
 	struct ef_image_info info;
-	enum ef_reason reason = verify_any(b, 1, &info);
+	enum ef_reason reason = verify_signed(b, 1, &info);
+	bool good = b->state.flags & STATE_FALLBACK; /* slot 0, that is */
 
 	if (reason == EF_REASON_OK && memcmp(info.digest, b->state.digest[1], 32) != 0)
 		reason = EF_REASON_IMAGE_DIGEST;
 	if (reason == EF_REASON_OK)
 		return begin_swap(b, &info, PHASE_SWAPPING);
 	b->state.revert = (uint8_t)reason;
-	return enter(b, b->state.flags & STATE_NO_WAY_BACK ? PHASE_EMPTY : PHASE_CONFIRMED);
+	b->state.flags &= (uint8_t)~STATE_FALLBACK;
+	return enter(b, good ? PHASE_CONFIRMED : PHASE_EMPTY);
 }
 
-static enum step on_swapping(struct boot *b)
+static enum boot_end on_swapping(struct boot *b)
 {
-	if (swap_run(b->state.units) < 0)
+	if (swap_run(&b->state) < 0)
 		return recovery(b, EF_REASON_NODE_FLASH);
-	b->retained.boots = 0;
-	b->retained.self_test_failed = false;
+	forget_starts(b);
+	b->state.flags ^= STATE_SHIFTED;
 	return enter(b, PHASE_TRIAL);
 }
 
-static enum step go_back(struct boot *b, enum ef_reason reason)
-{
-	struct ef_image_info old;
-
-	b->state.revert = (uint8_t)reason;
-	b->retained.self_test_failed = false;
-	b->retained.boots = 0;
-	if (b->state.flags & STATE_NO_WAY_BACK || verify_any(b, 1, &old) != EF_REASON_OK)
-		return enter(b, PHASE_EMPTY);
-	return begin_swap(b, &old, PHASE_REVERTING);
-}
-
-static enum step on_trial(struct boot *b)
+static enum boot_end on_trial(struct boot *b)
 {
 	enum ef_reason reason;
 
 	if (b->state.attempts)
-		return go_back(b, b->retained.self_test_failed ? EF_REASON_SELF_TEST
-							       : EF_REASON_NOT_CONFIRMED);
-	reason = verify_installed(b, 0, &b->image);
+		return give_up(b,
+			b->retained.self_test_failed ? EF_REASON_SELF_TEST
+						     : EF_REASON_NOT_CONFIRMED,
+			true);
+	reason = verify_installed(b, &b->image);
 	if (reason != EF_REASON_OK)
-		return go_back(b, reason);
+		return give_up(b, reason, false);
 	if (b->stay)
 		return recovery(b, EF_REASON_OK);
 	/* used up before it is begun: whatever happens next, it had its one boot (F-02) */
 	b->state.attempts = 1;
-	return enter(b, PHASE_TRIAL) == STEP_AGAIN ? STEP_RUN : STEP_RECOVERY;
+	return enter(b, PHASE_TRIAL) == BOOT_AGAIN ? BOOT_RUN : BOOT_RECOVERY;
 }
 
-static enum step on_reverting(struct boot *b)
+static enum boot_end on_reverting(struct boot *b)
 {
-	if (swap_run(b->state.units) < 0)
+	if (swap_run(&b->state) < 0)
 		return recovery(b, EF_REASON_NODE_FLASH);
-	b->state.flags = 0;
+	b->state.flags ^= STATE_SHIFTED;
+	b->state.flags &= (uint8_t)~STATE_FALLBACK;
 	return enter(b, PHASE_CONFIRMED);
 }
 
-static enum step on_empty(struct boot *b)
+static enum boot_end on_empty(struct boot *b)
 {
 	return recovery(b, (enum ef_reason)b->state.revert);
 }
 
-static enum step (*const on_phase[PHASE_COUNT])(struct boot *b) = {
+static enum boot_end on_restoring(struct boot *b)
+{
+	if (swap_restore(&b->state) < 0)
+		return recovery(b, EF_REASON_NODE_FLASH);
+	b->state.attempts = 0;
+	return enter(b, PHASE_CONFIRMED);
+}
+
+static enum boot_end (*const on_phase[PHASE_COUNT])(struct boot *b) = {
 	[PHASE_NONE] = on_none,
 	[PHASE_CONFIRMED] = on_confirmed,
 	[PHASE_PENDING] = on_pending,
@@ -174,19 +233,46 @@ static enum step (*const on_phase[PHASE_COUNT])(struct boot *b) = {
 	[PHASE_TRIAL] = on_trial,
 	[PHASE_REVERTING] = on_reverting,
 	[PHASE_EMPTY] = on_empty,
+	[PHASE_RESTORING] = on_restoring,
 };
 
 enum boot_end boot_decide(struct boot *b)
 {
-	factory_load(&b->factory);
+	keyset_mend(&b->factory);
 	state_load(&b->state, b->factory.floor);
+	/* what is confirmed runs all the same */
+	if (state_settle(&b->state) < 0 && b->state.phase != PHASE_CONFIRMED)
+		return recovery(b, EF_REASON_NODE_FLASH);
 	for (int i = 0; i < STEPS_MAX; i++) {
-		enum step step = on_phase[b->state.phase](b);
-		if (step == STEP_RUN)
-			return BOOT_RUN;
-		if (step == STEP_RECOVERY)
-			return BOOT_RECOVERY;
+		enum boot_end end = on_phase[b->state.phase](b);
+		if (end != BOOT_AGAIN)
+			return end;
 	}
-	b->reason = EF_REASON_INTERNAL;
-	return BOOT_RECOVERY;
+	return recovery(b, EF_REASON_INTERNAL);
+}
+
+enum boot_end boot_recovery_image(struct boot *b)
+{
+	const struct port_area *where = &port_board()->recovery;
+
+	if (!where->size)
+		return BOOT_RECOVERY;
+	memset(&b->state, 0, sizeof(b->state));
+	factory_read(port_board()->factory.offset, &b->factory);
+	b->state.floor = b->factory.floor;
+	return verify_image(where, b->state.floor, &b->factory, &b->image) == EF_REASON_OK
+		       ? BOOT_RUN
+		       : BOOT_RECOVERY;
+}
+
+enum boot_end boot_look_again(struct boot *b, const struct port_area *where)
+{
+	enum ef_reason reason;
+
+	/* nothing is recorded of a recovery image */
+	if (port_board()->fast || where->offset != port_board()->slot[0].offset)
+		reason = verify_image(where, b->state.floor, &b->factory, &b->image);
+	else
+		reason = verify_digest(where, b->state.digest[0], &b->image);
+	return reason == EF_REASON_OK ? BOOT_RUN : BOOT_RECOVERY;
 }

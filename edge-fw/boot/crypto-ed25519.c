@@ -16,7 +16,8 @@ static bool s_in_range(const uint8_t s[32])
 	return s[i] < order[i];
 }
 
-static int verify(void *ctx, const uint8_t key[32], const uint8_t digest[32], const uint8_t sig[64])
+static int ed25519_verify(
+	void *ctx, const uint8_t key[32], const uint8_t digest[32], const uint8_t sig[64])
 {
 	uint8_t message[64 + 32], opened[64 + 32];
 	unsigned long long size;
@@ -28,5 +29,5 @@ static int verify(void *ctx, const uint8_t key[32], const uint8_t digest[32], co
 	       crypto_sign_ed25519_open(opened, &size, message, sizeof(message), key) == 0;
 }
 
-int (*const crypto_ed25519_verify)(
-	void *ctx, const uint8_t key[32], const uint8_t digest[32], const uint8_t sig[64]) = verify;
+int (*const crypto_ed25519_verify)(void *ctx, const uint8_t key[32], const uint8_t digest[32],
+	const uint8_t sig[64]) = ed25519_verify;

@@ -3,8 +3,8 @@
 #include "boot/crypto.h"
 #include <bearssl_ec.h>
 
-int crypto_p256_verify(void *ctx, const uint8_t point[65], const uint8_t digest[32],
-	const uint8_t *sig, size_t sig_size)
+int crypto_p256_verify_raw(
+	const uint8_t point[65], const uint8_t digest[32], const uint8_t *sig, size_t sig_size)
 {
 	const br_ec_public_key key = {
 		.curve = BR_EC_secp256r1,
@@ -12,6 +12,5 @@ int crypto_p256_verify(void *ctx, const uint8_t point[65], const uint8_t digest[
 		.qlen = 65,
 	};
 
-	(void)ctx;
-	return br_ecdsa_i15_vrfy_asn1(&br_ec_prime_i15, digest, 32, &key, sig, sig_size) == 1;
+	return br_ecdsa_i15_vrfy_raw(&br_ec_prime_i15, digest, 32, &key, sig, sig_size) == 1;
 }

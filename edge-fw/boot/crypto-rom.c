@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* In the application, in place of crypto.c, session-crypto.c and the libraries: the bootloader's.
- */
+/* In the application, in place of crypto.c, session-crypto.c, wire/image.c,
+ * wire/session-transport.c and the libraries: the bootloader's. */
 #include "boot/crypto.h"
 #include "boot/rom.h"
 #include "port/port.h"
@@ -17,6 +17,12 @@ static const struct rom_table *rom(void)
 void crypto_init(struct crypto *c)
 {
 	rom()->crypto_init(c);
+}
+
+int crypto_p256_verify_raw(
+	const uint8_t point[65], const uint8_t digest[32], const uint8_t *sig, size_t sig_size)
+{
+	return rom()->p256_verify_raw(point, digest, sig, sig_size);
 }
 
 bool noise_hash(uint8_t out[32], const void *a, size_t a_size, const void *b, size_t b_size)
@@ -50,4 +56,34 @@ bool noise_decrypt(const uint8_t key[32], uint64_t nonce, const void *ad, size_t
 	uint8_t *data, size_t size, const uint8_t tag[16])
 {
 	return rom()->noise.decrypt(key, nonce, ad, ad_size, data, size, tag);
+}
+
+enum ef_reason ef_image_parse_header(
+	const uint8_t buf[EF_IMAGE_HEADER_SIZE], uint32_t limit, struct ef_image_header *ret)
+{
+	return rom()->image.parse_header(buf, limit, ret);
+}
+
+enum ef_reason ef_image_preflight(const struct ef_image_source *src,
+	const struct ef_image_policy *policy, const struct ef_image_crypto *crypto,
+	const struct ef_image_middle *middle, struct ef_image_info *ret)
+{
+	return rom()->image.preflight(src, policy, crypto, middle, ret);
+}
+
+enum ef_reason ef_image_check(const struct ef_image_source *src,
+	const struct ef_image_policy *policy, const struct ef_image_crypto *crypto,
+	struct ef_image_info *ret)
+{
+	return rom()->image.check(src, policy, crypto, ret);
+}
+
+size_t ef_session_seal(struct ef_session *s, uint8_t *frame, size_t size)
+{
+	return rom()->session.seal(s, frame, size);
+}
+
+enum ef_session_verdict ef_session_open(struct ef_session *s, uint8_t *frame, size_t size)
+{
+	return rom()->session.open(s, frame, size);
 }

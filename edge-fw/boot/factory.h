@@ -2,7 +2,9 @@
 #pragma once
 /*
  * Who this device is and whose images it runs: written once when it is made (docs/SPEC-dfu.md,
- * "Factory page"), so that one bootloader binary serves every product.
+ * "Factory page"), so that one bootloader binary serves every product. A later key set is the same
+ * record with other keys, in two copies elsewhere (boot/keyset.h); the flags in force stay those
+ * of the factory page.
  */
 #include <edgeferry/image.h>
 
@@ -19,11 +21,13 @@ struct factory {
 	uint8_t device_id[16], vendor[16], class_id[16];
 	uint32_t hardware_revision;
 	uint32_t floor; /* where security counters start */
-	uint32_t n_keys;
+	uint8_t n_keys;
+	uint8_t threshold; /* of them must sign the next set; 0: more than half */
+	uint16_t key_set;  /* the number of the set that these keys are */
 	struct ef_image_key keys[FACTORY_KEYS_MAX];
 	uint32_t flags;
 	uint32_t crc; /* CRC-32 of everything before it */
 };
 
-/* False when the page holds no valid record: *f is then all zero, without keys nothing verifies. */
-bool factory_load(struct factory *f);
+/* False when no valid record lies there: *f is then all zero, without keys nothing verifies. */
+bool factory_read(uint32_t offset, struct factory *f);

@@ -31,6 +31,22 @@ int flash_write(uint32_t offset, const void *data, size_t size)
 	return compare(offset, data, size);
 }
 
+int flash_zero(uint32_t offset, uint32_t size)
+{
+	static const uint8_t zero[16];
+
+	for (uint32_t end = offset + size; offset < end; offset += sizeof(zero))
+		if (flash_write(offset, zero,
+			    end - offset < sizeof(zero) ? end - offset : sizeof(zero)) < 0)
+			return -1;
+	return 0;
+}
+
+uint32_t flash_mark_size(void)
+{
+	return port_board()->word < 4 ? 4 : port_board()->word;
+}
+
 bool flash_blank(uint32_t offset, uint32_t size)
 {
 	uint8_t buf[CHUNK];
@@ -60,18 +76,49 @@ int flash_erase(uint32_t offset, uint32_t size)
 	return 0;
 }
 
-int flash_copy(uint32_t to, uint32_t from, uint32_t size)
+static bool same(uint32_t a, uint32_t b, uint32_t size)
+{
+	uint8_t buf[CHUNK];
+
+	for (uint32_t i = 0; i < size; i += sizeof(buf))
+		if (port_flash_read(a + i, buf, sizeof(buf)) < 0 ||
+			compare(b + i, buf, sizeof(buf)) < 0)
+			return false;
+	return true;
+}
+
+static int copy_page(uint32_t to, uint32_t from, uint32_t page, bool erase)
 {
 	uint8_t buf[CHUNK * 4];
+
+	if (erase && flash_erase(to, page) < 0)
+		return -1;
+	for (uint32_t i = 0; i < page; i += sizeof(buf))
+		if (port_flash_read(from + i, buf, sizeof(buf)) < 0 ||
+			port_flash_program(to + i, buf, sizeof(buf)) < 0)
+			return -1;
+	/* with what the source holds, not with what was read of it once */
+	return same(to, from, page) ? 0 : -1;
+}
+
+/*
+ * A page that is equal already is not erased: the copy may be one that is done, and whose end is
+ * not known because power went at it. It is only programmed once more, which is nothing to a page
+ * that is well and makes firm what was half programmed. A blank one may be half erased.
+ */
+int flash_copy(uint32_t to, uint32_t from, uint32_t size, bool trusted)
+{
 	uint32_t page = port_board()->page;
 
-	for (uint32_t at = 0; at < size; at += page) {
-		if (flash_erase(to + at, page) < 0)
+	for (uint32_t end = to + size; to < end; to += page, from += page) {
+		bool equal = same(to, from, page);
+
+		port_watchdog_feed();
+		if (equal && trusted)
+			continue;
+		if (copy_page(to, from, page, !equal || flash_blank(to, page)) < 0 &&
+			copy_page(to, from, page, true) < 0)
 			return -1;
-		for (uint32_t i = at; i < at + page; i += sizeof(buf))
-			if (port_flash_read(from + i, buf, sizeof(buf)) < 0 ||
-				flash_write(to + i, buf, sizeof(buf)) < 0)
-				return -1;
 	}
 	return 0;
 }

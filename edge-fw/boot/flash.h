@@ -8,10 +8,17 @@
 
 /* Programs whole words and compares. */
 int flash_write(uint32_t offset, const void *data, size_t size);
+/* Programs zeros, which can be done again at any time; whole words. */
+int flash_zero(uint32_t offset, uint32_t size);
+/* Bytes of a mark: a word of flash, of 4 bytes at least. */
+uint32_t flash_mark_size(void);
 /* Erases whole pages and checks that they are blank. */
 int flash_erase(uint32_t offset, uint32_t size);
-/* Erases the target first. Both are whole pages and do not overlap. */
-int flash_copy(uint32_t to, uint32_t from, uint32_t size);
+/*
+ * Both are whole pages and do not overlap. Pages that are equal already are not erased. trusted: no
+ * power cut can have hit the target while it was written, so these are left alone altogether.
+ */
+int flash_copy(uint32_t to, uint32_t from, uint32_t size, bool trusted);
 bool flash_blank(uint32_t offset, uint32_t size);
 
 static inline uint32_t round_up(uint32_t n, uint32_t unit)

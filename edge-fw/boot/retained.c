@@ -16,14 +16,17 @@ bool retained_load(struct retained *r)
 	r->cause = (uint8_t)v >> 4;
 	r->stay = v >> 8 & STAY;
 	r->self_test_failed = v >> 8 & SELF_TEST_FAILED;
+	r->started = (uint8_t)(v >> 10) & 3;
 	r->boots = (uint8_t)(v >> 16);
+	r->reason = (uint8_t)(v >> 24);
 	return good;
 }
 
 void retained_store(const struct retained *r)
 {
 	volatile uint32_t *w = port_retained();
-	uint32_t v = (r->next_cause & 0xfu) | (r->cause & 0xfu) << 4 | (uint32_t)r->boots << 16;
+	uint32_t v = (r->next_cause & 0xfu) | (r->cause & 0xfu) << 4 | (r->started & 3u) << 10 |
+		     (uint32_t)r->boots << 16 | (uint32_t)r->reason << 24;
 
 	if (r->stay)
 		v |= STAY << 8;

@@ -4,10 +4,15 @@
 #include "port/port.h"
 #include <edgeferry/version.h>
 
+/* Of which image was started and has not shown yet that it works (agent/health.c). */
+enum started { STARTED_NONE, STARTED_SLOT, STARTED_RECOVERY };
+
 struct retained {
 	uint8_t next_cause;    /* what the reset to come will have been (enum port_cause) */
 	uint8_t cause;	       /* what the last one was */
 	uint8_t boots;	       /* of the running image since power-up or install; saturates */
+	uint8_t started;       /* enum started */
+	uint8_t reason;	       /* enum ef_reason: why no slot was started */
 	bool stay;	       /* the bootloader does not start the application this time */
 	bool self_test_failed; /* of the image on trial */
 };

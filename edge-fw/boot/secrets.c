@@ -19,25 +19,25 @@ struct record {
 	uint32_t crc;
 };
 _Static_assert(sizeof(struct record) == 96, "records lie in flash as they are, in whole words");
+/* Behind the record two places as large as a word of flash may be, blank or not. */
+#define SEAL_SIZE 16u
+#define FIRM_AT sizeof(struct record)
+#define GIVEN_UP_AT (FIRM_AT + SEAL_SIZE)
+#define MARKS_AT (GIVEN_UP_AT + SEAL_SIZE)
 
 static uint32_t page_offset(int page)
 {
 	return port_board()->secrets.offset + (uint32_t)page * port_board()->page;
 }
 
-static uint32_t mark_size(void)
-{
-	return port_board()->word < 4 ? 4 : port_board()->word;
-}
-
 static uint32_t mark_offset(int page, uint32_t mark)
 {
-	return page_offset(page) + sizeof(struct record) + mark * mark_size();
+	return page_offset(page) + MARKS_AT + mark * flash_mark_size();
 }
 
 static uint32_t marks(void)
 {
-	uint32_t n = (port_board()->page - sizeof(struct record)) / mark_size();
+	uint32_t n = (port_board()->page - MARKS_AT) / flash_mark_size();
 	return n < MARKS_MAX ? n : MARKS_MAX;
 }
 
@@ -45,7 +45,7 @@ static uint32_t marks(void)
 static uint32_t marks_used(int page)
 {
 	uint32_t n = marks();
-	while (n && flash_blank(mark_offset(page, n - 1), mark_size()))
+	while (n && flash_blank(mark_offset(page, n - 1), flash_mark_size()))
 		n--;
 	return n;
 }
@@ -72,30 +72,70 @@ static int current(struct record *ret)
 	return found;
 }
 
-static int clear(int page)
+static bool sealed(int page, uint32_t at)
 {
-	if (flash_blank(page_offset(page), port_board()->page))
-		return 0;
-	return flash_erase(page_offset(page), port_board()->page);
+	return !flash_blank(page_offset(page) + at, SEAL_SIZE);
 }
 
-/* Into the other page, then this one goes. Returns where it is, or negative. */
+static int seal(int page, uint32_t at)
+{
+	return flash_zero(page_offset(page) + at, SEAL_SIZE);
+}
+
+/*
+ * The record was written to its end, and it reads the same from now on. One that was not counts as
+ * well while it reads whole, but the other page is kept until it has been written anew. That it is
+ * given up is said before it is erased, so that a torn erase of a torn seal makes nothing firm.
+ */
+static bool is_firm(int page)
+{
+	return sealed(page, FIRM_AT) && !sealed(page, GIVEN_UP_AT);
+}
+
+static int wipe(int page)
+{
+	return flash_zero(page_offset(page), sizeof(struct record));
+}
+
+static bool is_wiped(int page)
+{
+	struct record r;
+	uint32_t set = 0;
+
+	if (port_flash_read(page_offset(page), &r, sizeof(r)) < 0)
+		return false;
+	for (size_t i = 0; i < sizeof(r); i++)
+		set |= ((const uint8_t *)&r)[i];
+	ef_session_wipe(&r, sizeof(r));
+	return !set;
+}
+
+/* Writes r to a page of its own, then the other one's key goes. Returns the page, or negative. */
 static int move(int page, struct record *r)
 {
+	struct record other;
 	int to = page < 0 ? 0 : !page;
 
+	/* the page that gives way is never the only one that is sure to be whole */
+	if (page >= 0 && !is_firm(page) && read_record(!page, &other)) {
+		ef_session_wipe(&other, sizeof(other));
+		to = page;
+		if (seal(to, GIVEN_UP_AT) < 0)
+			return -1;
+	}
 	r->magic = MAGIC;
 	r->sequence++;
 	r->crc = crc32_ieee(0, r, offsetof(struct record, crc));
-	if (clear(to) < 0 || flash_write(page_offset(to), r, sizeof(*r)) < 0)
+	/* also what looks blank: an erase may have been cut */
+	if (flash_erase(page_offset(to), port_board()->page) < 0 ||
+		flash_write(page_offset(to), r, sizeof(*r)) < 0 || seal(to, FIRM_AT) < 0)
 		return -1;
-	clear(!to); /* if not now, then at the next start */
+	wipe(!to); /* if not now, then at the next start */
 	return to;
 }
 
-static uint32_t next_counter(int page, const struct record *r)
+static uint32_t next_counter(const struct record *r, uint32_t used)
 {
-	uint32_t used = page < 0 ? 0 : marks_used(page);
 	return r->counter > UINT32_MAX - used ? 0 : r->counter + used;
 }
 
@@ -104,9 +144,12 @@ void secrets_tidy(void)
 	struct record r;
 	int page = current(&r);
 
+	if (page >= 0 && !is_firm(page)) {
+		r.counter = next_counter(&r, marks_used(page));
+		move(page, &r);
+	} else if (page >= 0 && !is_wiped(!page) && seal(page, FIRM_AT) == 0)
+		wipe(!page);
 	ef_session_wipe(&r, sizeof(r));
-	if (page >= 0)
-		clear(!page);
 }
 
 bool secrets_load(struct secret_key *ret)
@@ -126,7 +169,7 @@ int secrets_store(const struct secret_key *key)
 	struct record r;
 	int page = current(&r), done = -1;
 
-	r.counter = page < 0 ? 1 : next_counter(page, &r);
+	r.counter = page < 0 ? 1 : next_counter(&r, marks_used(page));
 	r.flags = key->required ? REQUIRED : 0;
 	memcpy(r.psk, key->psk, sizeof(r.psk));
 	memcpy(r.seed, key->seed, sizeof(r.seed));
@@ -140,7 +183,7 @@ uint32_t secrets_counter(void)
 {
 	struct record r;
 	int page = current(&r);
-	uint32_t counter = next_counter(page, &r);
+	uint32_t counter = next_counter(&r, page < 0 ? 0 : marks_used(page));
 
 	ef_session_wipe(&r, sizeof(r));
 	return counter;
@@ -148,12 +191,12 @@ uint32_t secrets_counter(void)
 
 int secrets_use_counter(uint32_t counter)
 {
-	static const uint8_t zero[16];
 	struct record r;
 	int page = current(&r);
+	/* read once: a torn mark may read otherwise the next time */
 	uint32_t used = page < 0 ? 0 : marks_used(page);
 
-	if (page < 0 || counter == 0 || counter != next_counter(page, &r))
+	if (page < 0 || counter == 0 || counter != next_counter(&r, used))
 		page = -1;
 	else if (used == marks()) {
 		r.counter = counter;
@@ -161,5 +204,5 @@ int secrets_use_counter(uint32_t counter)
 		used = 0;
 	}
 	ef_session_wipe(&r, sizeof(r));
-	return page < 0 ? -1 : flash_write(mark_offset(page, used), zero, mark_size());
+	return page < 0 ? -1 : flash_zero(mark_offset(page, used), flash_mark_size());
 }

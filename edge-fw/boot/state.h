@@ -3,7 +3,8 @@
 /*
  * The boot state: one record at a time, appended to two pages in turn. A record counts when its
  * CRC holds; the one with the highest sequence is the state. So every change is atomic: a torn
- * record is as if it had not been written (E-06, I-2).
+ * record is as if it had not been written (E-06, I-2). Behind each record a word says that it was
+ * written to its end, so that one that merely looks whole after a power cut is not relied on.
  */
 #include "port/port.h"
 #include <edgeferry/status.h>
@@ -16,12 +17,18 @@ enum phase {
 	PHASE_TRIAL,	 /* slot 0 is new and has one boot to prove itself */
 	PHASE_REVERTING, /* the old image is on the way back */
 	PHASE_EMPTY,	 /* a trial failed and there is nothing to go back to */
+	PHASE_RESTORING, /* slot 0 is no good: the image of slot 1 is copied over it */
 	PHASE_COUNT,
 };
 
 enum {
-	STATE_NO_WAY_BACK = 1, /* the image that the swap moves to slot 1 is not to be run again */
+	/*
+	 * Slot 1 holds an image that was confirmed here before and has not failed since. Until the
+	 * swap of a trial it is said of slot 0, whose image then comes to slot 1.
+	 */
+	STATE_FALLBACK = 1,
 	STATE_UPLOADING = 2, /* slot 1 holds the beginning of the image whose digest is digest[1] */
+	STATE_SHIFTED = 4,   /* the image in slot 1 begins one unit behind the slot's start */
 };
 
 struct state {
@@ -29,9 +36,9 @@ struct state {
 	uint32_t sequence;
 	uint8_t phase;
 	uint8_t flags;
-	uint8_t attempts;  /* boots of an image on trial */
+	uint8_t attempts;  /* boots of an image on trial; of a confirmed one, starts that failed */
 	uint8_t revert;	   /* enum ef_reason: why the last image went back */
-	uint16_t units;	   /* steps of the swap under way */
+	uint16_t units;	   /* of the swap under way */
 	uint16_t deadline; /* seconds a trial may last */
 	uint32_t floor;
 	uint8_t digest[2][32]; /* of the verified images in slot 0 and 1; zero: not known */
@@ -49,3 +56,12 @@ bool state_load(struct state *s, uint32_t factory_floor);
  * is the one before or s. The floor is never below that of the record before (I-4).
  */
 int state_store(struct state *s);
+
+/*
+ * To be called once after power-up, before anything is done because of what was loaded: a record
+ * that may be torn, and whose bits may read differently the next time, is written again.
+ */
+int state_settle(struct state *s);
+
+/* Where the image of a slot lies, and how large it may be. */
+struct port_area state_slot(const struct state *s, unsigned slot);

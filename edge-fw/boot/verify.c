@@ -5,16 +5,20 @@
 
 static int read_slot(void *ctx, uint32_t offset, void *buf, size_t size)
 {
-	const struct port_area *slot = ctx;
+	const struct port_area *where = ctx;
 	port_watchdog_feed();
-	return port_flash_read(slot->offset + offset, buf, size);
+	return port_flash_read(where->offset + offset, buf, size);
 }
 
-static struct ef_image_source slot_source(unsigned slot)
+static enum ef_reason check(const struct port_area *where, const struct ef_image_policy *policy,
+	struct ef_image_info *ret)
 {
-	const struct port_area *a = &port_board()->slot[slot];
-	return (struct ef_image_source){
-		.ctx = (void *)(uintptr_t)a, .limit = a->size, .read = read_slot};
+	struct ef_image_source src = {
+		.ctx = (void *)(uintptr_t)where, .limit = where->size, .read = read_slot};
+	struct crypto c;
+
+	crypto_init(&c);
+	return ef_image_check(&src, policy, &c.primitives, ret);
 }
 
 static struct ef_image_policy demands(uint32_t floor, const struct factory *f)
@@ -30,42 +34,24 @@ static struct ef_image_policy demands(uint32_t floor, const struct factory *f)
 	};
 }
 
-enum ef_reason verify_image(
-	unsigned slot, uint32_t floor, const struct factory *f, struct ef_image_info *ret)
+enum ef_reason verify_image(const struct port_area *where, uint32_t floor, const struct factory *f,
+	struct ef_image_info *ret)
 {
-	struct ef_image_source src = slot_source(slot);
 	struct ef_image_policy policy = demands(floor, f);
-	struct crypto c;
 
 	if (f->n_keys == 0)
 		return EF_REASON_NO_TRUST;
-	crypto_init(&c);
-	return ef_image_check(&src, &policy, &c.primitives, ret);
+	return check(where, &policy, ret);
 }
 
-enum ef_reason verify_digest(unsigned slot, const uint8_t digest[32], struct ef_image_info *ret)
+enum ef_reason verify_digest(
+	const struct port_area *where, const uint8_t digest[32], struct ef_image_info *ret)
 {
-	struct ef_image_source src = slot_source(slot);
-	enum ef_reason reason = ef_image_inspect(&src, ret);
-	struct crypto c;
-	uint8_t buf[256], sum[32];
+	enum ef_reason reason = check(where, NULL, ret);
 
-	if (reason != EF_REASON_OK)
-		return reason;
-	crypto_init(&c);
-	c.primitives.sha256_init(&c);
-	uint32_t end = ret->header.hdr_size + ret->header.img_size + ret->header.protected_size;
-	for (uint32_t at = 0; at < end;) {
-		uint32_t n = end - at < sizeof(buf) ? end - at : (uint32_t)sizeof(buf);
-		if (src.read(src.ctx, at, buf, n) < 0)
-			return EF_REASON_IO;
-		c.primitives.sha256_update(&c, buf, n);
-		at += n;
-	}
-	c.primitives.sha256_final(&c, sum);
-	if (memcmp(sum, digest, 32) != 0 || memcmp(ret->digest, digest, 32) != 0)
-		return EF_REASON_IMAGE_DIGEST;
-	return EF_REASON_OK;
+	if (reason == EF_REASON_OK && memcmp(ret->digest, digest, 32) != 0)
+		reason = EF_REASON_IMAGE_DIGEST;
+	return reason;
 }
 
 static int read_preflight(void *ctx, uint32_t offset, void *buf, size_t size)
@@ -99,10 +85,10 @@ enum ef_reason verify_preflight(const struct preflight *p, uint32_t floor, const
 
 	if (f->n_keys == 0)
 		return EF_REASON_NO_TRUST;
-	if (p->size > port_board()->slot[1].size)
+	if (p->size > port_board()->slot[0].size)
 		return EF_REASON_TOO_LARGE;
 	crypto_init(&c);
-	reason = ef_image_preflight(&src, &policy, &c.primitives, ret);
+	reason = ef_image_preflight(&src, &policy, &c.primitives, &p->middle, ret);
 	return reason == EF_REASON_IO ? EF_REASON_BAD_IMAGE
 				      : reason; /* it reads past what was sent */
 }

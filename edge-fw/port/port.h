@@ -15,19 +15,23 @@ struct port_area {
 };
 
 /*
- * Geometry and map of the flash behind port_flash_*. Areas are whole pages; both slots have the
- * same size, a multiple of the scratch area's. One swap step moves one scratch area's worth.
+ * Geometry and map of the flash behind port_flash_*. Areas are whole pages. Slot 1 is larger than
+ * slot 0 by the unit that one step of a swap moves; slot 0 is a multiple of it. An image is at most
+ * as large as slot 0.
  */
 struct port_board {
 	const char *name, *core; /* "mps2-an385", "Cortex-M3" */
 	uint32_t page;		 /* bytes erased at once */
 	uint32_t word;		 /* bytes programmed at once, a power of two, at most 16 */
-	struct port_area slot[2], scratch;
-	struct port_area journal; /* 3 words for each step of a swap */
-	struct port_area state;	  /* two pages */
-	struct port_area factory; /* struct factory, written when the device is made */
-	struct port_area secrets; /* two pages; size 0: this board makes no sessions */
-	uint32_t watchdog_ms;	  /* more than one signature check takes */
+	struct port_area slot[2];
+	struct port_area recovery; /* image linked for there, written when the device is made; or
+				      size 0 */
+	struct port_area journal;  /* 2 words of 4 bytes at least for each unit of slot 0 */
+	struct port_area state;	   /* two pages */
+	struct port_area keys;	   /* two pages */
+	struct port_area factory;  /* struct factory, written when the device is made */
+	struct port_area secrets;  /* two pages; size 0: this board makes no sessions */
+	uint32_t watchdog_ms;	   /* more than one signature check takes */
 	bool fast; /* verifies a signature in well under a second: it is then checked at every boot
 		    */
 };
@@ -50,6 +54,12 @@ size_t port_uart_read(uint8_t *buf, size_t size);
 /* Starts to send; data stays untouched until port_uart_idle. Waits for the one before. */
 void port_uart_write(const uint8_t *data, size_t size);
 bool port_uart_idle(void);
+/*
+ * Its rate: whether this one can be made, within what a receiver stands, and from now on, once
+ * port_uart_idle; 0: the one that port_init sets, which is always 115200 or what the board says.
+ */
+bool port_uart_can_baud(uint32_t baud);
+void port_uart_set_baud(uint32_t baud);
 
 uint32_t port_millis(void);	       /* since port_init; wraps */
 void port_on_tick(void (*hook)(void)); /* from the tick interrupt, every PORT_TICK_MS */
@@ -86,7 +96,7 @@ struct port_power {
 	bool external;	 /* it does not run on the battery */
 };
 void port_power(struct port_power *p);
-uint32_t port_uart_lost(void);	/* bytes that came and found no room, since port_init */
+uint32_t port_uart_lost(void); /* bytes that came and found no room, since port_init */
 /* Bytes of the reserved stack that were not used since the first call. */
 uint32_t port_stack_free(void);
 /* Microseconds since the tick was due; from the tick's hook only. */

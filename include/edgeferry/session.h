@@ -20,6 +20,7 @@
 #define EF_SESSION_HANDSHAKE_SIZE 49u
 #define EF_SESSION_HEAD 5u	/* type and sequence, in front of a message */
 #define EF_SESSION_OVERHEAD 21u /* and the tag behind it: what a frame is longer than its message */
+#define EF_SESSION_REPORT_TAG 32u
 #define EF_SESSION_REKEY (1u << 16)  /* frames under one key */
 #define EF_SESSION_FRAMES (1u << 31) /* in one session, each way */
 #define EF_SESSION_SECONDS 86400u
@@ -111,6 +112,13 @@ enum ef_session_verdict {
 };
 /* Decrypts in place; a frame that is dropped may be overwritten. */
 enum ef_session_verdict ef_session_open(struct ef_session *s, uint8_t *frame, size_t size);
+
+/*
+ * What authenticates a version report of the node that has this PSK (SPEC-session section 8): tag.
+ * False: not made.
+ */
+bool ef_session_report_tag(const uint8_t psk[EF_SESSION_KEY_SIZE], const uint8_t *report,
+	size_t size, uint8_t tag[EF_SESSION_REPORT_TAG]);
 
 /* Overwrites what was secret, in a way that no compiler takes out. */
 void ef_session_wipe(void *secret, size_t size);

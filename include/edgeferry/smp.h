@@ -51,7 +51,19 @@ enum {
 	EF_SETTINGS_STORE = 3
 };
 /* EF_GROUP_EDGEFERRY */
-enum { EF_EF_IDENTIFY = 0, EF_EF_PREFLIGHT = 1, EF_EF_CRASH = 2, EF_EF_REPORT = 3, EF_EF_KEY = 16 };
+enum {
+	EF_EF_IDENTIFY = 0,
+	EF_EF_PREFLIGHT = 1,
+	EF_EF_CRASH = 2,
+	EF_EF_REPORT = 3,
+	EF_EF_KEYS = 4,
+	EF_EF_RATE = 5,
+	EF_EF_DATA = 6,
+	EF_EF_KEY = 16
+};
+
+/* EF_EF_DATA: big-endian offset in front of the data, which are no CBOR */
+#define EF_DATA_HEAD 3u
 
 /* "rc" of SMP v1 and of the SMP level of v2 */
 enum ef_smp_rc {

@@ -180,6 +180,38 @@ static int act_rollback(struct bus *b, sd_bus_message *m)
 	return reply_deployment(b, m, id, &e);
 }
 
+static void key_done(void *ctx, const struct error *e)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = ctx;
+
+	reply_outcome(m, e);
+}
+
+static int node_key(struct bus *b, sd_bus_message *m, bool first)
+{
+	struct error e = {0};
+	const char *name;
+	int r = sd_bus_message_read(m, "s", &name);
+
+	if (r < 0)
+		return r;
+	if (update_node_key(b->update, name, first, key_done, sd_bus_message_ref(m), &e) ==
+		EF_REASON_OK)
+		return 0;
+	sd_bus_message_unref(m);
+	return reply_error(m, &e);
+}
+
+static int act_provision(struct bus *b, sd_bus_message *m)
+{
+	return node_key(b, m, true);
+}
+
+static int act_rotate(struct bus *b, sd_bus_message *m)
+{
+	return node_key(b, m, false);
+}
+
 static const struct action {
 	const char *member, *polkit;
 	int (*act)(struct bus *b, sd_bus_message *m);
@@ -191,6 +223,8 @@ static const struct action {
 	{"Reject", BUS_NAME ".manage", act_reject},
 	{"Cancel", BUS_NAME ".manage", act_cancel},
 	{"Rollback", BUS_NAME ".manage", act_rollback},
+	{"ProvisionNode", BUS_NAME ".keys", act_provision},
+	{"RotateNodeKey", BUS_NAME ".keys", act_rotate},
 };
 
 static const struct action *action_of(sd_bus_message *m)
@@ -284,6 +318,8 @@ const sd_bus_vtable manager_vtable[] = {
 	ACT("Reject", "", ""),
 	ACT("Cancel", "", ""),
 	ACT("Rollback", "", "o"),
+	ACT("ProvisionNode", "s", ""),
+	ACT("RotateNodeKey", "s", ""),
 	SD_BUS_SIGNAL("Event", "s", 0),
 	SD_BUS_VTABLE_END,
 };

@@ -50,6 +50,7 @@ int verb_reject(struct cli *cli, char **args);
 int verb_rollback(struct cli *cli, char **args);
 int verb_cancel(struct cli *cli, char **args);
 int verb_nodes(struct cli *cli, char **args);
+int verb_node_key(struct cli *cli, char **args);
 int verb_deployments(struct cli *cli, char **args);
 int verb_history(struct cli *cli, char **args);
 int verb_monitor(struct cli *cli, char **args);

@@ -61,9 +61,12 @@ static const struct verb {
 		"own, and shows its progress. Never below the floor."},
 	{"cancel", verb_cancel, 0, 0, 0, "", "Call off the deployment under way",
 		"Calls off the deployment under way, as long as nothing of it is activated."},
-	{"nodes", verb_nodes, TAKES_JSON, 0, 0, "", "List the nodes and what they run",
+	{"nodes", verb_nodes, TAKES_JSON, 2, 0, "[ACTION NODE]", "List the nodes, or give one a key",
 		"Lists the attached microcontrollers: what they are, what they run, and what is\n"
-		"wrong with them."},
+		"wrong with them. With 'provision NODE' the node gets its first key, in the clear:\n"
+		"over a wire that is trusted at this moment. With 'rotate-key NODE' it gets\n"
+		"another one under the one that it has. Either is stored where Key= of its file\n"
+		"says."},
 	{"deployments", verb_deployments, TAKES_JSON | TAKES_MAX, 1, 20, "[ID]",
 		"List deployments, or show one",
 		"Lists what was installed and how it ended, newest first; with ID, that one with\n"

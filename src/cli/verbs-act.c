@@ -203,6 +203,27 @@ int verb_rollback(struct cli *cli, char **args)
 	return r == EXIT_DONE ? follow(cli, w, reply) : r;
 }
 
+int verb_node_key(struct cli *cli, char **args)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	bool first = strcmp(args[0], "provision") == 0;
+
+	if (!first && strcmp(args[0], "rotate-key") != 0) {
+		complain("it is provision or rotate-key", "nodes does not know %s", args[0]);
+		return EXIT_USAGE;
+	}
+	if (!args[1] || !*args[1]) {
+		complain("name a node as 'edgeferry nodes' shows it", "which node?");
+		return EXIT_USAGE;
+	}
+	int r = client_call(
+		cli, ACT_US, first ? "ProvisionNode" : "RotateNodeKey", &reply, "s", args[1]);
+	if (r == EXIT_DONE)
+		fprintf(cli->out.file,
+			first ? "Node %s has its key.\n" : "Node %s has another key.\n", args[1]);
+	return r;
+}
+
 int verb_monitor(struct cli *cli, char **args)
 {
 	_cleanup_(watch_freep) struct watch *w = NULL;

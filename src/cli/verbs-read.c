@@ -76,8 +76,10 @@ static int print_nodes(const struct cli *cli, const json_t *nodes)
 int verb_nodes(struct cli *cli, char **args)
 {
 	_cleanup_json_ json_t *nodes = NULL;
-	int r = client_document(cli, MANAGER, "ListNodes", &nodes, NULL);
 
+	if (args[0])
+		return verb_node_key(cli, args);
+	int r = client_document(cli, MANAGER, "ListNodes", &nodes, NULL);
 	if (r != EXIT_DONE)
 		return r;
 	if (cli->json != JSON_OFF)

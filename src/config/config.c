@@ -116,6 +116,54 @@ static enum ef_reason load_drop_in(const struct loader *l, const char *path, con
 	return load_file(l, path, gateway_item, l->c);
 }
 
+/* What the kind of wire needs of the other keys. NULL: nothing is wrong. */
+static const char *wiring_fault(const struct config_node *n)
+{
+	bool udp = strcmp(n->link, "udp") == 0, path = n->device[0] == '/';
+
+	if (udp && path)
+		return "Device= is a path: with Link=udp it is the node's address in numbers";
+	if (!udp && !path)
+		return "Device= is an address: that is for Link=udp";
+	if (udp && n->security == SECURITY_NONE && !n->exposed)
+		return "Security=none with Link=udp lets everybody on the network speak to the "
+		       "node and for it: give it a Key=, or say Exposed=yes as well";
+	if (n->framing != CONFIG_COBS && n->security != SECURITY_NONE)
+		return "Framing= is that of a node which knows no session: it needs Security=none";
+	if (strcmp(n->link, "spi") == 0 && !n->ready)
+		return "ReadyLine= is missing: an exchange must find the node ready";
+	if (n->baud_max && n->baud_max < n->baud)
+		return "BaudRateMax= is below BaudRate=";
+	if (n->entry == ENTRY_LINES && !n->reset_line)
+		return "Entry=lines needs ResetLine=, and BootLine= where the part has one";
+	if (n->entry != ENTRY_LINES && (n->reset_line || n->boot_line))
+		return "ResetLine= and BootLine= are used with Entry=lines only";
+	return NULL;
+}
+
+static enum ef_reason check_node(const struct loader *l, const char *path)
+{
+	const struct config *c = l->c;
+	const struct config_node *n = &c->nodes[c->n_nodes - 1];
+
+	if (!n->compatible || !n->device)
+		return error_set(l->e, EF_REASON_CONFIG, "%s: [Node] %s= is missing", path,
+			n->compatible ? "Device" : "Compatible");
+	if (n->security == SECURITY_SESSION && !n->key)
+		return error_set(l->e, EF_REASON_CONFIG,
+			"%s: [Node] Key= is missing: name the file of the node's key, or allow to "
+			"speak to it in the clear with Security=none",
+			path);
+	if (wiring_fault(n))
+		return error_set(l->e, EF_REASON_CONFIG, "%s: [Node] %s", path, wiring_fault(n));
+	for (size_t i = 0; i + 1 < c->n_nodes; i++)
+		if (strcmp(c->nodes[i].device, n->device) == 0)
+			return error_set(l->e, EF_REASON_CONFIG,
+				"%s: %s is the device of node %s already", path, n->device,
+				c->nodes[i].name);
+	return EF_REASON_OK;
+}
+
 static enum ef_reason load_node(const struct loader *l, const char *path, const char *name)
 {
 	struct config *c = l->c;
@@ -135,22 +183,7 @@ static enum ef_reason load_node(const struct loader *l, const char *path, const 
 	if (c->n_nodes > NODES_MAX)
 		return error_set(l->e, EF_REASON_CONFIG, "%s: more than %d nodes", path, NODES_MAX);
 	enum ef_reason r = load_file(l, path, node_item, n);
-	if (r != EF_REASON_OK)
-		return r;
-	if (!n->compatible || !n->device)
-		return error_set(l->e, EF_REASON_CONFIG, "%s: [Node] %s= is missing", path,
-			n->compatible ? "Device" : "Compatible");
-	if (n->security == SECURITY_SESSION && !n->key)
-		return error_set(l->e, EF_REASON_CONFIG,
-			"%s: [Node] Key= is missing: name the file of the node's key, or allow to "
-			"speak to it in the clear with Security=none",
-			path);
-	for (size_t i = 0; i + 1 < c->n_nodes; i++)
-		if (strcmp(c->nodes[i].device, n->device) == 0)
-			return error_set(l->e, EF_REASON_CONFIG,
-				"%s: %s is the device of node %s already", path, n->device,
-				c->nodes[i].name);
-	return EF_REASON_OK;
+	return r == EF_REASON_OK ? check_node(l, path) : r;
 }
 
 /* Stable for this machine, tells nothing of its machine id, which is to be kept private. */

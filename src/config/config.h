@@ -11,17 +11,36 @@
 #include <stdint.h>
 
 enum config_automatic { AUTOMATIC_NO, AUTOMATIC_SECURITY, AUTOMATIC_ALL };
+enum config_framing { CONFIG_COBS, CONFIG_CONSOLE, CONFIG_RAW };
 enum config_security { SECURITY_SESSION, SECURITY_NONE };
+/* How an image gets to the program that takes it (edgeferry-nodes.conf(5), Entry=). */
+enum config_entry { ENTRY_AGENT, ENTRY_SMP, ENTRY_LINES };
+
+/* Minutes of the day, local time; from may be above to. Equal: always. */
+struct config_window { uint16_t from, to; };
 
 struct config_node {
 	char *name;		/* of the file without .conf; [a-z0-9-], at most 32 */
 	char *compatible;	/* "vendor.example,class" */
-	char *link;		/* "uart" | "sim" */
-	char *device;		/* /dev/… , or a socket's path for sim */
+	char *link;		/* "uart" | "spi" | "udp" | "sim" */
+	char *device;		/* /dev/…; a socket's path for sim; "ADDRESS[:PORT]" for udp */
 	uint32_t baud;		/* 115200 */
+	uint32_t baud_max;	/* what it is raised to once the node is known; 0: not at all */
+	bool rs485;		/* the driver turns the direction of the line */
+	uint32_t clock;		/* of spi, Hz: ClockRate=1000000 */
+	char *ready;		/* of spi: ReadyLine=, a line as links/lines.h has it */
+	bool exposed;		/* udp without session is what the administrator wants */
+	enum config_entry entry;
+	char *reset_line, *boot_line;	/* ResetLine=, BootLine=; NULL: none */
+	uint64_t reset_us;	/* ResetSec=20ms: how long reset is held */
+	uint64_t boot_us;	/* BootSec=100ms: how long boot is held after it */
+	enum config_framing framing;	/* of a serial line */
 	enum config_security security;
 	char *key;		/* of the session: a path or "credential:NAME"; NULL with SECURITY_NONE only */
 	bool required;		/* Optional=yes turns it off */
+	uint32_t battery;	/* MinimumBattery=20: percent, on battery */
+	bool external;		/* ExternalPower=yes: never on battery */
+	struct config_window window;	/* Window= */
 };
 
 struct config {
@@ -51,6 +70,7 @@ struct config {
 	/* [Update] */
 	enum config_automatic automatic;	/* Automatic=security */
 	char *checks_dir;	/* ChecksDirectory=/etc/edgeferry/checks.d */
+	char *interlock;	/* InterlockDirectory=/etc/edgeferry/interlock.d */
 	uint64_t object_quota;	/* ObjectQuota=64M: bytes of objects kept beyond need, and admitted at most */
 	uint64_t check_us;	/* ConfirmSec=5min: deadline for all checks of a trial */
 

@@ -47,6 +47,8 @@ static const struct key gateway_keys[] = {
 	{"Slots", "B", value_path, FIELD(slot_b), NULL},
 	{"Update", "Automatic", value_automatic, FIELD(automatic), "security"},
 	{"Update", "ChecksDirectory", value_path, FIELD(checks_dir), "/etc/edgeferry/checks.d"},
+	{"Update", "InterlockDirectory", value_path, FIELD(interlock),
+		"/etc/edgeferry/interlock.d"},
 	{"Update", "ConfirmSec", value_span, FIELD(check_us), "5min"},
 	{"Update", "ObjectQuota", value_size, FIELD(object_quota), "64M"},
 };
@@ -56,18 +58,33 @@ static const struct key gateway_keys[] = {
 static const struct key node_keys[] = {
 	{"Node", "Compatible", value_compatible, FIELD(compatible), NULL},
 	{"Node", "Link", value_link, FIELD(link), "uart"},
-	{"Node", "Device", value_path, FIELD(device), NULL},
+	{"Node", "Device", value_device, FIELD(device), NULL},
 	{"Node", "BaudRate", value_baud, FIELD(baud), "115200"},
+	{"Node", "BaudRateMax", value_baud_max, FIELD(baud_max), "0"},
+	{"Node", "RS485", value_yes, FIELD(rs485), "no"},
+	{"Node", "ClockRate", value_clock, FIELD(clock), "1000000"},
+	{"Node", "ReadyLine", value_line, FIELD(ready), NULL},
+	{"Node", "Exposed", value_yes, FIELD(exposed), "no"},
+	{"Node", "Entry", value_entry, FIELD(entry), "agent"},
+	{"Node", "ResetLine", value_line, FIELD(reset_line), NULL},
+	{"Node", "BootLine", value_line, FIELD(boot_line), NULL},
+	{"Node", "ResetSec", value_pulse, FIELD(reset_us), "20ms"},
+	{"Node", "BootSec", value_pulse, FIELD(boot_us), "100ms"},
+	{"Node", "Framing", value_framing, FIELD(framing), "cobs"},
 	{"Node", "Security", value_security, FIELD(security), "session"},
 	{"Node", "Key", value_key, FIELD(key), NULL},
 	{"Node", "Optional", value_no, FIELD(required), "no"},
+	{"Node", "MinimumBattery", value_percent, FIELD(battery), "20"},
+	{"Node", "ExternalPower", value_yes, FIELD(external), "no"},
+	{"Node", "Window", value_window, FIELD(window), "00:00-00:00"},
 };
 #undef FIELD
 
 static bool is_text(const struct key *k)
 {
 	static const value_reader numbers[] = {value_u32, value_size, value_span, value_automatic,
-		value_security, value_baud, value_no};
+		value_security, value_framing, value_baud, value_baud_max, value_clock, value_entry,
+		value_pulse, value_yes, value_no, value_percent, value_window};
 
 	for (size_t i = 0; i < COUNT(numbers); i++)
 		if (k->read == numbers[i])

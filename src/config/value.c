@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/value.h"
+#include "util/address.h"
 #include "util/cleanup.h"
 #include "util/time-util.h"
 #include <string.h>
@@ -64,6 +65,19 @@ const char *value_path(const char *value, void *to)
 	while (n > 1 && value[n - 1] == '/')
 		n--;
 	return store(value, n, to);
+}
+
+const char *value_device(const char *value, void *to)
+{
+	struct sockaddr_storage address;
+	socklen_t length;
+
+	if (value[0] != '/')
+		return address_parse(value, 1, &address, &length)
+			       ? store_all(value, to)
+			       : "an absolute path, or for Link=udp an address in numbers as "
+				 "'192.0.2.7' or '[fe80::7%eth0]:1337'";
+	return value_path(value, to) ? "an absolute path without '..'" : NULL;
 }
 
 const char *value_key(const char *value, void *to)
@@ -147,6 +161,52 @@ const char *value_baud(const char *value, void *to)
 	return NULL;
 }
 
+const char *value_baud_max(const char *value, void *to)
+{
+	if (strcmp(value, "0") == 0) {
+		*(uint32_t *)to = 0;
+		return NULL;
+	}
+	return value_baud(value, to) ? "a number from 1200 to 12000000, or 0" : NULL;
+}
+
+/* At the slowest, the longest exchange takes a third of a second: the loop waits for it. */
+const char *value_clock(const char *value, void *to)
+{
+	uint64_t v;
+
+	if (!number(value, 100000, 100000000, &v))
+		return "a number of hertz from 100000 to 100000000";
+	*(uint32_t *)to = (uint32_t)v;
+	return NULL;
+}
+
+/* Numbers of chips change from one kernel, and one boot, to the next. */
+const char *value_line(const char *value, void *to)
+{
+	const char *name = value + (value[0] == '!');
+	size_t n = strlen(name);
+
+	if (n == 0 || n > 63 || name[strspn(name, LOWER UPPER DIGITS "-_.:+ /@#")] ||
+		name[0] == ' ' || name[0] == ':' || name[n - 1] == ' ' || name[n - 1] == ':')
+		return "a line as 'CHIP-LABEL:OFFSET' or by its name, with '!' in front when it "
+		       "is active low";
+	if (name[0] == '/' || only(name, DIGITS) ||
+		(strncmp(name, "gpiochip", 8) == 0 && strchr(DIGITS, name[8])))
+		return "the label of a chip rather than its number (gpiodetect shows both)";
+	return store_all(value, to);
+}
+
+const char *value_pulse(const char *value, void *to)
+{
+	uint64_t us;
+
+	if (!timespan_parse(value, &us) || us < USEC_PER_MSEC || us > 10 * USEC_PER_SEC)
+		return "a time span from 1ms to 10s as in '20ms'";
+	*(uint64_t *)to = us;
+	return NULL;
+}
+
 const char *value_span(const char *value, void *to)
 {
 	uint64_t us;
@@ -214,11 +274,23 @@ const char *value_security(const char *value, void *to)
 	return NULL;
 }
 
+const char *value_framing(const char *value, void *to)
+{
+	static const char *const words[] = {
+		[CONFIG_COBS] = "cobs", [CONFIG_CONSOLE] = "console", [CONFIG_RAW] = "raw", NULL};
+	int i = word(value, words);
+
+	if (i < 0)
+		return "cobs, console or raw";
+	*(enum config_framing *)to = (enum config_framing)i;
+	return NULL;
+}
+
 const char *value_link(const char *value, void *to)
 {
-	static const char *const words[] = {"uart", "sim", NULL};
+	static const char *const words[] = {"uart", "spi", "udp", "sim", NULL};
 
-	return word(value, words) < 0 ? "uart or sim" : store_all(value, to);
+	return word(value, words) < 0 ? "uart, spi, udp or sim" : store_all(value, to);
 }
 
 const char *value_boot(const char *value, void *to)
@@ -228,7 +300,19 @@ const char *value_boot(const char *value, void *to)
 	return word(value, words) < 0 ? "grub, uboot, tryboot or sim" : store_all(value, to);
 }
 
-const char *value_no(const char *value, void *to)
+const char *value_entry(const char *value, void *to)
+{
+	static const char *const words[] = {
+		[ENTRY_AGENT] = "agent", [ENTRY_SMP] = "smp", [ENTRY_LINES] = "lines", NULL};
+	int i = word(value, words);
+
+	if (i < 0)
+		return "agent, smp or lines";
+	*(enum config_entry *)to = (enum config_entry)i;
+	return NULL;
+}
+
+const char *value_yes(const char *value, void *to)
 {
 	static const char *const words[] = {
 		"no", "yes", "false", "true", "off", "on", "0", "1", NULL};
@@ -236,7 +320,17 @@ const char *value_no(const char *value, void *to)
 
 	if (i < 0)
 		return "yes or no";
-	*(bool *)to = i % 2 == 0;
+	*(bool *)to = i % 2 == 1;
+	return NULL;
+}
+
+const char *value_no(const char *value, void *to)
+{
+	bool yes;
+
+	if (value_yes(value, &yes))
+		return "yes or no";
+	*(bool *)to = !yes;
 	return NULL;
 }
 
@@ -260,5 +354,36 @@ const char *value_host_port(const char *value, char **host, uint16_t *port)
 	free(*host);
 	*host = TAKE_PTR(name);
 	*port = (uint16_t)p;
+	return NULL;
+}
+
+const char *value_percent(const char *value, void *to)
+{
+	uint64_t v;
+
+	if (!number(value, 0, 100, &v))
+		return "a number from 0 to 100";
+	*(uint32_t *)to = (uint32_t)v;
+	return NULL;
+}
+
+static bool two_digits(const char *text, unsigned below, unsigned *ret)
+{
+	if (text[0] < '0' || text[0] > '9' || text[1] < '0' || text[1] > '9')
+		return false;
+	*ret = (unsigned)(text[0] - '0') * 10 + (unsigned)(text[1] - '0');
+	return *ret < below;
+}
+
+const char *value_window(const char *value, void *to)
+{
+	unsigned h[2], m[2];
+
+	if (strlen(value) != 11 || value[2] != ':' || value[5] != '-' || value[8] != ':' ||
+		!two_digits(value, 24, &h[0]) || !two_digits(value + 3, 60, &m[0]) ||
+		!two_digits(value + 6, 24, &h[1]) || !two_digits(value + 9, 60, &m[1]))
+		return "hours of the day as in 22:00-05:30";
+	*(struct config_window *)to =
+		(struct config_window){(uint16_t)(h[0] * 60 + m[0]), (uint16_t)(h[1] * 60 + m[1])};
 	return NULL;
 }

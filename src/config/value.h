@@ -23,8 +23,18 @@ const char *value_size(const char *value, void *to);	   /* uint64_t, bytes */
 const char *value_automatic(const char *value, void *to);  /* enum config_automatic */
 const char *value_security(const char *value, void *to);   /* enum config_security */
 const char *value_link(const char *value, void *to);	   /* char * */
+const char *value_framing(const char *value, void *to);	   /* enum config_framing */
 const char *value_baud(const char *value, void *to);	   /* uint32_t */
+const char *value_baud_max(const char *value, void *to);   /* uint32_t; 0: none */
+const char *value_clock(const char *value, void *to);	   /* uint32_t, Hz */
+const char *value_device(const char *value, void *to);	   /* char *: a path, or an address */
+const char *value_line(const char *value, void *to);	   /* char *: links/lines.h */
+const char *value_entry(const char *value, void *to);	   /* enum config_entry */
+const char *value_pulse(const char *value, void *to);	   /* uint64_t, microseconds, 1ms to 10s */
+const char *value_yes(const char *value, void *to);	   /* bool */
 const char *value_boot(const char *value, void *to);	   /* char * */
+const char *value_percent(const char *value, void *to);	   /* uint32_t, 0 to 100 */
+const char *value_window(const char *value, void *to);	   /* struct config_window */
 const char *value_no(const char *value, void *to);	   /* bool: yes stores false */
 
 /* "host", "host:port", "[v6]:port": the host without brackets; port untouched when not given. */

@@ -49,8 +49,11 @@ struct node_request {
 	node_answer unsupported; /* NULL: that is an error */
 	node_answer silent;	 /* NULL: that is an error */
 	bool may_hang_up;	 /* a link lost meanwhile is silence */
-	bool optional;		 /* and so is any error */
+	bool optional;		 /* and so is any error, whose body silent is given */
 };
+
+/* Where an operation is on its way into the bootloader and out again (node-entry.c). */
+enum node_place { PLACE_AS_FOUND, PLACE_ENTERING, PLACE_INSIDE, PLACE_LEAVING };
 
 struct node_op {
 	const struct node_plan *plan; /* NULL: nothing under way */
@@ -69,25 +72,45 @@ struct node_op {
 	uint64_t reset_at_us;
 	unsigned restarts, resets;
 	bool patient; /* the node may be restarting */
+	enum node_place place;
+	bool was_silent; /* it answered only in its bootloader */
+	bool clear;   /* outside of a session, although there is a key to be */
 	bool waiting, heard, doubted, finished;
 	struct error result;
 };
 
+/* The line's rate (node-rate.c). */
+struct node_rate {
+	uint32_t most;	 /* configured; 0: it is left alone */
+	uint32_t next;	 /* to be tried next, or in use */
+	bool raised;	 /* the link is at next */
+	unsigned echoes; /* that came at it, of ECHOES */
+};
+
 struct node {
-	char *name, *device;
+	char *name, *device, *ready;
 	const struct link_ops *ops;
 	struct link_spec spec;
+	enum framing framing;
 	struct node_timing timing;
 	sd_event *event;
 	sd_event_source *timer;
 	struct link *link; /* NULL: closed */
 	struct smp_client client;
 	char *key; /* where it is; NULL: the node is spoken to in the clear */
+	bool key_next, key_other; /* the one beside it is tried; and the other one was */
 	struct session session;
 	uint8_t held[SMP_MESSAGE_MAX]; /* body of the request under way, until there is a session */
 	size_t held_size;
 	struct upload upload;
-	uint32_t window_max;	       /* 0: what the node takes. For benchmarks */
+	struct node_rate rate;
+	enum node_entry entry;
+	struct entry_spec lines; /* texts are owned */
+	struct entry *pulse;	 /* under way on the lines */
+	/* What was uploaded last, for nodes that name no hashes. */
+	uint8_t staged_hash[32];
+	struct ef_version staged_version;
+	uint32_t window_max, buf_max;  /* 0: what the node takes. For benchmarks */
 	struct node_identity identity; /* of the last answers */
 	uint8_t nonce[NODE_NONCE_SIZE];
 	struct node_request request; /* under way */
@@ -102,6 +125,7 @@ int node_begin(struct node *n, const struct node_plan *plan, node_done done, voi
 void node_next(struct node *n);
 void node_goto(struct node *n, node_step step);
 void node_done_now(struct node *n); /* ends OK, whatever steps are left */
+void node_wake(struct node *n);	    /* what another source than link and timer did is noticed */
 void node_fail(struct node *n, enum ef_reason reason, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void node_fail_with(struct node *n, const struct error *e);
@@ -127,6 +151,32 @@ void step_ask(struct node *n);	 /* identify and image state into n->identity */
 void step_reset(struct node *n); /* told once; whether it did is for step_wait to find out */
 void step_wait(struct node *n);	 /* asks until plan->seen is content, or op.until_us */
 
+/* The rate (node-rate.c, SPEC-dfu "Rate"). Raising and lowering never fail an operation. */
+void step_raise(struct node *n);
+void step_lower(struct node *n);
+void node_rate_reset(struct node *n); /* the link was opened: all is as it was */
+/* Back to the first rate at once: what was at the raised one has ended. The next try is at half. */
+void node_rate_drop(struct node *n);
+
+/*
+ * Into the bootloader and out again (node-entry.c), where the node's file says so. step_return waits
+ * until the node answers from there; plan->seen is then entry_seen.
+ */
+void step_enter(struct node *n);
+void step_return(struct node *n);
+void step_leave(struct node *n);
+enum node_seen entry_seen(struct node *n);
+/* A silent node is started in its bootloader by its lines. False: that is no way for it. */
+bool entry_from_silence(struct node *n);
+/* The operation failed inside: the node is told to leave first. False: it is not inside. */
+bool entry_abandon(struct node *n);
+enum ef_reason entry_init(struct node *n, const struct node_config *config, struct error *e);
+void entry_stop(struct node *n);
+
 /* For plan->seen: the node answers as if it had not been reset. Tells it again after a while. */
 enum node_seen not_reset_yet(struct node *n);
 bool node_runs(const struct node *n, const uint8_t hash[32]);
+/* Slot 0 or 1 holds the image, as far as the node can tell. */
+bool node_holds(const struct node *n, unsigned slot, const uint8_t hash[32]);
+/* The serial recovery of a bootloader that is not ours: it writes over the image that would run. */
+bool node_in_recovery(const struct node *n);

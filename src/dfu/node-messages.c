@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dfu/node-messages.h"
+#include "dfu/image-middle.h"
 #include "dfu/smp-map.h"
 #include "dfu/upload.h"
 #include <string.h>
@@ -42,6 +43,8 @@ size_t node_put_preflight(
 	uint8_t *buf, size_t size, const uint8_t *image, const struct ef_image_info *info)
 {
 	uint32_t tlv = info->header.hdr_size + info->header.img_size;
+	uint8_t middle[IMAGE_MIDDLE_MAX];
+	size_t middle_size = image_middle(image, info, middle);
 	struct cbor_writer w;
 
 	put_start(&w, buf, size);
@@ -51,7 +54,9 @@ size_t node_put_preflight(
 	cbor_put_bytes(&w, image + tlv, info->total_size - tlv);
 	cbor_put_text(&w, "size");
 	cbor_put_uint(&w, info->total_size);
-	return put_end(&w);
+	cbor_put_text(&w, "mid");
+	cbor_put_bytes(&w, middle, middle_size);
+	return middle_size ? put_end(&w) : 0;
 }
 
 size_t node_put_state(
@@ -71,20 +76,57 @@ size_t node_put_state(
 	return put_end(&w);
 }
 
-size_t node_put_reset(uint8_t *buf, size_t size)
+size_t node_put_key(uint8_t *buf, size_t size, const uint8_t key[32], const uint8_t seed[32])
+{
+	struct cbor_writer w;
+
+	put_start(&w, buf, size);
+	cbor_put_text(&w, "key");
+	cbor_put_bytes(&w, key, 32);
+	cbor_put_text(&w, "seed");
+	cbor_put_bytes(&w, seed, 32);
+	cbor_put_text(&w, "required");
+	cbor_put_bool(&w, true);
+	return put_end(&w);
+}
+
+size_t node_put_reset(uint8_t *buf, size_t size, bool to_boot)
 {
 	struct cbor_writer w;
 
 	put_start(&w, buf, size);
 	cbor_put_text(&w, "boot_mode");
-	cbor_put_uint(&w, 0);
+	cbor_put_uint(&w, to_boot);
+	return put_end(&w);
+}
+
+size_t node_put_rate(uint8_t *buf, size_t size, uint32_t baud)
+{
+	struct cbor_writer w;
+
+	put_start(&w, buf, size);
+	cbor_put_text(&w, "baud");
+	cbor_put_uint(&w, baud);
+	return put_end(&w);
+}
+
+size_t node_put_echo(uint8_t *buf, size_t size, uint8_t length)
+{
+	struct cbor_writer w;
+	char text[255];
+
+	for (unsigned i = 0; i < length; i++)
+		text[i] = (char)(' ' + i % 95);
+	put_start(&w, buf, size);
+	cbor_put_text(&w, "d");
+	cbor_put_text_of(&w, text, length);
 	return put_end(&w);
 }
 
 struct raw_identity {
-	uint64_t v, hwrev, mode, buf, win, slot, floor, test, revert, attempts, cause;
+	uint64_t v, hwrev, mode, buf, win, slot, floor, test, revert, attempts, cause, ahead, bat;
 	struct smp_string board, vid, cid, id, boot, nonce;
-	bool trial;
+	bool trial, ext;
 };
 
 #define FIELD(name, kind, required, limit)                                        \
@@ -110,13 +152,16 @@ static const struct smp_field identity_fields[] = {
 	FIELD(revert, SMP_UINT, false, UINT32_MAX),
 	FIELD(attempts, SMP_UINT, false, UINT32_MAX),
 	FIELD(cause, SMP_UINT, false, UINT32_MAX),
+	FIELD(ahead, SMP_UINT, false, UINT32_MAX),
+	FIELD(bat, SMP_UINT, false, 100),
+	FIELD(ext, SMP_BOOL, false, 0),
 	FIELD(nonce, SMP_BYTES, true, NODE_NONCE_SIZE),
 };
 
 enum ef_reason node_parse_identify(const uint8_t *body, size_t size,
 	const uint8_t nonce[NODE_NONCE_SIZE], struct node_identity *ret, struct error *e)
 {
-	struct raw_identity raw = {0};
+	struct raw_identity raw = {.bat = 100, .ext = true};
 
 	if (!smp_body_read(body, size, identity_fields,
 		    sizeof identity_fields / sizeof *identity_fields, &raw))
@@ -145,6 +190,9 @@ enum ef_reason node_parse_identify(const uint8_t *body, size_t size,
 	ret->floor = (uint32_t)raw.floor;
 	ret->attempts = (uint32_t)raw.attempts;
 	ret->cause = (uint32_t)raw.cause;
+	ret->ahead = (uint32_t)raw.ahead;
+	ret->battery = (uint8_t)raw.bat;
+	ret->external = raw.ext;
 	ret->trial = raw.trial;
 	ret->self_test = (uint8_t)raw.test;
 	/* A number that no node has reason to name is a revert all the same. */
@@ -197,7 +245,8 @@ static void slot_fill(const struct raw_slot *raw, struct node_identity *ret)
 	s->present = true;
 	if (!slot_version(raw->version, &s->version))
 		memset(&s->version, 0, sizeof s->version);
-	memcpy(s->hash, raw->hash.data, 32);
+	if (raw->hash.data) /* else zero: a recovery need not name it */
+		memcpy(s->hash, raw->hash.data, 32);
 	s->pending = raw->pending;
 	s->confirmed = raw->confirmed;
 	s->active = raw->active;
@@ -216,7 +265,7 @@ static bool read_state(struct cbor_reader *r, struct node_identity *ret)
 			!smp_map_read(
 				r, slot_fields, sizeof slot_fields / sizeof *slot_fields, &raw))
 			return false;
-		if (raw.image || raw.slot > 1 || !raw.hash.data)
+		if (raw.image || raw.slot > 1)
 			continue;
 		if (ret->slots[raw.slot].present)
 			return false; /* said twice */

@@ -15,7 +15,11 @@ size_t node_put_preflight(
 /* deadline_s is left out when 0. */
 size_t node_put_state(uint8_t *buf, size_t size, const uint8_t hash[32], bool confirm,
 	uint32_t deadline_s);
-size_t node_put_reset(uint8_t *buf, size_t size);
+size_t node_put_reset(uint8_t *buf, size_t size, bool to_boot);
+size_t node_put_rate(uint8_t *buf, size_t size, uint32_t baud);
+/* An echo of so many characters, at most 255. */
+size_t node_put_echo(uint8_t *buf, size_t size, uint8_t length);
+size_t node_put_key(uint8_t *buf, size_t size, const uint8_t key[32], const uint8_t seed[32]);
 
 /*
  * OK, or NODE_PROTOCOL with e set. An answer to identify must repeat the nonce: one that was

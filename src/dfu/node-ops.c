@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 #include <string.h>
 
+#define PLAIN_AROUND 4u
 #define RESTARTS_MAX 5u /* resets of the node during one transfer */
 
 static void fail_reverted(struct node *n)
@@ -92,16 +93,16 @@ static void stage_inspect(struct node *n)
 
 static bool holds(const struct node *n)
 {
-	const struct node_slot *s = &n->identity.slots[1];
-
-	return s->present && memcmp(s->hash, n->op.hash, 32) == 0;
+	return node_holds(n, 1, n->op.hash);
 }
 
 static void stage_judge(struct node *n)
 {
 	uint32_t slot = n->identity.slot_size;
 
-	if (node_runs(n, n->op.hash) || holds(n))
+	if ((node_runs(n, n->op.hash) || holds(n)) && n->op.place == PLACE_INSIDE)
+		node_goto(n, step_leave); /* its last answer was lost */
+	else if (node_runs(n, n->op.hash) || holds(n))
 		node_done_now(n);
 	else if (slot && n->op.info.total_size > slot)
 		node_fail(n, EF_REASON_TOO_LARGE, "image of %u bytes, slot of %u",
@@ -157,12 +158,15 @@ static void upload_ended(void *ctx, const struct error *e, bool again)
 	if (!again && e->reason) {
 		node_fail_with(n, e);
 	} else if (!again) {
+		memcpy(n->staged_hash, n->op.hash, 32);
+		n->staged_version = n->op.info.header.version;
 		node_next(n);
 	} else if (++n->op.restarts > RESTARTS_MAX) {
 		node_fail(n, e->reason ? e->reason : EF_REASON_NODE_UNREACHABLE,
 			"the node lost the transfer %u times", n->op.restarts);
 	} else {
 		n->op.patient = true;
+		node_rate_drop(n);
 		node_goto(n, step_ask);
 	}
 }
@@ -174,13 +178,20 @@ static void step_upload(struct node *n)
 		.size = n->op.info.total_size,
 		.buf = n->identity.buf,
 		.window = n->identity.window,
+		.ahead = n->identity.ahead,
 		.ctx = n,
 		.progress = upload_progress,
 		.ended = upload_ended,
 	};
 
+	if (n->identity.plain) { /* a server's buffer also holds what lies around the message */
+		config.buf -= PLAIN_AROUND;
+		config.erase_us = n->timing.slow_us;
+	}
 	if (n->window_max && config.window > n->window_max)
 		config.window = n->window_max;
+	if (n->buf_max && config.buf > n->buf_max)
+		config.buf = n->buf_max;
 	if (EVP_Digest(n->op.image, config.size, config.sha, NULL, EVP_sha256(), NULL) != 1)
 		node_fail(n, EF_REASON_INTERNAL, "no SHA-256");
 	else if (!upload_start(&n->upload, &n->client, &config, now_monotonic_us()))
@@ -189,8 +200,8 @@ static void step_upload(struct node *n)
 
 static void stage_verify(struct node *n)
 {
-	if (holds(n))
-		node_done_now(n);
+	if (holds(n) || (node_in_recovery(n) && node_runs(n, n->op.hash)))
+		node_next(n);
 	else
 		node_fail(
 			n, EF_REASON_IMAGE_DIGEST, "the node does not hold the image it was sent");
@@ -198,8 +209,10 @@ static void stage_verify(struct node *n)
 
 static const struct node_plan stage_plan = {
 	.name = "stage",
-	.steps = (const node_step[]){stage_inspect, step_ask, stage_judge, step_preflight,
-		step_upload, step_ask, stage_verify, NULL},
+	.steps = (const node_step[]){stage_inspect, step_ask, stage_judge, step_enter, step_return,
+		stage_judge, step_preflight, step_raise, step_upload, step_lower, step_ask,
+		stage_verify, step_leave, step_return, NULL},
+	.seen = entry_seen,
 };
 
 int node_stage(struct node *n, const uint8_t *image, size_t size, node_progress progress,
@@ -219,7 +232,9 @@ int node_stage(struct node *n, const uint8_t *image, size_t size, node_progress 
 
 static void activate_judge(struct node *n)
 {
-	if (node_runs(n, n->op.hash))
+	if (node_in_recovery(n) && node_runs(n, n->op.hash))
+		node_goto(n, step_reset); /* it knows no trial */
+	else if (node_runs(n, n->op.hash))
 		node_done_now(n);
 	else if (!holds(n))
 		node_fail(n, EF_REASON_NOT_FOUND, "the image is not in the node's slot 1");
@@ -246,7 +261,8 @@ static void write_state(struct node *n, const char *what, bool confirm, uint32_t
 	uint8_t body[NODE_BODY_MAX];
 
 	node_send(n, &request, body,
-		node_put_state(body, sizeof body, n->op.hash, confirm, deadline_s));
+		node_put_state(body, sizeof body, n->op.hash, confirm,
+			n->identity.plain ? 0 : deadline_s));
 }
 
 static void step_test(struct node *n)
@@ -300,6 +316,8 @@ int node_activate(struct node *n, const uint8_t hash[32], uint32_t deadline_s, u
 
 static enum node_seen self_test_seen(struct node *n)
 {
+	if (node_in_recovery(n) && node_runs(n, n->op.hash))
+		return NODE_ARRIVED;
 	if (!node_active_slot(&n->identity))
 		return NODE_WAIT_ON;
 	if (!node_runs(n, n->op.hash))
@@ -330,7 +348,7 @@ static bool confirmed(const struct node *n)
 {
 	const struct node_slot *s = node_active_slot(&n->identity);
 
-	return s && s->confirmed && !n->identity.trial;
+	return s ? s->confirmed && !n->identity.trial : node_in_recovery(n);
 }
 
 static void confirm_judge(struct node *n)
@@ -397,7 +415,10 @@ static void revert_judge(struct node *n)
 {
 	const struct node_slot *s = node_active_slot(&n->identity);
 
-	if (!s)
+	if (node_in_recovery(n))
+		node_fail(n, EF_REASON_NOT_FOUND,
+			"the node is in a recovery that keeps no other image");
+	else if (!s)
 		node_fail(n, EF_REASON_NODE_UNREACHABLE, "the node is in its bootloader");
 	else if (n->identity.slots[1].present && n->identity.slots[1].pending)
 		erase_pending(n);

@@ -27,15 +27,36 @@ static enum ef_reason on_key(void *ctx, uint8_t key[EF_SESSION_KEY_SIZE], struct
 {
 	struct node *n = ctx;
 
-	return session_key_load(n->key, key, e);
+	/* with the old one gone, what lies beside it is the only one */
+	if (!session_key_exists(n->key) && session_key_has_next(n->key))
+		n->key_next = true;
+	return n->key_next ? session_key_load_next(n->key, key, e)
+			   : session_key_load(n->key, key, e);
 }
 
 static void on_opened(void *ctx)
 {
 	struct node *n = ctx;
+	struct error e = {0};
 
+	/* not on the disk: it is used from where it is, and this is tried again */
+	if (n->key_next && session_key_promote(n->key, &e) == EF_REASON_OK)
+		n->key_next = false;
 	if (n->request.then)
 		node_call(n, n->held, n->held_size);
+}
+
+/* A key was being replaced when something was lost: the node has the one or the other. */
+static bool try_other_key(struct node *n)
+{
+	if (n->key_other || !session_key_has_next(n->key) ||
+		(n->key_next && !session_key_exists(n->key)))
+		return false;
+	n->key_other = true;
+	n->key_next = !n->key_next;
+	session_open(&n->session, now_monotonic_us(),
+		n->request.total_us ? n->request.total_us : n->timing.first_us);
+	return true;
 }
 
 static void on_failed(void *ctx, const struct error *e)
@@ -43,6 +64,8 @@ static void on_failed(void *ctx, const struct error *e)
 	struct node *n = ctx;
 
 	if (!n->request.then)
+		return;
+	if (e->reason == EF_REASON_NODE_KEY && try_other_key(n))
 		return;
 	if (e->reason == EF_REASON_NODE_UNREACHABLE && n->request.silent) {
 		node_silent(n);
@@ -100,6 +123,7 @@ void node_session_call(struct node *n, const uint8_t *body, size_t size)
 		size = 0; /* an error of the caller's, as in node_call */
 	memcpy(n->held, body, size);
 	n->held_size = size;
+	n->key_other = false;
 	if (session_ready(&n->session, now))
 		node_call(n, n->held, n->held_size);
 	else

@@ -27,7 +27,7 @@ static void ask_silent(struct node *n, const uint8_t *body, size_t size)
 {
 	if (n->op.waiting)
 		n->op.wake_us = now_monotonic_us() + n->timing.poll_us;
-	else
+	else if (!entry_from_silence(n))
 		node_fail(n, EF_REASON_NODE_UNREACHABLE, "no answer");
 }
 
@@ -190,7 +190,7 @@ void step_reset(struct node *n)
 	};
 	uint8_t body[NODE_BODY_MAX];
 
-	node_send(n, &request, body, node_put_reset(body, sizeof body));
+	node_send(n, &request, body, node_put_reset(body, sizeof body, false));
 }
 
 /* It answers as if it had not been reset: the request, or its whole frame, was lost. */
@@ -205,9 +205,26 @@ enum node_seen not_reset_yet(struct node *n)
 	return NODE_WAIT_ON;
 }
 
+bool node_in_recovery(const struct node *n)
+{
+	return n->identity.plain && !node_active_slot(&n->identity);
+}
+
+bool node_holds(const struct node *n, unsigned slot, const uint8_t hash[32])
+{
+	static const uint8_t unnamed[32];
+	const struct node_slot *s = &n->identity.slots[slot];
+
+	if (!s->present || memcmp(s->hash, unnamed, 32) != 0)
+		return s->present && memcmp(s->hash, hash, 32) == 0;
+	return memcmp(n->staged_hash, hash, 32) == 0 &&
+	       ef_version_compare(&s->version, &n->staged_version) == 0;
+}
+
 bool node_runs(const struct node *n, const uint8_t hash[32])
 {
 	const struct node_slot *s = node_active_slot(&n->identity);
 
-	return s && memcmp(s->hash, hash, 32) == 0;
+	return s ? node_holds(n, (unsigned)(s - n->identity.slots), hash)
+		 : node_in_recovery(n) && node_holds(n, 0, hash);
 }

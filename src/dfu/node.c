@@ -35,11 +35,16 @@ static void node_arm(struct node *n)
 	sd_event_source_set_enabled(n->timer, SD_EVENT_ONESHOT);
 }
 
+void node_wake(struct node *n)
+{
+	node_arm(n);
+}
+
 static int client_send(void *ctx, const uint8_t *message, size_t size)
 {
 	struct node *n = ctx;
 
-	if (n->key)
+	if (n->key && !n->op.clear)
 		return session_send(&n->session, message, size);
 	return n->link ? n->ops->send(n->link, message, size) : -ENOTCONN;
 }
@@ -48,7 +53,7 @@ static void link_message(void *ctx, const uint8_t *data, size_t size)
 {
 	struct node *n = ctx;
 
-	if (n->key)
+	if (n->key && !n->op.clear)
 		session_receive(&n->session, now_monotonic_us(), data, size);
 	else
 		smp_client_receive(&n->client, now_monotonic_us(), data, size);
@@ -90,7 +95,12 @@ static enum ef_reason node_open(struct node *n, struct error *e)
 	session_close(&n->session);
 	smp_client_init(&n->client, client_send, n, n->spec.baud);
 	n->client.first_us = n->timing.first_us;
-	return n->ops->open(&n->link, n->event, &n->spec, &cb, e);
+	node_rate_reset(n);
+	if (n->ops->open(&n->link, n->event, &n->spec, &cb, e))
+		return e->reason;
+	if (n->ops->set_framing)
+		n->ops->set_framing(n->link, n->framing);
+	return EF_REASON_OK;
 }
 
 /* Operations */
@@ -116,6 +126,9 @@ static void node_finish(struct node *n)
 	n->op.wake_us = now_monotonic_us();
 	upload_stop(&n->upload);
 	smp_client_forget_all(&n->client);
+	node_rate_drop(n);
+	entry_cancel(n->pulse);
+	n->pulse = NULL;
 	/* what was on its way is given up; what does not answer may have lost its session */
 	if (n->session.state != SESSION_OPEN || n->op.result.reason == EF_REASON_NODE_UNREACHABLE)
 		session_close(&n->session);
@@ -131,7 +144,8 @@ void node_fail_with(struct node *n, const struct error *e)
 	if (n->op.finished)
 		return;
 	error_set(&n->op.result, e->reason, "%s: %s: %s", n->name, n->op.plan->name, e->detail);
-	node_finish(n);
+	if (!entry_abandon(n))
+		node_finish(n);
 }
 
 void node_fail(struct node *n, enum ef_reason reason, const char *format, ...)
@@ -240,7 +254,7 @@ static void node_answered(void *ctx, const struct smp_request *q, const uint8_t 
 		if (unsupported && request.unsupported)
 			request.unsupported(n, body, size);
 		else if (request.silent && (n->op.waiting || request.optional))
-			request.silent(n, NULL, 0); /* waited for, it may be starting */
+			request.silent(n, body, size); /* waited for, it may be starting */
 		else
 			node_fail_with(n, &e);
 		return;
@@ -281,7 +295,7 @@ void node_send(struct node *n, const struct node_request *request, const uint8_t
 			node_fail_with(n, &e);
 		return;
 	}
-	if (n->key)
+	if (n->key && !n->op.clear)
 		node_session_call(n, body, size);
 	else
 		node_call(n, body, size);
@@ -300,7 +314,11 @@ enum ef_reason node_new(
 		n->device = strdup(config->spec.device);
 		n->ops = config->link;
 		n->spec = config->spec;
+		n->rate.most = config->baud_max;
+		n->framing = config->framing;
 		n->spec.device = n->device;
+		n->ready = config->spec.ready ? strdup(config->spec.ready) : NULL;
+		n->spec.ready = n->ready;
 		n->timing = default_timing;
 		n->event = sd_event_ref(event);
 		smp_client_init(&n->client, client_send, n, n->spec.baud);
@@ -308,11 +326,11 @@ enum ef_reason node_new(
 		if (r >= 0)
 			r = sd_event_source_set_enabled(n->timer, SD_EVENT_OFF);
 	}
-	if (r < 0 || !n->name || !n->device) {
+	if (r < 0 || !n->name || !n->device || !n->ready != !config->spec.ready) {
 		node_free(n);
 		return error_errno(e, r < 0 ? r : -ENOMEM, "%s", config->name);
 	}
-	if (config->key && node_session_init(n, config, e)) {
+	if (entry_init(n, config, e) || (config->key && node_session_init(n, config, e))) {
 		node_free(n);
 		return e->reason;
 	}
@@ -326,6 +344,7 @@ void node_free(struct node *n)
 		return;
 	upload_stop(&n->upload);
 	smp_client_forget_all(&n->client);
+	entry_stop(n);
 	if (n->link)
 		n->ops->close(n->link);
 	if (n->timer)
@@ -334,6 +353,7 @@ void node_free(struct node *n)
 	session_close(&n->session);
 	free(n->name);
 	free(n->device);
+	free(n->ready);
 	free(n->key);
 	free(n);
 }

@@ -6,6 +6,7 @@
  * exactly one done callback, also after node_cancel (CANCELLED) and when the link is lost.
  * The protocol engine below (dfu/smp-client.h, dfu/upload.h) does no I/O.
  */
+#include "links/entry.h"
 #include "links/link.h"
 #include "util/reason.h"
 #include <edgeferry/image.h>
@@ -17,7 +18,7 @@
 struct node_slot {
 	bool present;		/* holds a valid image */
 	struct ef_version version;
-	uint8_t hash[32];
+	uint8_t hash[32];	/* zero: a plain node did not name it */
 	bool pending, confirmed, active;
 };
 
@@ -29,7 +30,9 @@ struct node_identity {
 	uint32_t hardware;
 	bool bootloader;	/* mode: in the bootloader rather than in the application */
 	char boot_version[EF_VERSION_TEXT_MAX];
-	uint32_t buf, window, slot_size, floor, attempts, cause;
+	uint32_t buf, window, ahead, slot_size, floor, attempts, cause;
+	uint8_t battery;	/* percent left; 100 where there is none */
+	bool external;		/* it does not run on the battery */
 	bool trial;
 	uint8_t self_test;	/* 0 running or absent, 1 passed, 2 failed */
 	enum ef_reason reverted;	/* why the last trial went back; OK: none did */
@@ -39,10 +42,20 @@ struct node_identity {
 
 struct node;
 
+/*
+ * Who takes an image: the application's own agent; or the bootloader, which the node enters by SMP
+ * reset with boot_mode 1, or by its reset and boot lines. What entered it leaves it again.
+ */
+enum node_entry { NODE_ENTRY_AGENT, NODE_ENTRY_SMP, NODE_ENTRY_LINES };
+
 struct node_config {
 	const char *name;
 	const struct link_ops *link;
 	struct link_spec spec;
+	uint32_t baud_max;	/* uart: an upload's rate, if the node can; 0: the rate of spec */
+	enum node_entry entry;
+	struct entry_spec lines;	/* with NODE_ENTRY_LINES only; copied */
+	enum framing framing; /* COBS where there is a key */
 	const char *key;	/* session_key_load; NULL: no session */
 	const char *compatible;	/* "vendor.example,class"; with key only */
 };
@@ -61,7 +74,8 @@ int node_identify(struct node *n, struct node_identity *ret, node_done done, voi
 
 /*
  * Preflight, then windowed upload into slot 1, then the node's own verdict. image stays the
- * caller's until done. Resumes where the node says. A node that already holds the image is OK at once.
+ * caller's until done. Resumes where the node says. Goes by way of the bootloader where config.entry
+ * says so, and ends in the application again. A node that already holds the image is OK at once.
  */
 int node_stage(struct node *n, const uint8_t *image, size_t size, node_progress progress,
 	node_done done, void *ctx);
@@ -90,7 +104,20 @@ int node_confirm(struct node *n, const uint8_t hash[32], node_done done, void *c
  */
 int node_revert(struct node *n, uint32_t timeout_s, node_done done, void *ctx);
 
-void node_cancel(struct node *n);	/* the operation under way ends CANCELLED, soon */
+/* Whether its key can be made (first) or replaced at all: OK, CONFIG, NODE_KEY, ALREADY_INSTALLED. */
+enum ef_reason node_key_admit(const struct node *n, bool first, struct error *e);
+
+/*
+ * Gives a node without a key its first one, in the clear, over a wire that is trusted at this moment;
+ * then it does nothing outside of a session any more. Or, in a session, another one in place of the
+ * one that it has. The file that the configuration names holds it afterwards (session-key.h). NODE_KEY:
+ * the node has a key, another one or still the old one. Interrupted, both can be done again.
+ */
+int node_provision(struct node *n, node_done done, void *ctx);
+int node_rotate_key(struct node *n, node_done done, void *ctx);
+
+/* The operation under way ends CANCELLED, soon: a node that was led into its bootloader is told to leave it. */
+void node_cancel(struct node *n);
 
 /* Vendor and class UUID of "vendor.example,class" (SPEC-dfu section 4). False when malformed. */
 bool compatible_uuids(const char *compatible, uint8_t vendor[16], uint8_t class_id[16]);

@@ -6,6 +6,13 @@
 
 #define FIRST_TIMEOUT_US 1000000u /* before anything was measured */
 #define BACKOFF_MAX 4u
+#define AGAIN_MAX_US 3000000u /* doubling ends there: what is asked a few times is lost too often \
+			       */
+
+void smp_client_set_baud(struct smp_client *c, uint32_t baud)
+{
+	c->us_per_kib = baud ? (uint32_t)(1024ull * 10 * 1000000 / baud) : 0;
+}
 
 void smp_client_init(struct smp_client *c, int (*send)(void *ctx, const uint8_t *, size_t),
 	void *ctx, uint32_t baud)
@@ -14,7 +21,7 @@ void smp_client_init(struct smp_client *c, int (*send)(void *ctx, const uint8_t 
 	c->send = send;
 	c->ctx = ctx;
 	c->first_us = FIRST_TIMEOUT_US;
-	c->us_per_kib = baud ? (uint32_t)(1024ull * 10 * 1000000 / baud) : 0;
+	smp_client_set_baud(c, baud);
 }
 
 static uint64_t client_timeout(const struct smp_client *c, const struct smp_request *q)
@@ -51,6 +58,8 @@ static void client_measure(struct smp_client *c, uint64_t rtt_us)
 
 static void request_end(struct smp_request *q)
 {
+	if (q->copy)
+		explicit_bzero(q->copy, q->size); /* it may have held a key */
 	free(q->copy);
 	q->copy = NULL;
 	q->used = false;
@@ -188,7 +197,8 @@ static struct smp_request *client_expired(struct smp_client *c, uint64_t now_us)
 static void request_again(struct smp_client *c, struct smp_request *q, uint64_t now_us)
 {
 	q->again = true;
-	q->timeout_us *= 2;
+	if (q->timeout_us < AGAIN_MAX_US)
+		q->timeout_us = q->timeout_us * 2 < AGAIN_MAX_US ? q->timeout_us * 2 : AGAIN_MAX_US;
 	q->expires_us = now_us + q->timeout_us;
 	if (q->expires_us > q->gives_up_us)
 		q->expires_us = q->gives_up_us;

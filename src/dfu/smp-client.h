@@ -59,6 +59,8 @@ struct smp_client {
 
 void smp_client_init(struct smp_client *c, int (*send)(void *ctx, const uint8_t *, size_t),
 	void *ctx, uint32_t baud);
+/* The line's rate from now on; 0: unknown. */
+void smp_client_set_baud(struct smp_client *c, uint32_t baud);
 /* 0 and *order of the request, or negative errno: -EBUSY with SMP_WINDOW_MAX under way, -EMSGSIZE.
  */
 int smp_client_call(struct smp_client *c, uint64_t now_us, const struct smp_call *call,

@@ -4,13 +4,24 @@
 #include "wire/cbor.h"
 #include <string.h>
 
-#define ERASE_US 3000000u  /* the node may erase its slot before it answers the first request */
+#define ERASE_US 3000000u   /* the node may erase its slot before it answers the first request */
 #define VERIFY_US 10000000u /* and check the whole image: P-256 takes 8 s on a slow Cortex-M0 */
-#define TIMEOUTS_MAX 8u	   /* in a row */
-#define REWINDS_MAX 24u	   /* without a byte of progress in between */
+#define TIMEOUTS_MAX 8u	    /* in a row */
+#define REFUSED_MAX 24u	    /* times that it does not take what it wants, without progress */
+#define FUTILE_MAX 128u	    /* answers without any */
 #define CHUNK_MIN 64u
-#define GOOD_RUN 16u	   /* chunks in a row after which the line is trusted with larger ones */
 #define QUEUE_BYTES 12288u /* of the link's queue that a window may fill */
+#define ALIGN 16u	   /* of data that a node may keep before its turn */
+#define DATA_OFFSETS (1u << 24)
+
+/*
+ * On a line that spoils a frame every n bytes, frames with h bytes around their data carry most
+ * when they are about sqrt(h * n) long. n is counted, as if there had been TRUSTED clean bytes
+ * before.
+ */
+#define AROUND 48u
+#define TRUSTED 32768u
+#define LOSSES_KEPT 32u
 
 static size_t head_size(uint64_t v)
 {
@@ -74,118 +85,210 @@ static void upload_fail(struct upload *u, enum ef_reason reason, const char *tex
 	upload_end(u, &e, false);
 }
 
-static void upload_send(struct upload *u, uint32_t chunk)
+/* The chunk at an offset may be sent without CBOR around it. */
+static bool compact(const struct upload *u, uint32_t at)
 {
-	const struct upload_config *k = &u->config;
+	return u->config.ahead && at && at < DATA_OFFSETS;
+}
+
+static uint32_t upload_size(const struct upload *u, uint32_t at, uint32_t end)
+{
+	uint32_t most = compact(u, at) ? u->config.buf - EF_SMP_HEADER_SIZE - EF_DATA_HEAD
+				       : upload_chunk(u->config.buf, at, u->config.size);
+	uint32_t size = most < u->chunk ? most : u->chunk;
+
+	if (size >= end - at)
+		return end - at;
+	/* so that what comes behind it begins where a node can keep it */
+	if (u->config.ahead && (at + size) / ALIGN * ALIGN > at)
+		size = (at + size) / ALIGN * ALIGN - at;
+	return size;
+}
+
+static size_t put_data(const struct upload *u, uint8_t *body, uint32_t at, uint32_t size)
+{
+	body[0] = (uint8_t)(at >> 16);
+	body[1] = (uint8_t)(at >> 8);
+	body[2] = (uint8_t)at;
+	memcpy(body + EF_DATA_HEAD, u->config.image + at, size);
+	return EF_DATA_HEAD + size;
+}
+
+static size_t put_upload(const struct upload *u, uint8_t *body, uint32_t at, uint32_t size)
+{
+	struct cbor_writer w;
+
+	cbor_write_init(&w, body, SMP_MESSAGE_MAX);
+	cbor_open_map(&w);
+	cbor_put_text(&w, "off");
+	cbor_put_uint(&w, at);
+	if (at == 0) {
+		cbor_put_text(&w, "len");
+		cbor_put_uint(&w, u->config.size);
+		cbor_put_text(&w, "sha");
+		cbor_put_bytes(&w, u->config.sha, sizeof u->config.sha);
+	}
+	cbor_put_text(&w, "data");
+	cbor_put_bytes(&w, u->config.image + at, size);
+	cbor_close(&w);
+	return w.used;
+}
+
+/* False when no request is left: the next answer or time-out makes room. */
+static bool upload_send(struct upload *u, uint32_t at, uint32_t size, uint32_t *order)
+{
 	uint8_t body[SMP_MESSAGE_MAX];
 	struct smp_call call = {
 		.op = EF_SMP_WRITE,
-		.group = EF_GROUP_IMAGE,
-		.command = EF_IMAGE_UPLOAD,
-		.least_us = u->next == 0 ? ERASE_US : 0,
+		.group = compact(u, at) ? EF_GROUP_EDGEFERRY : EF_GROUP_IMAGE,
+		.command = compact(u, at) ? EF_EF_DATA : EF_IMAGE_UPLOAD,
+		.least_us = at			 ? 0
+			    : u->config.erase_us ? u->config.erase_us
+						 : ERASE_US,
 		.done = upload_answer,
 		.ctx = u,
-		.offset = u->next,
-		.length = chunk,
+		.offset = at,
+		.length = size,
 	};
-	struct cbor_writer w;
-	uint32_t order;
+	size_t n = compact(u, at) ? put_data(u, body, at, size) : put_upload(u, body, at, size);
 
-	cbor_write_init(&w, body, sizeof body);
-	cbor_open_map(&w);
-	cbor_put_text(&w, "off");
-	cbor_put_uint(&w, u->next);
-	if (u->next == 0) {
-		cbor_put_text(&w, "len");
-		cbor_put_uint(&w, k->size);
-		cbor_put_text(&w, "sha");
-		cbor_put_bytes(&w, k->sha, sizeof k->sha);
-	}
-	cbor_put_text(&w, "data");
-	cbor_put_bytes(&w, k->image + u->next, chunk);
-	cbor_close(&w);
-	if (u->next + chunk == k->size)
+	if (at + size == u->config.size)
 		call.least_us = VERIFY_US;
-	if (smp_client_call(u->client, u->now_us, &call, body, w.used, &order) < 0)
-		return; /* no request left: the next answer or time-out makes room */
+	if (smp_client_call(u->client, u->now_us, &call, body, n, order) < 0)
+		return false;
 	u->under_way++;
 	u->requests++;
-	u->payload += chunk;
-	u->budget -= chunk < u->budget ? chunk : u->budget;
-	u->next += chunk;
-	if (u->next > u->sent)
-		u->sent = u->next;
+	u->payload += size;
+	u->line_bytes += size + AROUND;
+	u->budget -= size < u->budget ? size : u->budget;
+	if (at + size > u->sent)
+		u->sent = at + size;
+	return true;
+}
+
+/* What is lost comes first. */
+static bool upload_one(struct upload *u)
+{
+	const struct piece *lost = pieces_lost(&u->pieces);
+	uint32_t next = u->pieces.n ? u->pieces.list[u->pieces.n - 1].end : u->acked;
+	uint32_t order, size;
+
+	if (lost) {
+		size = upload_size(u, lost->at, lost->end);
+		return upload_send(u, lost->at, size, &order) &&
+		       pieces_resend(&u->pieces, size, order);
+	}
+	if (next == u->config.size || u->pieces.n >= PIECES_NEW)
+		return false;
+	size = upload_size(u, next, u->config.size);
+	if (u->config.ahead && next != u->acked && next + size - u->acked > u->config.ahead)
+		return false;
+	return upload_send(u, next, size, &order) &&
+	       pieces_add(&u->pieces, next, next + size, order);
 }
 
 static void upload_fill(struct upload *u)
 {
-	uint32_t window = u->started ? u->config.window : 1;
+	/* one, to see whether there is anybody; a line that lets little through gets more */
+	uint32_t window = !u->started || u->timeouts == 1 ? 1 : u->config.window;
 
-	while (u->under_way < window && u->next < u->config.size) {
-		uint32_t chunk = upload_chunk(u->config.buf, u->next, u->config.size);
-		uint32_t before = u->under_way;
-
-		if (chunk > u->chunk)
-			chunk = u->chunk;
+	while (u->under_way < window) {
 		if (u->budget == 0) {
 			upload_fail(u, EF_REASON_NODE_UNREACHABLE, "too much is lost on the line");
 			return;
 		}
-		upload_send(u, chunk);
-		if (u->under_way == before)
+		if (!upload_one(u))
 			return;
 	}
 }
 
-static void upload_shrink(struct upload *u)
+static uint32_t square_root(uint64_t n)
 {
-	u->good = 0;
-	u->chunk /= 2;
-	if (u->chunk < CHUNK_MIN)
-		u->chunk = CHUNK_MIN < u->chunk_max ? CHUNK_MIN : u->chunk_max;
+	uint32_t r = 0;
+
+	for (uint32_t bit = 1u << 16; bit; bit >>= 1)
+		if ((uint64_t)(r | bit) * (r | bit) <= n)
+			r |= bit;
+	return r;
 }
 
-/* From the offset that the node wants; what is under way is behind it and will not be taken. */
-static void upload_go_back(struct upload *u)
+static void upload_adapt(struct upload *u)
 {
-	u->next = u->acked;
-	u->rewound = u->client->next_order;
-	upload_shrink(u);
+	uint32_t chunk = u->losses ? square_root((TRUSTED + u->line_bytes) / u->losses * AROUND)
+				   : u->chunk_max;
+
+	/* nothing comes through at all: the count lags behind */
+	chunk >>= u->lost_in_a_row > 4 ? 4 : u->lost_in_a_row > 1 ? u->lost_in_a_row - 1 : 0;
+	if (chunk < CHUNK_MIN)
+		chunk = CHUNK_MIN;
+	u->chunk = chunk < u->chunk_max ? chunk : u->chunk_max;
+}
+
+static void upload_lost(struct upload *u, unsigned n)
+{
+	if (!n)
+		return;
+	u->losses += n;
+	u->lost_in_a_row += n;
+	while (u->losses > LOSSES_KEPT) {
+		u->losses /= 2;
+		u->line_bytes /= 2;
+	}
+	upload_adapt(u);
 }
 
 static void upload_timeout(struct upload *u)
 {
 	smp_client_forget(u->client, u, u->client->next_order);
 	u->under_way = 0;
+	pieces_lose(&u->pieces, u->client->next_order);
 	if (++u->timeouts > TIMEOUTS_MAX) {
 		upload_fail(u, EF_REASON_NODE_UNREACHABLE, "no answer any more");
 		return;
 	}
-	upload_go_back(u);
+	upload_lost(u, 1);
 	upload_fill(u);
 }
 
 static void upload_advance(struct upload *u, uint32_t off)
 {
 	u->acked = off;
-	u->timeouts = u->rewinds = 0;
-	if (u->next < off)
-		u->next = off;
+	u->refused = 0;
 	if (u->sent < off)
 		u->sent = off;
-	if (++u->good >= GOOD_RUN && u->chunk < u->chunk_max) {
-		u->good = 0;
-		u->chunk = u->chunk * 2 < u->chunk_max ? u->chunk * 2 : u->chunk_max;
-	}
 	if (u->config.progress)
 		u->config.progress(u->config.ctx, off);
 }
 
+/* What became of the piece that was answered. Returns false when that ended the upload. */
+static bool upload_piece(struct upload *u, const struct smp_request *q, bool kept, bool progress)
+{
+	struct piece *p = pieces_find(&u->pieces, q->order);
+
+	if (p && p->at == u->acked && ++u->refused > REFUSED_MAX) {
+		upload_fail(u, EF_REASON_NODE_PROTOCOL,
+			"the node takes nothing at the offset it wants");
+		return false;
+	}
+	if (p && kept && p->at > u->acked) {
+		pieces_settle(&u->pieces, p, PIECE_KEPT);
+		progress = true;
+	} else if (p) {
+		pieces_settle(&u->pieces, p, PIECE_LOST);
+	}
+	u->futile = progress ? 0 : u->futile + 1;
+	if (u->futile > FUTILE_MAX) {
+		upload_fail(u, EF_REASON_NODE_PROTOCOL, "the node takes nothing");
+		return false;
+	}
+	return true;
+}
+
 /* The node wants off. Returns false when that ended the upload. */
-static bool upload_wanted(struct upload *u, const struct smp_request *q, uint32_t off)
+static bool upload_wanted(struct upload *u, const struct smp_request *q, uint32_t off, bool kept)
 {
 	struct error none = {0};
-	bool current = (int32_t)(q->order - u->rewound) >= 0;
+	bool progress = off > u->acked;
 
 	/* What it can want: after the first answer, where an earlier upload broke off; later, no
 	 * byte that it was never sent. */
@@ -193,64 +296,65 @@ static bool upload_wanted(struct upload *u, const struct smp_request *q, uint32_
 		upload_fail(u, EF_REASON_NODE_PROTOCOL, "the node wants bytes it was not sent");
 		return false;
 	}
-	u->started = true;
 	if (off < u->acked) {
 		upload_end(u, &none, true);
 		return false;
 	}
-	if (off > u->acked)
+	u->resumed |= !u->started && off != q->call.length;
+	u->started = true;
+	u->timeouts = u->lost_in_a_row = 0;
+	upload_adapt(u);
+	if (progress) {
+		pieces_trim(&u->pieces, off);
 		upload_advance(u, off);
+	}
 	if (off == u->config.size) {
 		upload_end(u, &none, false);
 		return false;
 	}
-	if (current && off < q->call.offset + q->call.length) {
-		if (++u->rewinds > REWINDS_MAX) {
-			upload_fail(u, EF_REASON_NODE_PROTOCOL,
-				"the node takes nothing at the offset it wants");
-			return false;
-		}
-		upload_go_back(u);
-	}
-	return true;
+	return upload_piece(u, q, kept, progress);
 }
 
 struct upload_reply {
 	uint64_t off;
-	bool match;
+	bool match, kept;
 };
 
-static bool upload_parse(struct upload *u, const uint8_t *body, size_t size, uint32_t *off)
+static bool upload_parse(
+	struct upload *u, const uint8_t *body, size_t size, struct upload_reply *answer)
 {
 	static const struct smp_field fields[] = {
 		{"off", SMP_UINT, true, offsetof(struct upload_reply, off), UINT32_MAX},
 		{"match", SMP_BOOL, false, offsetof(struct upload_reply, match), 0},
+		{"kept", SMP_BOOL, false, offsetof(struct upload_reply, kept), 0},
 	};
-	struct upload_reply answer = {.match = true};
 	struct error e = {0};
 	bool unsupported;
 
 	if (smp_body_status(body, size, "upload", &unsupported, &e)) {
-		/* It had accepted the preflight, and has forgotten it: it was reset. */
-		upload_end(u, &e, e.reason == EF_REASON_IMAGE_UNSIGNED);
+		/* It had accepted the preflight, and has forgotten it: it was reset. What it went
+		 * on from was not what it took it for: it has forgotten that, and takes it anew. */
+		upload_end(u, &e,
+			e.reason == EF_REASON_IMAGE_UNSIGNED ||
+				(u->resumed && (e.reason == EF_REASON_IMAGE_DIGEST ||
+						       e.reason == EF_REASON_BAD_IMAGE)));
 		return false;
 	}
-	if (!smp_body_read(body, size, fields, 2, &answer)) {
+	if (!smp_body_read(body, size, fields, 3, answer)) {
 		upload_fail(u, EF_REASON_NODE_PROTOCOL, "the answer has no offset");
 		return false;
 	}
-	if (!answer.match) {
+	if (!answer->match) {
 		upload_fail(u, EF_REASON_IMAGE_DIGEST, "the node holds other bytes than were sent");
 		return false;
 	}
-	*off = (uint32_t)answer.off;
 	return true;
 }
 
 static void upload_answer(void *ctx, const struct smp_request *q, const uint8_t *body, size_t size)
 {
+	struct upload_reply answer = {.match = true};
 	struct upload *u = ctx;
-	uint32_t off;
 
 	u->now_us = q->answered_us;
 	u->under_way--;
@@ -260,7 +364,9 @@ static void upload_answer(void *ctx, const struct smp_request *q, const uint8_t 
 	}
 	/* The line keeps order: what was sent before and has no answer yet will not get one. */
 	u->under_way -= smp_client_forget(u->client, u, q->order);
-	if (upload_parse(u, body, size, &off) && upload_wanted(u, q, off))
+	upload_lost(u, pieces_lose(&u->pieces, q->order));
+	if (upload_parse(u, body, size, &answer) &&
+		upload_wanted(u, q, (uint32_t)answer.off, answer.kept))
 		upload_fill(u);
 }
 
@@ -283,7 +389,6 @@ bool upload_start(struct upload *u, struct smp_client *client, const struct uplo
 		u->config.window = 1;
 	u->chunk = u->chunk_max = u->config.buf;
 	u->budget = 8ull * config->size + 65536;
-	u->rewound = client->next_order;
 	u->running = true;
 	upload_fill(u);
 	return true;

@@ -2,10 +2,12 @@
 #pragma once
 /*
  * Windowed upload of an image, without I/O, on top of a struct smp_client: several requests under
- * way, back to the offset that the node wants after a loss, chunks as large as the node's buffer
- * takes and smaller on a bad line. Ends in exactly one ended, unless stopped, after a bounded
- * number of requests and time-outs, whatever the node answers (F-15, F-16, F-32).
+ * way; what is lost is sent again, and nothing else where the node keeps what comes behind it;
+ * chunks as large as the node's buffer takes, and as the line's errors let be of use. Ends in
+ * exactly one ended, unless stopped, after a bounded number of requests and time-outs, whatever the
+ * node answers (F-15, F-16, F-32).
  */
+#include "dfu/pieces.h"
 #include "dfu/smp-client.h"
 #include "util/reason.h"
 
@@ -14,6 +16,8 @@ struct upload_config {
 	uint32_t size;
 	uint8_t sha[32];      /* of those size bytes */
 	uint32_t buf, window; /* of the node: bytes of a message, requests under way */
+	uint64_t erase_us;    /* that it may take before it answers the first request; 0: 3 s */
+	uint32_t ahead;	      /* bytes that it keeps behind what is missing; 0: none */
 	void *ctx;
 	void (*progress)(void *ctx, uint32_t done);
 	/* again: the node lost what it had (it was reset); identify and preflight, then start anew.
@@ -25,17 +29,18 @@ struct upload {
 	struct upload_config config;
 	struct smp_client *client;
 	uint64_t now_us;
-	uint32_t acked; /* the node has the bytes below */
-	uint32_t next;	/* offset to send next */
-	uint32_t sent;	/* the highest end of what was ever sent or acknowledged */
+	uint32_t acked;	      /* the node has the bytes below */
+	uint32_t sent;	      /* the highest end of what was ever sent or acknowledged */
+	struct pieces pieces; /* from acked on */
 	uint32_t chunk, chunk_max;
 	uint32_t under_way;
-	uint32_t rewound;	    /* order of the first request after the last going back */
-	uint32_t good;		    /* chunks taken in a row */
-	uint32_t timeouts, rewinds; /* without progress in between */
+	uint64_t line_bytes; /* carried, and frames lost among them: how good the line is */
+	uint32_t losses, lost_in_a_row;
+	uint32_t timeouts;	    /* without an answer in between */
+	uint32_t refused, futile;   /* without progress in between */
 	uint64_t budget;	    /* payload bytes that may still be sent */
 	uint64_t payload, requests; /* sent: figures for reports and benchmarks */
-	bool started, running;
+	bool started, resumed, running;
 };
 
 /* Smallest buffer: the first message holds an image header besides len and sha. */

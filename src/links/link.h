@@ -4,6 +4,7 @@
  * A link carries whole SMP messages to and from a node; framing is the link's business. One table of
  * functions a kind of wire (const ops + context), driven by the caller's event loop; nothing blocks.
  */
+#include "links/framing.h"
 #include "util/reason.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -12,8 +13,15 @@
 struct link;
 
 struct link_spec {
-	const char *device;	/* uart: path of the tty; sim: path of a unix stream socket */
-	uint32_t baud;
+	/*
+	 * uart: path of the tty, best a lasting name, which is looked up anew at every open (F-17);
+	 * spi: path of the spidev; udp: "ADDRESS" or "ADDRESS:PORT" (util/address.h), port 1337;
+	 * sim: path of a unix stream socket.
+	 */
+	const char *device;
+	uint32_t baud;		/* uart: bits a second; spi: clock in Hz; else unused */
+	bool rs485;		/* uart: the driver turns the direction (TIOCSRS485) */
+	const char *ready;	/* spi: the node's ready line (links/lines.h) */
 };
 
 struct link_callbacks {
@@ -26,15 +34,28 @@ struct link_callbacks {
 };
 
 struct link_ops {
-	const char *name;	/* "uart", "sim": Link= of the node's file */
-	/* Opens and locks the port (F-21: BUSY when another process holds it). */
+	const char *name;	/* "uart", "spi", "udp", "sim": Link= of the node's file */
+	/*
+	 * Opens and locks the port (F-21: BUSY when another process holds it). An error names the
+	 * device, what is wrong, and what to do about it. Takes no more than a few system calls.
+	 */
 	enum ef_reason (*open)(struct link **ret, sd_event *event, const struct link_spec *spec,
 		const struct link_callbacks *cb, struct error *e);
-	/* Queues one message. -ENOBUFS when more than the link's queue (16 KiB) would wait. */
+	/*
+	 * Queues one message. -ENOBUFS when more than the link's queue (16 KiB) would wait,
+	 * -EMSGSIZE when the wire never carries one of that size.
+	 */
 	int (*send)(struct link *l, const uint8_t *data, size_t size);
 	size_t (*queued)(const struct link *l);	/* bytes not yet with the driver */
+	/*
+	 * The rate from now on, when nothing is queued or on its way; what has come at the old one
+	 * and was not read is dropped. 0, or negative errno: the old rate is kept. NULL: this wire has one rate.
+	 */
+	int (*set_rate)(struct link *l, uint32_t baud);
+	/* COBS until then. NULL: this wire has a framing of its own, which does for every node. */
+	void (*set_framing)(struct link *l, enum framing framing);
 	void (*close)(struct link *l);		/* no callback comes after it */
 };
 
-extern const struct link_ops link_uart, link_sim;
+extern const struct link_ops link_uart, link_spi, link_udp, link_sim;
 const struct link_ops *link_find(const char *name);	/* NULL: no such kind */

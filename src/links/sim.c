@@ -15,7 +15,8 @@ static enum ef_reason sim_open(struct link **ret, sd_event *event, const struct 
 	_cleanup_close_ int fd = -1;
 
 	if (length >= sizeof address.sun_path)
-		return error_set(e, EF_REASON_CONFIG, "%s: longer than a socket's name may be",
+		return error_set(e, EF_REASON_CONFIG,
+			"%s: longer than a socket's name may be: put it nearer to /run",
 			spec->device);
 	memcpy(address.sun_path, spec->device, length);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -28,7 +29,8 @@ static enum ef_reason sim_open(struct link **ret, sd_event *event, const struct 
 			error == EACCES || error == EPERM ? EF_REASON_DENIED
 			: error == EAGAIN		  ? EF_REASON_BUSY
 							  : EF_REASON_NODE_UNREACHABLE,
-			"%s: %s", spec->device, strerror(error));
+			"%s: %s: is the simulated node running, for this user?", spec->device,
+			strerror(error));
 	}
 	return stream_new(ret, event, TAKE_FD(fd), spec->device, cb, NULL, e);
 }
@@ -38,5 +40,6 @@ const struct link_ops link_sim = {
 	.open = sim_open,
 	.send = stream_send,
 	.queued = stream_queued,
+	.set_framing = stream_set_framing,
 	.close = stream_close,
 };

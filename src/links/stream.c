@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "links/stream.h"
 #include "util/cleanup.h"
-#include "wire/cobs.h"
+#include "util/time-util.h"
 #include <edgeferry/smp.h>
 #include <errno.h>
 #include <string.h>
@@ -17,7 +17,7 @@ struct link {
 	bool closed;
 	char device[96];
 	size_t tx_at, tx_used; /* waiting: tx[tx_at, tx_used) */
-	struct frame_receiver rx;
+	struct framer framing;
 	uint8_t tx[STREAM_QUEUE_MAX];
 	uint8_t rx_buf[STREAM_MESSAGE_MAX + 2];
 };
@@ -50,6 +50,16 @@ size_t stream_queued(const struct link *l)
 	return l->tx_used - l->tx_at;
 }
 
+int stream_fd(const struct link *l)
+{
+	return l->fd;
+}
+
+void stream_restart(struct link *l)
+{
+	framer_init(&l->framing, l->framing.kind, l->rx_buf, sizeof l->rx_buf);
+}
+
 /* Hears of room to write only while something waits. */
 static int stream_watch(struct link *l)
 {
@@ -63,7 +73,7 @@ int stream_send(struct link *l, const uint8_t *data, size_t size)
 
 	if (l->closed)
 		return -ENOTCONN;
-	if (EF_SMP_FRAME_MAX(size) + 1 > STREAM_QUEUE_MAX - waiting)
+	if (framing_max(l->framing.kind, size) + 1 > STREAM_QUEUE_MAX - waiting)
 		return -ENOBUFS;
 	if (l->tx_at) {
 		memmove(l->tx, l->tx + l->tx_at, waiting);
@@ -71,9 +81,9 @@ int stream_send(struct link *l, const uint8_t *data, size_t size)
 		l->tx_used = waiting;
 	}
 	/* Whatever lay on the line before, or came up on it while it was idle, ends here. */
-	if (!waiting)
+	if (!waiting && l->framing.kind == FRAMING_COBS)
 		l->tx[l->tx_used++] = 0;
-	l->tx_used += frame_encode(data, size, l->tx + l->tx_used);
+	l->tx_used += framing_encode(l->framing.kind, data, size, l->tx + l->tx_used);
 	return stream_watch(l);
 }
 
@@ -96,6 +106,7 @@ static int stream_write(struct link *l)
 /* One read a turn: a node that never stops talking gets its share of the loop, not all (F-32). */
 static int stream_read(struct link *l)
 {
+	uint64_t now = now_monotonic_us();
 	uint8_t bytes[4096];
 	ssize_t n = read(l->fd, bytes, sizeof bytes);
 
@@ -104,7 +115,7 @@ static int stream_read(struct link *l)
 	if (n == 0)
 		return -EPIPE;
 	for (ssize_t i = 0; i < n && !l->closed; i++) {
-		size_t size = frame_receive(&l->rx, bytes[i]);
+		size_t size = framer_receive(&l->framing, now, bytes[i]);
 
 		if (size)
 			l->cb.message(l->cb.ctx, l->rx_buf, size);
@@ -140,6 +151,11 @@ static int stream_dispatch(sd_event_source *source, int fd, uint32_t events, voi
 	return 0;
 }
 
+void stream_set_framing(struct link *l, enum framing framing)
+{
+	framer_init(&l->framing, framing, l->rx_buf, sizeof l->rx_buf);
+}
+
 enum ef_reason stream_new(struct link **ret, sd_event *event, int fd, const char *device,
 	const struct link_callbacks *cb, void (*before_close)(int fd), struct error *e)
 {
@@ -154,7 +170,7 @@ enum ef_reason stream_new(struct link **ret, sd_event *event, int fd, const char
 	l->before_close = before_close;
 	l->fd = fd;
 	snprintf(l->device, sizeof l->device, "%s", device);
-	frame_receiver_init(&l->rx, l->rx_buf, sizeof l->rx_buf);
+	stream_set_framing(l, FRAMING_COBS);
 	r = sd_event_add_io(event, &l->io, fd, EPOLLIN, stream_dispatch, l);
 	if (r < 0) {
 		stream_close(l);

@@ -13,6 +13,10 @@
 /* Takes over fd in any case. before_close, if any, is called with fd right before it is closed. */
 enum ef_reason stream_new(struct link **ret, sd_event *event, int fd, const char *device,
 	const struct link_callbacks *cb, void (*before_close)(int fd), struct error *e);
+/* For what only the kind knows; the receiver forgets the frame under way. */
+int stream_fd(const struct link *l);
+void stream_restart(struct link *l);
+void stream_set_framing(struct link *l, enum framing framing);
 int stream_send(struct link *l, const uint8_t *data, size_t size);
 size_t stream_queued(const struct link *l);
 void stream_close(struct link *l);

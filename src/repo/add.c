@@ -108,6 +108,7 @@ static enum ef_reason fill_spec(struct image_spec *spec, const struct component_
 	spec->has_security = c->security != UINT64_MAX;
 	spec->security = spec->has_security ? (uint32_t)c->security : 0;
 	spec->compatible = c->compatible;
+	spec->repeat_header = true;
 	return EF_REASON_OK;
 }
 
@@ -252,6 +253,7 @@ enum ef_reason verb_image_sign(struct invocation *i, struct error *e)
 	struct component_options c = {.security = UINT64_MAX};
 	const char *key_name = "edge";
 	uint64_t header = 0x200;
+	bool as_imgtool = false;
 	const struct option options[] = {
 		{"key", OPTION_TEXT, &key_name, "KEY",
 			"file, URI or name in the workspace (default: edge)"},
@@ -261,6 +263,8 @@ enum ef_reason verb_image_sign(struct invocation *i, struct error *e)
 			"vendor and class it is made for"},
 		{"header-size", OPTION_NUMBER, &header, "N",
 			"where the payload begins (default: 0x200)"},
+		{"as-imgtool", OPTION_FLAG, &as_imgtool, NULL,
+			"byte for byte as imgtool: without the signed TLV that repeats the header"},
 		{0},
 	};
 	_cleanup_(workspace_close) struct workspace w = WORKSPACE_EMPTY;
@@ -274,6 +278,7 @@ enum ef_reason verb_image_sign(struct invocation *i, struct error *e)
 		return r;
 	w.allow_test_keys = i->common.allow_test_keys;
 	r = fill_spec(&spec, &c, header, e);
+	spec.repeat_header = !as_imgtool;
 	if (!r && key_name_valid(key_name) && access(key_name, F_OK) < 0)
 		r = verb_workspace(i, &w, e);
 	if (!r)

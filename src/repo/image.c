@@ -6,7 +6,8 @@
 #include "util/cleanup.h"
 #include <string.h>
 
-#define PROTECTED_MAX 64u
+#define PROTECTED_MAX 128u
+#define HEADER_AT 8u /* of the TLV that repeats the header, in the protected area */
 #define UNPROTECTED_MAX 256u
 #define ERASED 0xff /* what imgtool fills the rest of the header with */
 
@@ -61,13 +62,17 @@ static void put_header(struct out *o, const struct image_spec *spec, uint16_t pr
 	o->size = spec->header_size;
 }
 
+/* The header's own bytes are put in when there is a header. */
 static enum ef_reason put_protected(struct out *o, const struct image_spec *spec, struct error *e)
 {
 	uint8_t data[PROTECTED_MAX], vendor[16], class_id[16];
+	static const uint8_t no_header[EF_IMAGE_HEADER_SIZE];
 	struct out tlvs = {data, 0};
 	const uint8_t counter[4] = {(uint8_t)spec->security, (uint8_t)(spec->security >> 8),
 		(uint8_t)(spec->security >> 16), (uint8_t)(spec->security >> 24)};
 
+	if (spec->repeat_header)
+		put_tlv(&tlvs, EF_TLV_HEADER, no_header, sizeof(no_header));
 	if (spec->has_security)
 		put_tlv(&tlvs, EF_TLV_SEC_CNT, counter, sizeof(counter));
 	if (spec->compatible) {
@@ -107,6 +112,8 @@ static enum ef_reason build_signed_part(struct out *o, const struct image_spec *
 	if (!o->data)
 		return error_set(e, EF_REASON_NO_MEMORY, "image");
 	put_header(o, spec, (uint16_t)p.size, (uint32_t)payload_size);
+	if (spec->repeat_header)
+		memcpy(protected + HEADER_AT, o->data, EF_IMAGE_HEADER_SIZE);
 	put(o, payload, payload_size);
 	put(o, protected, p.size);
 	return EF_REASON_OK;

@@ -43,6 +43,12 @@ static const struct verb verbs[] = {
 		"make and sign an MCUboot image from a binary", NULL, verb_image_sign},
 	{"image inspect", "FILE [options]", 1, 1, "show what an MCUboot image says of itself", NULL,
 		verb_image_inspect},
+	{"image keys", "--set N --key KEY… --before KEY… FILE", 1, 1,
+		"make the document that brings a bootloader its next key set",
+		"Signed with the private keys at hand; run again where others are, on the same "
+		"file,\n"
+		"it adds theirs. Exit 4 while signatures are missing that are known to be needed.",
+		verb_image_keys},
 	{"release", "VERSION [options]", 1, 1, "make a release of what is staged",
 		"Writes the manifest and the metadata to sign; 'sign' and 'publish' follow.",
 		verb_release},

@@ -113,6 +113,20 @@ struct node_state;
 typedef void (*node_part_done)(struct update *u, struct node_state *ns, size_t part,
 	const struct error *e);
 
+/* One copy of an image, for all nodes that take it at the same time (nodes.c). */
+struct image_share {
+	unsigned users;
+	uint8_t sha256[32];
+	uint8_t *data;
+};
+
+/* node-keys.c: what was asked for, until it is over */
+struct node_key_job {
+	bool first;
+	update_key_done done;	/* NULL: nothing */
+	void *ctx;
+};
+
 struct node_state {
 	struct update *u;
 	size_t index;		/* in the configuration */
@@ -131,8 +145,8 @@ struct node_state {
 	bool again;		/* and it is to be asked once more right after it */
 	size_t part;		/* whose, or NO_PART */
 	node_part_done done;
-	uint8_t *image;		/* what node_stage reads */
-	size_t image_size;
+	struct image_share *image;	/* what node_stage reads */
+	struct node_key_job key;
 };
 
 /* --- what is under way for the current state of the deployment; gone with the state --- */
@@ -147,6 +161,15 @@ struct part_run {
 	struct fetch *context;	/* what the worker's callbacks are handed */
 	uint64_t told_us;	/* progress */
 	unsigned redo;		/* confirm.c: step of bringing up a node anew */
+	struct error held;	/* gate.c: what was waited for last */
+};
+
+/* --- what may hold a deployment up (gate.c) --- */
+struct gate {
+	struct checks *checks;	/* the site's interlocks, while they run */
+	uint64_t passed_us;	/* monotonic: when they said yes last; 0: never */
+	uint64_t wait_until;
+	struct error held;
 };
 
 enum acquire_phase { ACQUIRE_LOOK, ACQUIRE_ADMIT, ACQUIRE_OBJECTS, ACQUIRE_IMAGES, ACQUIRE_NODES };
@@ -170,6 +193,7 @@ struct run {
 	bool begun, server_ok, confirmed_by_hand;
 	struct checks *checks;
 	bool checks_ok;
+	struct gate gate;
 };
 
 struct waiter {
@@ -316,6 +340,12 @@ void nodes_started(struct node_state *ns, int r);	/* of the call that followed *
 void nodes_done(void *ctx, const struct error *e);	/* a node_done; ctx is the node_state */
 void nodes_progress(void *ctx, uint64_t done, uint64_t total);
 void nodes_orphan(struct update *u);
+/* Reads the object from the store, or finds it with another node. ns->image until the node is done. */
+enum ef_reason nodes_image(struct node_state *ns, const struct object *o, struct error *e);
+void nodes_release(struct node_state *ns);	/* it is idle again, and asked who it is now */
+/* node-keys.c. False: nothing was asked for. */
+bool node_key_start(struct node_state *ns);
+void node_key_forget(struct node_state *ns);
 /* It answered a question that was put after since. */
 bool nodes_fresh(const struct node_state *ns, uint64_t since_us);
 /* Everything known of the nodes is from after the last thing that was done to them. */
@@ -334,6 +364,11 @@ void revert_advance(struct update *u);
 enum ef_reason stage_node(struct update *u, struct node_state *ns, size_t part, node_part_done done,
 	struct error *e);
 void ask_reboot(struct update *u);
+
+/* gate.c. False: not now; it kicks when it is time to ask again. */
+bool gate_transfer(struct update *u, size_t part);	/* an image to the node of a part */
+bool gate_activate(struct update *u);
+void gate_clear(struct gate *g);
 
 /* acquire.c */
 /* False and no error: it is being looked at and will kick. */

@@ -180,6 +180,7 @@ void run_reset(struct update *u)
 	free(r->manifest);
 	free(r->images);
 	checks_free(r->checks);
+	gate_clear(&r->gate);
 	*r = (struct run){.since_us = now_monotonic_us()};
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who the nodes are, asked again and again; and one operation at a time on each. */
+#include "bundle/objects.h"
 #include "update/internal.h"
 #include <string.h>
 
@@ -51,6 +52,10 @@ static void poll_done(void *ctx, const struct error *e)
 	struct update *u = ns->u;
 
 	ns->busy = false;
+	if (node_key_start(ns)) {
+		ns->again = false;
+		return;
+	}
 	ns->asked_us = ns->asking_us;
 	bool was = ns->present;
 	bool same = memcmp(&ns->identity, &ns->incoming, sizeof(ns->identity)) == 0;
@@ -138,12 +143,54 @@ bool nodes_claim(struct node_state *ns, size_t part, node_part_done done)
 	return true;
 }
 
+static void image_put(struct node_state *ns)
+{
+	struct image_share *s = TAKE_PTR(ns->image);
+
+	if (!s || --s->users)
+		return;
+	free(s->data);
+	free(s);
+}
+
+enum ef_reason nodes_image(struct node_state *ns, const struct object *o, struct error *e)
+{
+	struct update *u = ns->u;
+	struct image_share *s = NULL;
+
+	for (size_t i = 0; i < u->n_nodes && !s; i++)
+		if (u->nodes[i].image && memcmp(u->nodes[i].image->sha256, o->sha256, 32) == 0)
+			s = u->nodes[i].image;
+	if (!s) {
+		s = calloc(1, sizeof(*s));
+		if (!s)
+			return error_set(e, EF_REASON_NO_MEMORY, "an image");
+		if (object_get(u->objects_fd, o->sha256, o->size, &s->data, e)) {
+			free(s);
+			return e->reason;
+		}
+		memcpy(s->sha256, o->sha256, 32);
+	}
+	s->users++;
+	ns->image = s;
+	return EF_REASON_OK;
+}
+
 static void released(struct node_state *ns)
 {
 	ns->busy = false;
 	ns->part = NO_PART;
 	ns->done = NULL;
-	free(TAKE_PTR(ns->image));
+	image_put(ns);
+}
+
+void nodes_release(struct node_state *ns)
+{
+	released(ns);
+	ns->ended_us = now_monotonic_us();
+	ns->again = false;
+	poll_arm(ns, 0); /* whatever it was, the node is another one now */
+	update_kick(ns->u);
 }
 
 void nodes_done(void *ctx, const struct error *e)
@@ -153,13 +200,9 @@ void nodes_done(void *ctx, const struct error *e)
 	node_part_done done = ns->done;
 	struct error copy = *e;
 
-	released(ns);
-	ns->ended_us = now_monotonic_us();
-	ns->again = false;
-	poll_arm(ns, 0); /* whatever it was, the node is another one now */
+	nodes_release(ns);
 	if (done)
 		done(ns->u, ns, part, &copy);
-	update_kick(ns->u);
 }
 
 void nodes_started(struct node_state *ns, int r)
@@ -198,11 +241,24 @@ void nodes_orphan(struct update *u)
 
 static enum ef_reason open_one(struct update *u, struct node_state *ns, struct error *e)
 {
+	static const enum node_entry entry[] = {[ENTRY_AGENT] = NODE_ENTRY_AGENT,
+		[ENTRY_SMP] = NODE_ENTRY_SMP,
+		[ENTRY_LINES] = NODE_ENTRY_LINES};
+	static const enum framing framings[] = {[CONFIG_COBS] = FRAMING_COBS,
+		[CONFIG_CONSOLE] = FRAMING_CONSOLE,
+		[CONFIG_RAW] = FRAMING_RAW};
 	const struct config_node *c = ns->config;
 	const struct node_config nc = {
 		.name = c->name,
 		.link = link_find(c->link),
-		.spec = {.device = c->device, .baud = c->baud},
+		.framing = framings[c->framing],
+		.spec = {.device = c->device,
+			.baud = strcmp(c->link, "spi") == 0 ? c->clock : c->baud,
+			.rs485 = c->rs485,
+			.ready = c->ready},
+		.baud_max = c->baud_max,
+		.entry = entry[c->entry],
+		.lines = {c->reset_line, c->boot_line, c->reset_us, c->boot_us},
 		/* in the clear only where the administrator says so */
 		.key = c->security == SECURITY_SESSION ? c->key : NULL,
 		.compatible = c->compatible,
@@ -239,7 +295,8 @@ void nodes_close(struct update *u)
 	for (size_t i = 0; i < u->n_nodes; i++) {
 		sd_event_source_disable_unref(u->nodes[i].timer);
 		node_free(u->nodes[i].node);
-		free(u->nodes[i].image);
+		node_key_forget(&u->nodes[i]);
+		image_put(&u->nodes[i]);
 	}
 	free(TAKE_PTR(u->nodes));
 	u->n_nodes = 0;

@@ -183,6 +183,40 @@ enum ef_reason plan_admit_node(
 	return EF_REASON_OK;
 }
 
+/* A window may reach over midnight. */
+static bool within(const struct config_window *w, unsigned minute)
+{
+	if (w->from == w->to)
+		return true;
+	return w->from < w->to ? minute >= w->from && minute < w->to
+			       : minute >= w->from || minute < w->to;
+}
+
+enum ef_reason plan_may_touch(const struct config_node *config,
+	const struct node_identity *identity, unsigned minute, struct error *e)
+{
+	const struct config_window *w = &config->window;
+
+	if (config->external && identity->plain)
+		return error_set(e, EF_REASON_NODE_BATTERY,
+			"node %s does not say how it is powered, and ExternalPower=yes wants it to",
+			config->name);
+	if (config->external && !identity->external)
+		return error_set(e, EF_REASON_NODE_BATTERY,
+			"node %s runs on its battery, and ExternalPower=yes wants it not to",
+			config->name);
+	if (!identity->plain && !identity->external && identity->battery < config->battery)
+		return error_set(e, EF_REASON_NODE_BATTERY,
+			"node %s has %u %% of its battery left, MinimumBattery= is %" PRIu32,
+			config->name, identity->battery, config->battery);
+	if (!within(w, minute))
+		return error_set(e, EF_REASON_HELD,
+			"node %s: it is %02u:%02u, Window= is %02u:%02u-%02u:%02u", config->name,
+			minute / 60, minute % 60, w->from / 60, w->from % 60, w->to / 60,
+			w->to % 60);
+	return EF_REASON_OK;
+}
+
 static void plan_rootfs(const struct component *c, const struct plan_gateway *g, struct part *p)
 {
 	memcpy(p->hash, c->image.sha256, sizeof(p->hash));

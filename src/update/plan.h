@@ -56,6 +56,13 @@ enum ef_reason plan_admit_identity(const struct config_node *config, const struc
 enum ef_reason plan_admit_node(const struct component *c, const struct plan_node *node, struct error *e);
 
 /*
+ * Whether a node may be written to or reset now: its power, and the hours that its file allows, in
+ * minutes of the day. NODE_BATTERY, HELD.
+ */
+enum ef_reason plan_may_touch(const struct config_node *config, const struct node_identity *identity,
+	unsigned minute, struct error *e);
+
+/*
  * The parts in the manifest's order; for one component, nodes in the order of the configuration.
  * images: one for each component of the manifest. Every place exactly once. Negative errno.
  */

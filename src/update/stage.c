@@ -47,13 +47,14 @@ enum ef_reason stage_node(
 	if (!nodes_claim(ns, part, done))
 		return EF_REASON_OK;
 	run_of(u, part)->busy = true;
-	if (object_get(u->objects_fd, o->sha256, o->size, &ns->image, e)) {
+	if (nodes_image(ns, o, e)) {
 		ns->busy = false;
 		ns->part = NO_PART;
 		run_of(u, part)->busy = false;
 		return e->reason;
 	}
-	nodes_started(ns, node_stage(ns->node, ns->image, o->size, nodes_progress, nodes_done, ns));
+	nodes_started(
+		ns, node_stage(ns->node, ns->image->data, o->size, nodes_progress, nodes_done, ns));
 	return EF_REASON_OK;
 }
 
@@ -65,7 +66,7 @@ static void start_node(struct update *u, size_t part)
 	if (!ns)
 		error_set(&e, EF_REASON_CONFIG, "node %s is no longer configured",
 			u->current->parts[part].place);
-	else if (!ns->busy && part_move(u, part, COMPONENT_STAGING, NULL))
+	else if (!ns->busy && gate_transfer(u, part) && part_move(u, part, COMPONENT_STAGING, NULL))
 		stage_node(u, ns, part, on_node_staged, &e);
 	if (e.reason != EF_REASON_OK)
 		part_failed(u, part, &e);
@@ -346,8 +347,8 @@ void stage_advance(struct update *u)
 }
 
 /*
- * STAGED: windows, battery and interlocks will have their say here. The source is asked once more
- * whether the release still goes (R-04); when it cannot be reached its last word counts.
+ * STAGED: windows, battery and interlocks have their say. The source is asked once more whether the
+ * release still goes (R-04); when it cannot be reached its last word counts.
  */
 void release_advance(struct update *u)
 {
@@ -357,6 +358,6 @@ void release_advance(struct update *u)
 		return;
 	if (statement_stops(u, &e))
 		deployment_move(u, EVENT_HELD, &e, NULL);
-	else
+	else if (gate_activate(u))
 		deployment_move(u, EVENT_ACTIVATE, NULL, NULL);
 }

@@ -165,6 +165,15 @@ enum ef_reason update_confirm(struct update *u, struct error *e);	/* by hand, wi
 enum ef_reason update_reject(struct update *u, struct error *e);
 enum ef_reason update_rollback(struct update *u, uint64_t *id, struct error *e);
 
+typedef void (*update_key_done)(void *ctx, const struct error *e);
+
+/*
+ * Gives a node its first key, in the clear, or another one in place of the one that it has (dfu/node.h).
+ * OK: done comes once. NOT_FOUND, BUSY, and what node_key_admit says at once.
+ */
+enum ef_reason update_node_key(struct update *u, const char *name, bool first, update_key_done done,
+	void *ctx, struct error *e);
+
 /* Views. Pointers live until the next event-loop iteration. */
 const struct deployment *update_current(const struct update *u);	/* NULL: none under way */
 const char *update_release(const struct update *u);		/* confirmed and installed, "" unknown */

@@ -20,12 +20,14 @@ struct walk {
 	const struct ef_image_policy *policy; /* NULL: structure only */
 	const struct ef_image_crypto *crypto;
 	struct ef_image_info *info;
-	uint32_t at;  /* next byte to take */
-	bool hash;    /* what is taken goes into the digest */
-	bool compare; /* computed holds the digest of the image */
-	bool has_counter, has_digest, has_signature, valid;
+	uint32_t at;			      /* next byte to take */
+	bool hash;			      /* what is taken goes into the digest */
+	bool compare;			      /* computed holds the digest of the image */
+	const struct ef_image_middle *middle; /* to go on hashing from */
+	bool has_counter, has_header, has_digest, has_signature, valid;
 	const struct ef_image_key *key; /* named by the last KEYHASH or PUBKEY, if known */
 	uint8_t computed[32];
+	uint8_t header[EF_IMAGE_HEADER_SIZE];
 	uint8_t buf[128];
 };
 
@@ -118,6 +120,11 @@ static enum ef_reason protected_tlv(struct walk *w, uint16_t type, uint32_t size
 		return take_once(w, &w->info->has_vendor, w->info->vendor, size, 16);
 	case EF_TLV_UUID_CID:
 		return take_once(w, &w->info->has_class, w->info->class_id, size, 16);
+	case EF_TLV_HEADER:
+		r = take_once(w, &w->has_header, w->buf, size, EF_IMAGE_HEADER_SIZE);
+		if (!r && memcmp(w->buf, w->header, EF_IMAGE_HEADER_SIZE) != 0)
+			return EF_REASON_BAD_IMAGE;
+		return r;
 	case EF_TLV_DEPENDENCY:
 		if (size != DEPENDENCY_SIZE)
 			return EF_REASON_BAD_IMAGE;
@@ -165,7 +172,7 @@ static bool makes(const struct walk *w, const struct ef_image_key *key, uint16_t
 	}
 }
 
-static bool verify(const struct walk *w, const struct ef_image_key *key, uint32_t size)
+static bool signature_holds(const struct walk *w, const struct ef_image_key *key, uint32_t size)
 {
 	const struct ef_image_crypto *c = w->crypto;
 	const uint8_t *digest = w->info->digest;
@@ -196,7 +203,7 @@ static enum ef_reason take_signature(struct walk *w, uint16_t type, uint32_t siz
 	r = take(w, w->buf, size);
 	if (r)
 		return r;
-	if (!verify(w, key, size))
+	if (!signature_holds(w, key, size))
 		return EF_REASON_IMAGE_SIGNATURE;
 	w->valid = true;
 	return EF_REASON_OK;
@@ -282,6 +289,19 @@ static enum ef_reason judge(const struct walk *w)
 	return EF_REASON_OK;
 }
 
+/* Takes the digest up where the payload ends. */
+static enum ef_reason go_on(struct walk *w)
+{
+	const struct ef_image_middle *m = w->middle;
+
+	if (m->tail_size != w->at % 64)
+		return EF_REASON_BAD_IMAGE;
+	w->crypto->sha256_resume(w->crypto->ctx, m->state, w->at - (uint32_t)m->tail_size);
+	w->crypto->sha256_update(w->crypto->ctx, m->tail, m->tail_size);
+	w->hash = true;
+	return EF_REASON_OK;
+}
+
 static enum ef_reason walk_image(struct walk *w)
 {
 	const struct ef_image_crypto *c = w->crypto;
@@ -292,11 +312,13 @@ static enum ef_reason walk_image(struct walk *w)
 		return EF_REASON_BAD_IMAGE;
 	if (w->hash)
 		c->sha256_init(c->ctx);
-	r = take(w, w->buf, EF_IMAGE_HEADER_SIZE);
+	r = take(w, w->header, EF_IMAGE_HEADER_SIZE);
 	if (!r)
-		r = ef_image_parse_header(w->buf, w->src->limit, h);
+		r = ef_image_parse_header(w->header, w->src->limit, h);
 	if (!r)
 		r = pass_over(w, h->hdr_size - EF_IMAGE_HEADER_SIZE + h->img_size);
+	if (!r && w->middle)
+		r = go_on(w);
 	if (!r && h->protected_size)
 		r = take_area(w, EF_IMAGE_TLV_PROT_INFO, h->protected_size, protected_tlv);
 	if (r)
@@ -314,7 +336,8 @@ static enum ef_reason walk_image(struct walk *w)
 }
 
 static enum ef_reason run(const struct ef_image_source *src, const struct ef_image_policy *policy,
-	const struct ef_image_crypto *crypto, bool payload, struct ef_image_info *ret)
+	const struct ef_image_crypto *crypto, bool payload, const struct ef_image_middle *middle,
+	struct ef_image_info *ret)
 {
 	struct walk w;
 
@@ -325,24 +348,25 @@ static enum ef_reason run(const struct ef_image_source *src, const struct ef_ima
 	w.crypto = crypto;
 	w.info = ret;
 	w.hash = payload;
+	w.middle = middle;
 	return walk_image(&w);
 }
 
 enum ef_reason ef_image_preflight(const struct ef_image_source *src,
 	const struct ef_image_policy *policy, const struct ef_image_crypto *crypto,
-	struct ef_image_info *ret)
+	const struct ef_image_middle *middle, struct ef_image_info *ret)
 {
-	return run(src, policy, crypto, false, ret);
+	return run(src, policy, crypto, false, middle, ret);
 }
 
 enum ef_reason ef_image_check(const struct ef_image_source *src,
 	const struct ef_image_policy *policy, const struct ef_image_crypto *crypto,
 	struct ef_image_info *ret)
 {
-	return run(src, policy, crypto, true, ret);
+	return run(src, policy, crypto, true, NULL, ret);
 }
 
 enum ef_reason ef_image_inspect(const struct ef_image_source *src, struct ef_image_info *ret)
 {
-	return run(src, NULL, NULL, false, ret);
+	return run(src, NULL, NULL, false, NULL, ret);
 }

@@ -205,3 +205,17 @@ bool ef_session_answer(struct ef_session_handshake *hs, const uint8_t secret[32]
 	       mix_shared(hs, secret, hs->remote) && put_tag(hs, frame + 33) &&
 	       split(hs, true, ret);
 }
+
+/* Version report */
+
+bool ef_session_report_tag(const uint8_t psk[EF_SESSION_KEY_SIZE], const uint8_t *report,
+	size_t size, uint8_t tag[EF_SESSION_REPORT_TAG])
+{
+	static const char purpose[] = "version report";
+	uint8_t key[32];
+	bool good = noise_hkdf(psk, purpose, sizeof(purpose) - 1, key, sizeof(key)) &&
+		    noise_hkdf(key, report, size, tag, EF_SESSION_REPORT_TAG);
+
+	ef_session_wipe(key, sizeof(key));
+	return good;
+}

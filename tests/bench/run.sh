@@ -4,14 +4,26 @@
 set -eu
 cd "$(dirname "$0")/../.."
 ninja -C build >/dev/null
-ninja -C build tests/bench/uart/uart-stage >/dev/null
+ninja -C build tests/bench/uart/uart-stage tests/bench/fleet/fleet-stage tests/unit/dfu/node-drive tests/unit/links/bus-run tests/unit/links/libbus.so tests/bench/wear/wear >/dev/null
 
-echo "== Bootloader and application: bytes of text and RAM"
-edge-fw/size.sh arm-none-eabi-size build/edge-fw/cross/boot-*.elf build/edge-fw/cross/app-mps2-an385.elf \
-	build/edge-fw/cross/app-nrf51-microbit.elf
+echo "== Bootloader and application: bytes of flash, RAM and stack by board"
+boards="nrf51-microbit mps2-an385 mps2-an505 riscv-virt"
+tests/lab/edge_sizes.py build/edge-fw/cross $boards
+echo
+echo "== Boot: instructions from reset to the jump into the application"
+tests/bench/boot/boot.py build/edge-fw/cross $boards
+echo
+echo "== Flash of a node: erases per update against MCUboot's strategies"
+build/tests/bench/wear/wear
 echo
 echo "== UART: payload against line rate"
 tests/bench/uart/uart.py --node build/edge-fw/port/host/edgeferry-node --stage build/tests/bench/uart/uart-stage
+echo
+echo "== SPI: payload against the clock"
+tests/bench/spi/spi.py build
+echo
+echo "== Fleet: one image to many nodes at once"
+tests/bench/fleet/fleet.py --node build/edge-fw/port/host/edgeferry-node --stage build/tests/bench/fleet/fleet-stage
 echo
 echo "== Session: a handshake"
 tests/bench/session/handshake.py --images build/edge-fw/cross

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "flash-gateway.h"
+#include "dfu/image-middle.h"
 #include <string.h>
 
 static bool is_key(const char *key, size_t size, const char *name)
@@ -90,6 +91,7 @@ struct reply gateway_ask(
 		return r;
 	ef_smp_header_encode(&h, message);
 	memcpy(message + EF_SMP_HEADER_SIZE, body, size);
+	port_watchdog_feed(); /* as agent_poll does */
 	size = agent_request(a, message, EF_SMP_HEADER_SIZE + size);
 	if (size < EF_SMP_HEADER_SIZE || !ef_smp_header_decode(a->response, size, &h) ||
 		h.op != op + 1 || h.group != group || h.command != command || h.seq != seq ||
@@ -130,11 +132,20 @@ struct reply gateway_state(struct agent *a, const uint8_t *hash, bool confirm, u
 
 struct reply gateway_preflight(struct agent *a, const struct test_image *i)
 {
-	uint8_t buf[512];
+	return gateway_preflight_of(a, i, i);
+}
+
+struct reply gateway_preflight_of(
+	struct agent *a, const struct test_image *i, const struct test_image *of)
+{
+	struct ef_image_info info = {.header = {.hdr_size = 0, .img_size = of->tlv_at}};
+	uint8_t buf[512], middle[IMAGE_MIDDLE_MAX];
 	struct cbor_writer w;
 
 	cbor_write_init(&w, buf, sizeof(buf));
 	cbor_open_map(&w);
+	cbor_put_text(&w, "mid");
+	cbor_put_bytes(&w, middle, image_middle(of->data, &info, middle));
 	cbor_put_text(&w, "hdr");
 	cbor_put_bytes(&w, i->data, EF_IMAGE_HEADER_SIZE);
 	cbor_put_text(&w, "tlv");

@@ -27,6 +27,9 @@ struct reply gateway_read(struct agent *a, uint16_t group, uint8_t command);
 
 struct reply gateway_state(struct agent *a, const uint8_t *hash, bool confirm, uint32_t deadline);
 struct reply gateway_preflight(struct agent *a, const struct test_image *i);
+/* With the middle of the digest of another image. */
+struct reply gateway_preflight_of(
+	struct agent *a, const struct test_image *i, const struct test_image *middle);
 struct reply gateway_chunk(
 	struct agent *a, const struct test_image *i, uint32_t off, uint32_t size);
 /* All of it, in order; the last answer, or the first refusal. */

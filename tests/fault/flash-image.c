@@ -78,8 +78,14 @@ static uint32_t sign(EVP_PKEY *key, const uint8_t digest[32], uint8_t *sig, size
 void test_image_make(
 	struct test_image *ret, EVP_PKEY *key, uint8_t major, uint32_t counter, uint32_t payload)
 {
+	test_image_make_like(ret, key, major, counter, payload, 0);
+}
+
+void test_image_make_like(struct test_image *ret, EVP_PKEY *key, uint8_t major, uint32_t counter,
+	uint32_t payload, uint32_t same)
+{
 	uint8_t *p = ret->data, *tlv, uuid[16], sig[80];
-	uint32_t protected_size = 4 + 8 + 20 + 20, sig_size;
+	uint32_t protected_size = 4 + 36 + 8 + 20 + 20, sig_size;
 	struct ef_image_key public;
 
 	require(HEADER + payload + 512 <= TEST_IMAGE_MAX);
@@ -93,17 +99,19 @@ void test_image_make(
 	*p = major;
 	p = ret->data + HEADER;
 	for (uint32_t i = 0; i < payload; i++)
-		*p++ = (uint8_t)(i * 7 + major * 31 + (i >> 8));
+		*p++ = (uint8_t)(i * 7 + (i < same ? 1 : major) * 31 + (i >> 8));
 	ret->tlv_at = HEADER + payload;
 	p = put(p, EF_IMAGE_TLV_PROT_INFO, 2);
 	p = put(p, protected_size, 2);
+	p = put_tlv(p, EF_TLV_HEADER, ret->data, EF_IMAGE_HEADER_SIZE);
 	put(uuid, counter, 4);
 	p = put_tlv(p, EF_TLV_SEC_CNT, uuid, 4);
 	memset(uuid, 0x11, 16);
 	p = put_tlv(p, EF_TLV_UUID_VID, uuid, 16);
 	memset(uuid, 0x22, 16);
 	p = put_tlv(p, EF_TLV_UUID_CID, uuid, 16);
-	SHA256(ret->data, (size_t)(p - ret->data), ret->digest);
+	ret->signed_size = (uint32_t)(p - ret->data);
+	SHA256(ret->data, ret->signed_size, ret->digest);
 	sig_size = sign(key, ret->digest, sig, sizeof(sig));
 	test_key_public(key, &public);
 	tlv = p;

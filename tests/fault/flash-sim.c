@@ -4,10 +4,10 @@
 
 struct sim sim;
 
-void sim_init(uint32_t page, uint32_t pages_in_scratch, uint32_t units, bool fast)
+void sim_init(uint32_t page, uint32_t pages_in_unit, uint32_t units, bool fast)
 {
-	uint32_t scratch = page * pages_in_scratch, slot = scratch * units, at = 0;
-	uint32_t journal = (units * 12 + page - 1) / page * page;
+	uint32_t unit = page * pages_in_unit, slot = unit * units, at = 0;
+	uint32_t journal = (units * 8 + page - 1) / page * page;
 
 	memset(&sim, 0, sizeof(sim));
 	sim.board = (struct port_board){.name = "sim",
@@ -17,17 +17,25 @@ void sim_init(uint32_t page, uint32_t pages_in_scratch, uint32_t units, bool fas
 		.watchdog_ms = 1000,
 		.fast = fast};
 	sim.board.slot[0] = (struct port_area){at, slot};
-	sim.board.slot[1] = (struct port_area){at += slot, slot};
-	sim.board.scratch = (struct port_area){at += slot, scratch};
-	sim.board.journal = (struct port_area){at += scratch, journal};
+	sim.board.slot[1] = (struct port_area){at += slot, slot + unit};
+	sim.board.journal = (struct port_area){at += slot + unit, journal};
 	sim.board.state = (struct port_area){at += journal, 2 * page};
-	sim.board.factory = (struct port_area){at += 2 * page, 512};
-	at += (512 + page - 1) / page * page;
-	sim.board.secrets = (struct port_area){at, 2 * page};
-	sim.size = at + 2 * page;
+	sim.board.factory = (struct port_area){at += 2 * page, page};
+	sim.board.secrets = (struct port_area){at += page, 2 * page};
+	sim.board.keys = (struct port_area){at += 2 * page, 2 * page};
+	sim.board.recovery = (struct port_area){at += 2 * page, slot};
+	sim.size = at + slot;
 	sim.random = 1;
 	sim.power = (struct port_power){.battery = 100, .external = true};
 	memset(sim.flash, 0xff, sim.size);
+}
+
+void sim_copy(struct sim *to, const struct sim *from)
+{
+	if (from->unstable_bits || to->unstable_bits)
+		memcpy(to->unstable, from->unstable, from->size);
+	memcpy(to, from, offsetof(struct sim, flash));
+	memcpy(to->flash, from->flash, from->size);
 }
 
 static _Noreturn void end(enum sim_event e)
@@ -50,7 +58,8 @@ enum sim_event sim_run(void (*f)(void *), void *ctx)
 
 void sim_power_on(void)
 {
-	sim.cut_at = 0;
+	sim.cut_at = sim.fault_at = sim.bad_page = 0;
+	sim.chip_cause = PORT_CAUSE_UNKNOWN;
 	sim.in_at = sim.in_size = sim.out_size = 0;
 	memset(sim.retained, 0x5a, sizeof(sim.retained));
 }
@@ -71,77 +80,162 @@ static bool in_flash(uint32_t offset, size_t size)
 	return offset <= sim.size && size <= sim.size - offset;
 }
 
+/* True when something is to go wrong with what is done now at this place. */
+static bool faulty(uint32_t offset, uint32_t number)
+{
+	return (sim.fault_at && number == sim.fault_at) ||
+	       (sim.bad_page && offset / sim.board.page == sim.bad_page - 1);
+}
+
 int port_flash_read(uint32_t offset, void *buf, size_t size)
 {
+	uint8_t *to = buf;
+
 	if (!in_flash(offset, size))
 		return -1;
-	memcpy(buf, sim.flash + offset, size);
+	sim.reads++;
+	memcpy(to, sim.flash + offset, size);
+	if (sim.unstable_bits)
+		for (size_t i = 0; i < size; i++)
+			if (sim.unstable[offset + i])
+				to[i] ^= sim.unstable[offset + i] & (uint8_t)next_random();
+	if (sim.spoil)
+		sim.spoil(offset, to, size);
+	if (sim.fault < FAULT_READ || !faulty(offset, sim.reads))
+		return 0;
+	if (sim.fault == FAULT_READ)
+		return -1;
+	to[next_random() % size] ^= (uint8_t)(1u << next_random() % 8);
 	return 0;
 }
 
-/* How many bytes of the operation come to pass; ends the run after them when the power is cut. */
-struct hit {
-	bool cut, nothing;
-	uint32_t whole; /* bytes */
+/* ---- erase and program: flash goes to target, or some of the way ---- */
+
+struct operation {
+	uint32_t offset, size;
+	uint8_t *target;	/* what the flash holds when all goes well */
+	const uint8_t *written; /* what was asked for; NULL: an erase */
 };
 
-static struct hit operation(uint32_t size)
+/* The beginning of it comes to pass. What was written is firm; a one that is written says nothing.
+ */
+static void settle(const struct operation *o, uint32_t size)
 {
-	struct hit h = {.whole = size};
-
-	sim.operations++;
-	h.nothing = sim.fail_at && sim.operations == sim.fail_at;
-	h.cut = sim.cut_at && sim.operations == sim.cut_at;
-	if (h.nothing || (h.cut && sim.cut_kind == CUT_BEFORE))
-		h.whole = 0;
-	else if (h.cut && sim.cut_kind == CUT_TORN)
-		h.whole = size / 2 + 1;
-	else if (h.cut && sim.cut_kind == CUT_RANDOM)
-		h.whole = 0;
-	return h;
+	memcpy(sim.flash + o->offset, o->target, size);
+	for (uint32_t i = 0; sim.unstable_bits && i < size; i++)
+		sim.unstable[o->offset + i] &= o->written ? o->written[i] : 0;
 }
 
 /* The bits that the operation would change have changed or not, each by chance. */
-static void randomise(uint32_t offset, const uint8_t *target, uint32_t size)
+static void by_chance(const struct operation *o)
 {
-	for (uint32_t i = 0; i < size; i++) {
-		uint8_t old = sim.flash[offset + i], changes = old ^ target[i];
-		sim.flash[offset + i] = old ^ (changes & (uint8_t)next_random());
+	for (uint32_t i = 0; i < o->size; i++) {
+		uint8_t changes = sim.flash[o->offset + i] ^ o->target[i];
+		sim.flash[o->offset + i] ^= changes & (uint8_t)next_random();
 	}
+}
+
+/* One of the bits that the operation would change; *at is its byte. 0: it changes none. */
+static uint8_t changing_bit(const struct operation *o, uint32_t *at)
+{
+	uint8_t changes = 0;
+
+	*at = next_random() % o->size;
+	for (uint32_t i = 0; i < o->size && !changes; i++) {
+		*at = (*at + 1) % o->size;
+		changes = sim.flash[o->offset + *at] ^ o->target[*at];
+	}
+	return changes & (uint8_t)-changes;
+}
+
+/* Nearly done, or hardly begun: a bit or two are half way and read as they like, so that all of it
+ * looks done, or not. */
+static void half_way(const struct operation *o)
+{
+	uint32_t at[2];
+	uint8_t bit[2];
+
+	for (int i = 0; i < 2; i++)
+		bit[i] = changing_bit(o, &at[i]);
+	if (next_random() % 2)
+		settle(o, o->size);
+	for (int i = 0; i < 2; i++)
+		sim.unstable[o->offset + at[i]] |= bit[i];
+	sim.unstable_bits = true;
+}
+
+static _Noreturn void cut(const struct operation *o)
+{
+	switch (sim.cut_kind) {
+	case CUT_TORN:
+		settle(o, next_random() % o->size);
+		break;
+	case CUT_RANDOM:
+		by_chance(o);
+		break;
+	case CUT_UNSTABLE:
+		half_way(o);
+		break;
+	case CUT_AFTER:
+		settle(o, o->size);
+		break;
+	default:
+		break;
+	}
+	end(SIM_CUT);
+}
+
+static int fail(const struct operation *o)
+{
+	uint32_t at;
+
+	if (sim.fault == FAULT_REPORTED) {
+		settle(o, o->size / 2);
+		return -1;
+	}
+	if (sim.fault == FAULT_BIT) {
+		uint8_t bit = changing_bit(o, &at);
+		o->target[at] ^= bit;
+		settle(o, o->size);
+	}
+	return 0;
+}
+
+static int operate(const struct operation *o)
+{
+	sim.operations++;
+	sim.busy_ms += sim.slow_ms;
+	if (sim.slow_ms && sim.busy_ms > sim.board.watchdog_ms)
+		end(SIM_WATCHDOG);
+	if (sim.cut_at && sim.operations == sim.cut_at)
+		cut(o);
+	if (sim.fault < FAULT_READ && faulty(o->offset, sim.operations))
+		return fail(o);
+	settle(o, o->size);
+	return 0;
 }
 
 int port_flash_erase(uint32_t offset)
 {
 	static uint8_t blank[65536];
-	struct hit h = operation(sim.board.page);
 
 	if (!in_flash(offset, sim.board.page) || offset % sim.board.page)
 		return -1;
 	sim.erases++;
-	memset(blank, 0xff, sizeof(blank));
-	memset(sim.flash + offset, 0xff, h.whole);
-	if (h.cut && sim.cut_kind == CUT_RANDOM)
-		randomise(offset, blank, sim.board.page);
-	if (h.cut)
-		end(SIM_CUT);
-	return 0;
+	sim.wear[offset / sim.board.page]++;
+	memset(blank, 0xff, sim.board.page);
+	return operate(&(struct operation){offset, sim.board.page, blank, NULL});
 }
 
 int port_flash_program(uint32_t offset, const void *data, size_t size)
 {
 	uint8_t target[4096];
-	struct hit h = operation((uint32_t)size);
 
 	if (!in_flash(offset, size) || (offset | size) % sim.board.word || size > sizeof(target))
 		return -1;
 	for (size_t i = 0; i < size; i++)
 		target[i] = sim.flash[offset + i] & ((const uint8_t *)data)[i];
-	memcpy(sim.flash + offset, target, h.whole);
-	if (h.cut && sim.cut_kind == CUT_RANDOM)
-		randomise(offset, target, (uint32_t)size);
-	if (h.cut)
-		end(SIM_CUT);
-	return 0;
+	return operate(&(struct operation){offset, (uint32_t)size, target, data});
 }
 
 void port_init(void)
@@ -172,6 +266,16 @@ bool port_uart_idle(void)
 	return true;
 }
 
+bool port_uart_can_baud(uint32_t baud)
+{
+	return baud == 115200 || baud == 1000000;
+}
+
+void port_uart_set_baud(uint32_t baud)
+{
+	sim.baud = baud ? baud : 115200;
+}
+
 uint32_t port_millis(void)
 {
 	return sim.millis;
@@ -193,6 +297,7 @@ void port_watchdog_start(void)
 
 void port_watchdog_feed(void)
 {
+	sim.busy_ms = 0;
 }
 
 void port_reset(void)
@@ -202,7 +307,7 @@ void port_reset(void)
 
 enum port_cause port_reset_cause(void)
 {
-	return PORT_CAUSE_UNKNOWN;
+	return sim.chip_cause;
 }
 
 uint32_t *port_retained(void)

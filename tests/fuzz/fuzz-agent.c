@@ -94,7 +94,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 	}
 	if (!same(&sim.board.slot[0], before) || !same(&sim.board.factory, before) ||
-		!same(&sim.board.scratch, before) || !same(&sim.board.journal, before))
+		!same(&sim.board.journal, before) || !same(&sim.board.keys, before) ||
+		!same(&sim.board.recovery, before))
 		abort();
 	return 0;
 }

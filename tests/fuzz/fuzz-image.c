@@ -46,6 +46,12 @@ static void sha_final(void *ctx, uint8_t digest[32])
 	memset(digest, 'D', 32);
 }
 
+static void sha_resume(void *ctx, const uint8_t state[32], uint32_t hashed)
+{
+	if (hashed % 64)
+		abort();
+}
+
 static int verify(void *ctx, const uint8_t point[65], const uint8_t digest[32], const uint8_t *sig,
 	size_t size)
 {
@@ -55,7 +61,8 @@ static int verify(void *ctx, const uint8_t point[65], const uint8_t digest[32], 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct ef_image_crypto crypto = {
-		NULL, sha_init, sha_update, sha_final, verify, verify_ed25519};
+		NULL, sha_init, sha_update, sha_final, verify, verify_ed25519, sha_resume};
+	static const uint8_t state[32], tail[64];
 	static struct ef_image_key key;
 	static uint8_t vendor[16];
 	struct ef_image_policy policy = {.keys = &key, .n_keys = 1};
@@ -76,8 +83,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (full.total_size > size || full.total_size < EF_IMAGE_HEADER_SIZE)
 		abort();
-	if (ef_image_preflight(&src, &policy, &crypto, &early) ||
+	if (ef_image_preflight(&src, &policy, &crypto, NULL, &early) ||
 		memcmp(&full, &early, sizeof full))
+		abort();
+	/* one length of the middle's tail fits, and what is accepted with it is the same */
+	unsigned fits = 0;
+	for (size_t n = 0; n <= sizeof tail; n++) {
+		struct ef_image_middle middle = {state, tail, n};
+		if (ef_image_preflight(&src, &policy, &crypto, &middle, &early) == EF_REASON_OK)
+			fits += memcmp(&full, &early, sizeof full) == 0;
+	}
+	if (fits != 1)
 		abort();
 	if (ef_image_inspect(&src, &bare) || memcmp(&full, &bare, sizeof full))
 		abort();

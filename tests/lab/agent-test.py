@@ -3,6 +3,7 @@
 """What a node does beyond updates by its gateway, on the real images: stock SMP clients, the crash record, settings,
 statistics, how much an update disturbs the application. Arguments as edge-test.py.
 """
+import copy
 import importlib.util
 import os
 import struct
@@ -150,6 +151,19 @@ class Tests(edge.Tests):
             expect(val == struct.pack("<H", 20), f"{val} after a power cut")
             n.smp.call(smp.WRITE, 3, 1, {"name": "app/period"})
 
+    def test_rate(self):
+        """the line's rate: raised, one that cannot be made refused, back at the first one after silence (F-16)"""
+        with edge.Node(self) as n:
+            if self.board == "host":   # a socket has none
+                expect_rc(3, n.smp.call, smp.WRITE, 239, 5, {"baud": 230400})
+                return
+            expect(n.smp.call(smp.WRITE, 239, 5, {"baud": 230400}) == {}, "raised")
+            expect_rc(3, n.smp.call, smp.WRITE, 239, 5, {"baud": 4000000})
+            expect(n.smp.call(smp.WRITE, 0, 0, {"d": "x" * 128})["r"] == "x" * 128, "echo")
+            time.sleep(2.5)
+            expect(n.smp.call(smp.WRITE, 0, 0, {"d": "back"})["r"] == "back", "echo after silence")
+            expect(n.smp.call(smp.WRITE, 239, 5, {"baud": 0}) == {}, "lowered")
+
     def test_statistics(self):
         """what a node counts: messages, dropped ones, boots, erases, free stack; and its report"""
         with edge.Node(self) as n:
@@ -190,6 +204,26 @@ class Tests(edge.Tests):
         bad = subprocess.run([self.node, "--flash", n.flash, "--socket", n.serial, "--battery", "101"],
                              stderr=subprocess.PIPE)
         expect(bad.returncode == 64 and b"100 percent" in bad.stderr, str(bad))
+
+    def board_stock_bootloader(self):
+        """no image runs: a stock client brings the node back, through a bootloader that has room for it"""
+        stock, new = copy.copy(self), self.image("2.0.0")
+        stock.loader = next(f for f in (f"{self.images}/boot{kind}-{self.board}.elf" for kind in ("-stock", ""))
+                            if os.path.exists(f))
+        n = edge.Node(stock)
+        open_to_plain_clients(n.flash, self.map["factory"])
+        self.put(n, self.map["slot0"] + 0x400, b"\0\0\0\0")
+        with n:
+            expect(n.smp.identify()["mode"] == 0, "an image runs")
+            n.smp.close()
+            for kind in ("console", "raw"):
+                with smp_plain.Plain(n.serial, kind) as p:
+                    p.upload(new)
+                    p.test(image.split(new)[2])
+            with smp_plain.Plain(n.serial, "console") as p:
+                p.reset()
+            n.smp = smp.Smp(n.serial)
+            n.smp.until(lambda i: i["mode"] == 1 and i["trial"] and i["test"] == edge.PASSED)
 
     def board_jitter(self):
         """the application's task stays on time while an image comes in as fast as the line takes it"""

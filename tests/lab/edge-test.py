@@ -3,38 +3,46 @@
 """Bootloader and application of one board, end to end over the serial line: cross-built in QEMU, or
 edgeferry-node.
 
-    edge-test.py --board B --images FOLDER [--cuts N] [NAME…]
-    edge-test.py --board host --node PROGRAM [--cuts N] [NAME…]
+    edge-test.py --board B --images FOLDER [--cuts N] [--long] [--seed S] [NAME…]
+    edge-test.py --board host --node PROGRAM [--cuts N] [--long] [--seed S] [NAME…]
 
-FOLDER holds boot-B.elf and app*-B.bin. TAP on standard output; skipped without QEMU.
+FOLDER holds boot-B.elf and app*-B.bin. --cuts: rounds of the tests that pull the plug, at moments that follow from
+the seed; --long: with the longest swap there is. Cases run side by side, since most of their time is waiting. TAP on standard output; skipped without QEMU.
 """
 import argparse
+import concurrent.futures
 import os
 import random
+import shutil
 import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import edge_stack  # noqa: E402
 import factory  # noqa: E402
 import image  # noqa: E402
 import qemu_board  # noqa: E402
 import smp  # noqa: E402
 
 # enum ef_reason
+BAD_SIGNATURE, METADATA_ROLLBACK, REQUIREMENT = 21, 25, 64
 NOT_COMPATIBLE, FLOOR, IMAGE_UNSIGNED, IMAGE_KEY, IMAGE_SIGNATURE, IMAGE_DIGEST = 60, 63, 81, 82, 83, 84
-TRIAL_RUNNING, SELF_TEST, NOT_CONFIRMED = 68, 89, 106
+TRIAL_RUNNING, SELF_TEST, CRASH_LOOP, NOT_CONFIRMED = 68, 89, 92, 106
 CAUSE_REQUEST, CAUSE_WATCHDOG = 2, 3
 PASSED = 1
 PERIOD = 0.1     # of the application's task, seconds
 
 
 NO_ED25519 = ["nrf51-microbit"]
+SIDE_BY_SIDE = 2
+PAINT = b"\xac\x57\xfe\x5a"
 
 # enum phase
 PHASE_SWAPPING, PHASE_REVERTING = 3, 5
@@ -65,12 +73,12 @@ class HostBoard:
 class Node:
     """A fresh node with version 1.0.0 in slot 0; tools to work on it."""
 
-    def __init__(self, t):
+    def __init__(self, t, keys=None):
         self.t = t
         self.dir = tempfile.mkdtemp(dir=t.dir)
         self.flash, self.serial = f"{self.dir}/flash", f"{self.dir}/serial"
         with open(self.flash, "wb") as f:
-            f.write(factory.flash(t.board, t.image("1.0.0"), t.keys, device_id=bytes(range(16)), hwrev=3))
+            f.write(factory.flash(t.board, t.image("1.0.0"), keys or t.keys, device_id=bytes(range(16)), hwrev=3))
         self.board = HostBoard(t.node, self.flash, self.serial) if t.board == "host" else \
             qemu_board.Board(t.board, t.loader, self.flash, self.serial)
 
@@ -80,6 +88,7 @@ class Node:
 
     def __exit__(self, *_):
         self.power_off()
+        shutil.rmtree(self.dir)
 
     def power_on(self, wait=True):
         self.board.start()
@@ -103,7 +112,7 @@ class Node:
             for page in range(2):
                 f.seek(m["state"] + page * m["page"])
                 data = f.read(m["page"])
-                for i in range(0, len(data) - 95, 96):
+                for i in range(0, len(data) - 111, 112):
                     r = data[i:i + 96]
                     if r[:4] == b"EFS1" and zlib.crc32(r[:92]) == struct.unpack("<I", r[92:])[0]:
                         newest = max(newest, (struct.unpack("<I", r[4:8])[0], r[8]))
@@ -122,6 +131,11 @@ class Node:
         self.smp.reset()
         self.smp.until(lambda i: i["mode"] == 1 and i["trial"] and i["test"] == PASSED)
 
+    def end_trial(self):
+        if self.smp.identify()["trial"]:
+            self.smp.reset()
+            self.smp.until(lambda i: i["mode"] == 1 and not i["trial"])
+
 
 def expect(condition, what):
     if not condition:
@@ -139,13 +153,31 @@ def expect_reason(reason, f, *args):
 
 class Tests:
     def __init__(self, a, folder):
-        self.board, self.dir, self.cuts = a.board, folder, a.cuts
+        self.board, self.dir, self.cuts, self.long, self.seed = a.board, folder, a.cuts, a.long, a.seed
         self.images, self.loader, self.node = a.images, f"{a.images}/boot-{a.board}.elf", a.node
         self.map = factory.MAPS.get(a.board) or factory.host_map(256 << 10)
         self.key, self.ed25519, self.other = (f"{folder}/{name}.pem" for name in ("key", "ed25519", "other"))
         self.public, self.public_ed25519 = image.new_key(self.key), image.new_key(self.ed25519, ed25519=True)
+        self.notes = threading.local()
         self.keys = [factory.image_key(p) for p in (self.public, self.public_ed25519)]
         image.new_key(self.other)
+
+    def run(self, name):
+        """(passed, lines of TAP) of a case."""
+        case, start, lines = getattr(self, name), time.monotonic(), []
+        self.notes.lines = lines
+        try:
+            case()
+            good = True
+        except Exception:
+            good = False
+            lines += traceback.format_exc().splitlines()
+        text = "".join(f"# {line}\n" for line in lines)
+        return good, f"{text}\0 - {name}: {case.__doc__} ({time.monotonic() - start:.1f} s)\n"
+
+    def note(self, text):
+        """A line beside the result of the case under way."""
+        self.notes.lines.append(text)
 
     @staticmethod
     def tick(n):
@@ -350,14 +382,73 @@ class Tests:
             n.on_trial(self.image("2.0.0"))
             n.smp.confirm()
 
-    def cut_in_swap(self, n, rng, phase):
-        """Starts the node and pulls the plug at some flash operation of the swap under way."""
+    def put(self, n, at, data):
+        with open(n.flash, "r+b") as f:
+            f.seek(at)
+            f.write(data)
+
+    def test_crash_loop(self):
+        """F-23: a confirmed image that fails at every start is left for the one that was confirmed before it"""
+        with Node(self) as n:
+            n.on_trial(self.image("2.0.0", "app-relapse"))
+            n.smp.confirm()
+            n.smp.reset()
+            i = n.smp.until(lambda i: i["mode"] == 1 and i["revert"])
+            expect(i["revert"] == CRASH_LOOP and not i["trial"], str(i))
+            expect(n.running()["version"] == "1.0.0", "another image runs")
+            n.smp.reset()
+            n.smp.until(lambda i: i["mode"] == 1 and i["attempts"] > 1)
+            expect(n.running()["version"] == "1.0.0", "did not stay")
+
+    def test_key_sets(self):
+        """E-07: the keys go from set 0 to set 2, the first one is revoked, nothing goes back"""
+        a, b = self.key, self.other
+        one = image.key_set(1, 1, [a, b], [a], [a])
+        two = image.key_set(2, 1, [b], sorted([a, b], key=self.xy), [b])
+        with Node(self, self.keys[:1]) as n:
+            expect(n.smp.keys() == 0, "not the factory's set")
+            expect_reason(BAD_SIGNATURE, n.smp.keys, image.key_set(1, 1, [a, b], [a], [b]))
+            expect_reason(REQUIREMENT, n.smp.keys, two)
+            expect(n.smp.keys(one) == 1, "not taken")
+            expect_reason(METADATA_ROLLBACK, n.smp.keys, one)
+            # not a set that what runs is not signed under
+            expect_reason(IMAGE_KEY, n.smp.keys, two)
+            n.on_trial(self.image("2.0.0", key=b))
+            expect_reason(TRIAL_RUNNING, n.smp.keys, two)
+            n.smp.confirm()
+            n.power_off()
+            n.power_on()
+            expect(n.smp.keys(two) == 2, "not taken")
+            expect_reason(IMAGE_KEY, n.smp.preflight, self.image("3.0.0"))
+            n.power_off()
+            n.power_on()
+            expect(n.smp.keys() == 2 and n.running()["version"] == "2.0.0", "lost with the power")
+            expect_reason(METADATA_ROLLBACK, n.smp.keys, one)
+            n.on_trial(self.image("3.0.0", key=b))
+
+    @staticmethod
+    def xy(key):
+        return factory.image_key(key.replace(".pem", ".pub.pem"))[1]
+
+    def qemu_recovery_image(self):
+        """no slot is good: the recovery image runs, and brings the node back"""
+        n = Node(self)
+        self.put(n, self.map["slot0"] + 0x400, b"\0\0\0\0")
+        self.put(n, self.map["recovery"], self.image("9.0.0", "recovery"))
+        with n:
+            i = n.smp.identify()
+            expect(i["mode"] == 0 and i["revert"] == IMAGE_DIGEST, str(i))
+            expect(n.smp.info().endswith(", recovery image"), n.smp.info())
+            n.on_trial(self.image("2.0.0"))
+            n.smp.confirm()
+
+    def cut_in_swap(self, n, rng, phase, size):
+        """Starts the node and pulls the plug at some flash operation of the swap of size bytes under way."""
         if self.board == "host":
             n.board.start(cut=rng.randrange(20, 400))
         else:
             # the first are those of journal and state, before the swap itself; two cuts must fit in one swap
-            erases = 3 * self.map["slot"] // self.map["page"]
-            operations = {"port_flash_erase": erases, "port_flash_program": erases * self.map["page"] // 256}
+            operations = {"port_flash_erase": 2 * size // self.map["page"], "port_flash_program": 2 * size // 256}
             where = rng.choice([f for f, n in operations.items() if n > 12])
             n.board.start(stop_at=where, times=rng.randrange(3, operations[where] // 3), steps=rng.randrange(300))
         n.board.cut()
@@ -365,20 +456,21 @@ class Tests:
 
     def test_cuts(self):
         """F-18: the plug is pulled in mid-swap, again and again; old or new boots, and it ends"""
-        rng = random.Random(2)
-        new = self.image("2.0.0", size=self.map["slot"] - 0x2000)   # the longest swap there is
+        rng = random.Random(self.seed)
+        size = self.map["slot"] - 0x2000 if self.long else 48 << 10
+        new = self.image("2.0.0", size=size)
         with Node(self) as n:
             n.install(new, 30)
             for _ in range(self.cuts):
                 # forth: the trial is pending, the next start swaps
                 n.power_off()
                 for _ in range(2):
-                    self.cut_in_swap(n, rng, PHASE_SWAPPING)
+                    self.cut_in_swap(n, rng, PHASE_SWAPPING, size)
                 n.power_on()
                 expect(n.smp.identify()["trial"] and n.running()["version"] == "2.0.0", "not on trial")
                 # and back: the trial is over, the next start reverts
                 n.power_off()
-                self.cut_in_swap(n, rng, PHASE_REVERTING)
+                self.cut_in_swap(n, rng, PHASE_REVERTING, size)
                 n.power_on()
                 state = n.smp.state()
                 expect([state[s]["version"] for s in (0, 1)] == ["1.0.0", "2.0.0"], str(state))
@@ -387,6 +479,104 @@ class Tests:
             n.smp.reset()
             n.smp.until(lambda i: i["mode"] == 1 and i["trial"] and i["test"] == PASSED)
             n.smp.confirm()
+            self.note(f"{3 * self.cuts} power cuts in swaps of {size} bytes, seed {self.seed}")
+
+    def test_cuts_anywhere(self):
+        """F-18 I-2: the plug is pulled at any moment of an update; old or new boots, and the next update works"""
+        rng, ends = random.Random(self.seed + 1), {}
+        with Node(self) as n:
+            span = self.one_update(n, 1, None)
+            for i in range(2, 2 + self.cuts):
+                n.end_trial()
+                old, floor = n.running()["version"], n.smp.identify()["floor"]
+                self.one_update(n, i, rng.uniform(0, 1.2 * span))
+                n.power_on()
+                me, state = n.smp.identify(), n.smp.state()
+                new = f"2.0.{i}"
+                expect(me["mode"] == 1 and n.running()["version"] in (old, new), f"{me} {state}")
+                expect(me["floor"] in (floor, i), f"floor {me['floor']}")
+                end = "old" if n.running()["version"] == old else "trial" if me["trial"] else "new"
+                expect(end != "new" or me["floor"] == i, "confirmed without its floor")
+                ends[end] = ends.get(end, 0) + 1
+            self.note(f"{self.cuts} power cuts, seed {self.seed}; what ran after them: {ends}")
+            n.end_trial()
+            self.one_update(n, 2 + self.cuts, None)
+
+    def one_update(self, n, i, cut):
+        """The whole of it, or with the plug pulled after cut seconds. Returns the seconds that it took."""
+        new = self.image(f"2.0.{i}", counter=i)
+        done, start = threading.Event(), time.monotonic()
+
+        def pull():
+            done.wait(cut)
+            n.board.cut()
+        thread = threading.Thread(target=pull if cut is not None else lambda: None)
+        thread.start()
+        try:
+            n.on_trial(new, 60)
+            n.smp.confirm()
+            done.set()
+        except (OSError, TimeoutError):
+            if cut is None:
+                raise
+        thread.join()
+        if cut is not None:
+            n.smp.close()
+        return time.monotonic() - start
+
+    def qemu_stack(self):
+        """the stack that programs really use, painted before, stays below the bound that was computed"""
+        signed = {"key": self.key if self.board in NO_ED25519 else self.ed25519}     # what takes more of it
+        used = {}
+        with Node(self) as n:
+            n.power_off()
+            n.board.debug()
+            self.paint(n.board)
+            n.board.gdb.run_to(n.board.elf.function("port_start_image"))
+            used["bootloader, starting"] = self.deepest(n.board)
+            self.paint(n.board)
+            n.board.run_free()
+            n.smp = smp.Smp(n.serial)
+            n.smp.until(lambda i: True)
+            new = self.image("2.0.0", **signed)
+            n.smp.preflight(new)
+            n.smp.upload(new)
+            n.smp.state()
+            n.board.attach()
+            used["application, updating"] = self.deepest(n.board)
+            n.board.run_free()
+            n.smp.reset(boot_mode=1)
+            n.smp.until(lambda i: i["mode"] == 0)
+            n.board.attach()
+            self.paint(n.board)
+            n.board.run_free()
+            n.install(self.image("2.0.1", **signed))
+            n.board.attach()
+            used["bootloader, serving"] = self.deepest(n.board)
+            n.board.run_free()
+        bound, _, _ = edge_stack.measure(self.loader)   # an application's is lower
+        for what, size in used.items():
+            self.note(f"{what}: {size} bytes of {bound}")
+            expect(0 < size <= bound, f"{what}: more than the bound")
+        expect(max(used.values()) > bound // 2, "the bound is far from what is used")
+
+    @staticmethod
+    def stack(board):
+        top = board.elf.value("stack_top")
+        return top - board.elf.value("STACK_SIZE"), top
+
+    def paint(self, board):
+        """All of the stack below what is on it."""
+        bottom, top = self.stack(board)
+        sp = board.gdb.sp()
+        board.gdb.write(bottom, PAINT * (((sp if bottom < sp <= top else top) - bottom) // 4))
+
+    def deepest(self, board):
+        bottom, top = self.stack(board)
+        data = board.memory(bottom, top - bottom)
+        free = next(i for i in range(0, len(data), 4) if data[i:i + 4] != PAINT)
+        expect(free > 0, "the whole stack is used, or more")
+        return len(data) - free
 
 
 def main():
@@ -395,6 +585,8 @@ def main():
     p.add_argument("--images")
     p.add_argument("--node")
     p.add_argument("--cuts", type=int, default=5)
+    p.add_argument("--long", action="store_true")
+    p.add_argument("--seed", type=int, default=2)
     p.add_argument("names", nargs="*")
     a = p.parse_args()
     if not (a.node if a.board == "host" else a.images):
@@ -402,23 +594,16 @@ def main():
     if a.board != "host" and not qemu_board.qemu(a.board):
         print(f"1..0 # SKIP {qemu_board.EMULATORS[a.board]} is not installed")
         return
-    kinds = ("test_", "host_") if a.board == "host" else ("test_",)
+    kinds = ("test_", "host_" if a.board == "host" else "qemu_")
     names = a.names or [n for n in dir(Tests) if n.startswith(kinds)]
     failed = 0
-    with tempfile.TemporaryDirectory(prefix="edge.") as folder:
+    with tempfile.TemporaryDirectory(prefix="edge.") as folder, \
+            concurrent.futures.ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         tests = Tests(a, folder)
         print(f"1..{len(names)}", flush=True)
-        for i, name in enumerate(names, 1):
-            f, start = getattr(tests, name), time.monotonic()
-            try:
-                f()
-                verdict = "ok"
-            except Exception:
-                failed += 1
-                verdict = "not ok"
-                for line in traceback.format_exc().splitlines():
-                    print(f"# {line}")
-            print(f"{verdict} {i} - {name}: {f.__doc__} ({time.monotonic() - start:.1f} s)", flush=True)
+        for i, (good, text) in enumerate(pool.map(tests.run, names), 1):
+            failed += not good
+            print(text.replace("\0", f"{'ok' if good else 'not ok'} {i}"), end="", flush=True)
     sys.exit(1 if failed else 0)
 
 

@@ -19,23 +19,25 @@ VERSION = 1
 KEYS_MAX = 4
 PLAIN_CLIENTS = 1       # flag: stock SMP clients may update the node
 
-# board: page, slot size, offsets of slot 0, state, factory page and secrets, size of the flash file
-MPS2 = dict(page=4096, slot=384 << 10, slot0=0, state=0xE6000, factory=0xE8000, secrets=0xEC000, size=16 << 20)
+# board: address of the flash, page, slot size, offsets of slot 0, recovery image, state, factory page and secrets, size
+# of the flash file
+MPS2 = dict(page=4096, slot=384 << 10, slot0=0, recovery=0xC1000, state=0xE6000, factory=0xE8000, secrets=0xEC000,
+            size=16 << 20)
 MAPS = {
-    "nrf51-microbit": dict(page=1024, slot=96 << 10, slot0=0x8000, state=0x3F000, factory=0x3F800, secrets=0x3D800,
-                           size=256 << 10),
-    "mps2-an385": MPS2,
-    "mps2-an505": MPS2,
-    "riscv-virt": dict(page=256 << 10, slot=512 << 10, slot0=0, state=0x1C0000, factory=0x240000, secrets=0x280000,
-                       size=32 << 20),
+    "nrf51-microbit": dict(base=0, page=1024, slot=96 << 10, slot0=0x8000, recovery=0x38400, state=0x3F000,
+                           factory=0x3F800, secrets=0x3D800, size=256 << 10),
+    "mps2-an385": dict(MPS2, base=0x21000000),
+    "mps2-an505": dict(MPS2, base=0x80000000),
+    "riscv-virt": dict(base=0x22000000, page=256 << 10, slot=512 << 10, slot0=0, recovery=0x140000, state=0x1C0000,
+                       factory=0x240000, secrets=0x280000, size=32 << 20),
 }
 
 
 def host_map(slot):
-    """edgeferry-node: the two slots, scratch, journal, state, factory, secrets, one after the other."""
+    """edgeferry-node: the two slots, slot 1 larger by a unit, then journal, state, factory, secrets, keys."""
     journal = 2 * slot + (16 << 10)
     return dict(page=4096, slot=slot, slot0=0, state=journal + 4096, factory=journal + 3 * 4096,
-                secrets=journal + 4 * 4096, size=journal + 6 * 4096)
+                secrets=journal + 4 * 4096, size=journal + 8 * 4096)
 
 
 def uuids(vendor, class_name):
@@ -68,7 +70,7 @@ def factory_page(device_id, hwrev, floor, vendor, class_id, keys, flags=0):
 def secrets_record(psk, seed, required=True):
     """docs/SPEC-session.md, "Keys in the node"."""
     body = b"EFK1" + struct.pack("<III", 1, 1, int(required)) + psk + seed + bytes(12)
-    return body + struct.pack("<I", zlib.crc32(body))
+    return body + struct.pack("<I", zlib.crc32(body)) + bytes(16)   # and it was written to its end
 
 
 def read_psk(path):

@@ -6,6 +6,8 @@
     image.py --new-key edge.pem          makes edge.pem and edge.pub.pem
 """
 import argparse
+import ctypes
+import ctypes.util
 import hashlib
 import struct
 import subprocess
@@ -71,6 +73,47 @@ def split(image):
     hdr, prot, size = struct.unpack_from("<HHI", image, 8)
     tlvs = image[hdr + size:]
     return image[:32], tlvs, hashlib.sha256(image[:hdr + size + prot]).digest()
+
+
+class Sha256(ctypes.Structure):
+    """SHA256_CTX of libcrypto."""
+    _fields_ = [("h", ctypes.c_uint32 * 8), ("n", ctypes.c_uint32 * 2), ("data", ctypes.c_uint32 * 16),
+                ("num", ctypes.c_uint), ("md_len", ctypes.c_uint)]
+
+
+def middle(image):
+    """SHA-256 in the middle: its state after the whole blocks of header and payload, and the bytes after them."""
+    hdr, _, size = struct.unpack_from("<HHI", image, 8)
+    front = image[:hdr + size]
+    whole = len(front) // 64 * 64
+    c, crypto = Sha256(), ctypes.CDLL(ctypes.util.find_library("crypto"))
+    crypto.SHA256_Init(ctypes.byref(c))
+    crypto.SHA256_Update(ctypes.byref(c), front, ctypes.c_size_t(whole))
+    return struct.pack(">8I", *c.h) + front[whole:]
+
+
+def key_set(number, threshold, keys, old=(), signers=()):
+    """The document that brings a key set: keys and old are the PEM files of this set and the one before, in its order;
+    the private ones among signers sign."""
+    xy = {k: factory.image_key(k.replace(".pem", ".pub.pem"))[1][1:] for k in keys}
+    keys = sorted(keys, key=xy.get)
+    doc = b"EFK1" + struct.pack("<BBH", len(keys), threshold, number) + b"".join(xy[k] for k in keys)
+    digest = hashlib.sha256(doc).digest()
+    for names, flag in ((keys, 0), (old, 0x80)):
+        for i, k in enumerate(names):
+            if k in signers:
+                doc += bytes([flag | i]) + raw_signature(sign_digest(k, digest, False))
+    return doc
+
+
+def raw_signature(der):
+    """r and s, 32 bytes each, of a DER signature."""
+    out, at = b"", 2
+    for _ in range(2):
+        size = der[at + 1]
+        out += int.from_bytes(der[at + 2:at + 2 + size], "big").to_bytes(32, "big")
+        at += 2 + size
+    return out
 
 
 def main():

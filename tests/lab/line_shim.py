@@ -3,14 +3,16 @@
 """A serial cable between two ends, paced like the real one, with faults on request.
 
     line_shim.py A B [--baud N] [--flip P] [--drop P] [--duplicate P] [--latency MS]
-                     [--cut-after BYTES] [--cut-for SECONDS] [--seed N] [--stats]
+                     [--cut-after BYTES] [--cut-for SECONDS] [--most BAUD]
+                     [--seed N] [--stats]
 
 An end is  pty:PATH     a pseudo-terminal; PATH becomes a link to it
            unix:PATH    connects to a unix stream socket, again and again
            listen:PATH  accepts one connection at a time on a unix stream socket
 
 The rate is --baud, or what the program at a pty has set (any rate: TCGETS2). Two ptys at
-different rates turn every byte into another one, as on a real line. A byte takes ten bit times.
+different rates turn every byte into another one, as on a real line. A byte takes ten bit times. Above
+--most every byte is another one, too: a line that is too long, or a poor level shifter.
 --flip is the chance of each bit, --drop and --duplicate of each byte. SIGUSR1 cuts the cable,
 SIGUSR2 joins it again; --cut-after cuts it by itself after so many bytes from A to B, for
 --cut-for seconds (0: for good). Faults come from a generator that starts at --seed: the same
@@ -219,9 +221,7 @@ class Shim:
     def look(self, now):
         """What changes seldom: the rate that programs have set, ends that come and go."""
         self.looked = now
-        rates = [e.baud() for e in self.ends if e.kind == "pty"]
-        self.rate = (self.options.baud or next((r for r in rates if r), 115200)) / BITS
-        self.garble = not self.options.baud and len(set(rates)) > 1
+        self.look_at_rates()
         for end in self.ends:
             if end.kind == "unix" and end.fd is None:
                 end.connect()
@@ -232,6 +232,12 @@ class Shim:
             self.rejoin_at = now + self.options.cut_for if self.options.cut_for else math.inf
         if now >= self.rejoin_at:
             self.cut, self.rejoin_at = False, math.inf
+
+    def look_at_rates(self):
+        rates = [e.baud() for e in self.ends if e.kind == "pty"]
+        self.rate = (self.options.baud or next((r for r in rates if r), 115200)) / BITS
+        self.garble = not self.options.baud and len(set(rates)) > 1
+        self.garble |= 0 < self.options.most < self.rate * BITS
 
     def wait(self, now):
         readers = {w.source.fd: w for w in self.ways
@@ -256,6 +262,8 @@ class Shim:
             if now - self.looked >= 0.02:
                 self.look(now)
             ready = self.wait(now)
+            if ready:
+                self.look_at_rates()
             now = time.monotonic()
             for way in ready:
                 if way.source.fd is not None:
@@ -282,6 +290,7 @@ def parse():
     p.add_argument("--latency", type=float, default=0.0, metavar="MS", help="each way")
     p.add_argument("--cut-after", type=int, default=0, metavar="BYTES", help="from A to B")
     p.add_argument("--cut-for", type=float, default=0.0, metavar="SECONDS")
+    p.add_argument("--most", type=int, default=0, metavar="BAUD", help="the line carries no more")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--stats", action="store_true", help="figures as JSON at the end")
     return p.parse_args()

@@ -152,6 +152,10 @@ def ephemeral(seed, counter, random=b""):
     return hkdf(seed, struct.pack("<I", counter) + random, 1)[0]
 
 
+def report_tag(psk, report):
+    return hkdf(hkdf(psk, b"version report", 1)[0], report, 1)[0]
+
+
 def vectors():
     psk, seed, random = sha256(b"psk"), sha256(b"seed"), sha256(b"random")
     board, device, counter = bytes.fromhex("22222222"), b"\xd1" * 16, 0x01020304
@@ -179,6 +183,10 @@ def vectors():
     for seq in (0, 1, 7, REKEY - 1, REKEY, 2 * REKEY):
         out[f"request-{seq}"] = frame(REQUEST, down, seq, request)
         out[f"response-{seq}"] = frame(RESPONSE, up, seq, response)
+    # the report of SPEC-dfu's vector
+    report = bytes.fromhex("bf617601656e6f6e636550000102030405060708090a0b0c0d0e0f62696450d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1"
+                           "64626f6f7465312e322e3365666c6f6f720365747269616cf4646b6579739fffff")
+    out["report"], out["report-tag"] = report, report_tag(psk, report)
     return out
 
 

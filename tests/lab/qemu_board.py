@@ -20,17 +20,19 @@ import os
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import elf  # noqa: E402
+import gdb_stub  # noqa: E402
+
 MICROBIT_LOADER_END = 0x8000
 MICROBIT_FLASH_END = 0x40000
 MPS2_FLASH_SIZE = 16 << 20
 VIRT_BANK_SIZE = 32 << 20
-GDB_CHUNK = 1024
 EMULATORS = {"nrf51-microbit": "qemu-system-arm", "mps2-an385": "qemu-system-arm", "mps2-an505": "qemu-system-arm",
              "riscv-virt": "qemu-system-riscv32"}
 
@@ -74,97 +76,53 @@ class Qmp:
         raise RuntimeError(f"{command}: qemu went away")
 
 
-def symbol(elf, name):
-    """Address of a function in a 32-bit little-endian ELF file, without the Thumb bit."""
-    with open(elf, "rb") as f:
-        data = f.read()
-    table, = struct.unpack_from("<I", data, 32)
-    size, count = struct.unpack_from("<HH", data, 46)
-    sections = [struct.unpack_from("<10I", data, table + i * size) for i in range(count)]
-    for s in sections:
-        if s[1] != 2:       # SHT_SYMTAB
-            continue
-        strings = sections[s[6]][4]
-        for at in range(s[4], s[4] + s[5], 16):
-            string, value = struct.unpack_from("<II", data, at)
-            end = data.index(b"\0", strings + string)
-            if data[strings + string:end] == name.encode():
-                return value & ~1
-    raise ValueError(f"{elf}: no symbol {name}")
-
-
-class Gdb:
-    """As much of the remote protocol as it takes to write memory and to stop at an address."""
-
-    def __init__(self, sock):
-        self.sock = sock
-        self.sock.settimeout(20)
-        self.buf = b""
-
-    def packet(self, body, stops=False):
-        """Sends body and returns the answer; stops: the answer is that the machine has stopped."""
-        self.sock.sendall(b"$" + body + b"#%02x" % (sum(body) & 255))
-        while True:
-            start, end = self.buf.find(b"$"), self.buf.find(b"#")
-            if 0 <= start < end and len(self.buf) >= end + 3:
-                reply, self.buf = self.buf[start + 1:end], self.buf[end + 3:]
-                self.sock.sendall(b"+")
-                if (reply[:1] in b"TS") != stops:       # a stop is no answer
-                    continue
-                return reply
-            data = self.sock.recv(65536)
-            if not data:
-                raise RuntimeError("gdb stub closed")
-            self.buf += data
-
-    def write(self, address, data):
-        for i in range(0, len(data), GDB_CHUNK):
-            piece = data[i:i + GDB_CHUNK]
-            if self.packet(b"M%x,%x:" % (address + i, len(piece)) + piece.hex().encode()) != b"OK":
-                raise RuntimeError(f"gdb: cannot write {address + i:#x}")
-
-    def run_to(self, address, times, steps):
-        if self.packet(b"Z1,%x,2" % address) != b"OK":
-            raise RuntimeError("gdb: no breakpoint")
-        for _ in range(times):
-            self.packet(b"s", stops=True)       # off the breakpoint: it would stop there for ever
-            self.packet(b"c", stops=True)
-        self.packet(b"z1,%x,2" % address)
-        for _ in range(steps):
-            self.packet(b"s", stops=True)
-
-
 class Board:
-    def __init__(self, board, loader, flash, serial):
+    def __init__(self, board, loader, flash, serial, extra=(), forget=False):
+        """extra: further options of the emulator. forget: the flash file stays as it is."""
         if board not in EMULATORS:
             raise ValueError(f"{board}: no such board")
         self.board, self.loader, self.flash, self.serial = board, loader, flash, serial
-        self.process = self.gdb_sock = None
+        self.process = self.gdb = None
+        self.extra, self.forget = extra, forget
+        self.elf = elf.Elf(loader)
 
     def _machine(self):
         if self.board == "nrf51-microbit":
             return ["-M", "microbit", "-kernel", self.loader]
         if self.board.startswith("mps2-"):
             return ["-M", f"{self.board},memory-backend=flash", "-kernel", self.loader, "-object",
-                    f"memory-backend-file,id=flash,size={MPS2_FLASH_SIZE},mem-path={self.flash},share=on"]
+                    f"memory-backend-file,id=flash,size={MPS2_FLASH_SIZE},mem-path={self.flash},share={'off' if self.forget else 'on'}"]
         bank = f"{self.dir}/bank0"
         shutil.copy(self.loader.removesuffix(".elf") + ".bin", bank)
         os.truncate(bank, VIRT_BANK_SIZE)
         # with less memory the device tree would lie where the words are that a reset keeps
         return ["-M", "virt", "-cpu", "rv32,zkr=true", "-m", "4M", "-bios", "none", "-device", "i6300esb,addr=1",
                 "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={bank}",
-                "-drive", f"if=pflash,unit=1,format=raw,file={self.flash}"]
+                "-drive", f"if=pflash,unit=1,format=raw,file={self.flash},snapshot={'on' if self.forget else 'off'}"]
 
     def _command(self):
         return [EMULATORS[self.board], "-display", "none", "-nodefaults", "-S",
                 "-chardev", f"socket,id=serial,path={self.serial},server=on,wait=off", "-serial", "chardev:serial",
                 "-qmp", f"unix:{self.dir}/qmp,server=on,wait=off",
                 "-chardev", f"socket,id=gdb,path={self.dir}/gdb,server=on,wait=off", "-gdb", "chardev:gdb",
-                *self._machine()]
+                *self._machine(), *self.extra]
 
     def start(self, stop_at=None, times=1, steps=0):
         """stop_at: a function of the bootloader. The board then stands still, to be cut, so many instructions
         after that function was entered for the nth time: however slow this machine is, it is that place."""
+        self.debug()
+        try:
+            if stop_at:
+                self.gdb.run_to(self.elf.function(stop_at), times, steps)
+                return self
+            self.run_free()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def debug(self):
+        """Starts the board and leaves it before its first instruction, for self.gdb to go on."""
         self.dir = tempfile.mkdtemp(prefix="board.")
         try:
             if os.path.exists(self.serial):
@@ -175,44 +133,58 @@ class Board:
                                                 start_new_session=True)
             self.qmp_sock = connect(f"{self.dir}/qmp", self.process, log)
             self.qmp = Qmp(self.qmp_sock)
-            if self.board == "nrf51-microbit" or stop_at:
+            self.gdb = gdb_stub.Gdb(connect(f"{self.dir}/gdb", self.process, log), self.elf.machine)
+            if self.board == "nrf51-microbit":
                 with open(self.flash, "rb") as f:
                     data = f.read()
-                self.gdb_sock = connect(f"{self.dir}/gdb", self.process, log)
-                gdb = Gdb(self.gdb_sock)
-                if self.board == "nrf51-microbit":
-                    gdb.write(MICROBIT_LOADER_END, data[MICROBIT_LOADER_END:MICROBIT_FLASH_END])
-                if stop_at:
-                    gdb.run_to(symbol(self.loader, stop_at), times, steps)
-                    return self
-                gdb.packet(b"D")
-            self.qmp("cont")
+                self.gdb.write(MICROBIT_LOADER_END, data[MICROBIT_LOADER_END:MICROBIT_FLASH_END])
         except BaseException:
             self._end()
             raise
-        return self
+
+    def attach(self):
+        """Stops a board that runs, for self.gdb."""
+        self.gdb = gdb_stub.Gdb(connect(f"{self.dir}/gdb", self.process, f"{self.dir}/log"), self.elf.machine)
+
+    def run_free(self):
+        """Lets the board go, without self.gdb."""
+        self.gdb.packet(b"D")
+        self._close_gdb()
+        self.qmp("cont")
+
+    def _close_gdb(self):
+        if self.gdb:
+            self.gdb.sock.close()
+            self.gdb = None
+
+    def memory(self, address, size):
+        """As the core sees it, while it stands still."""
+        dump = f"{self.dir}/memory"
+        self.qmp("memsave", val=address, size=size, filename=dump)
+        with open(dump, "rb") as f:
+            return f.read()
+
+    def _keep_flash(self):
+        """Of the one board whose flash is no file."""
+        if self.board == "nrf51-microbit" and not self.forget:
+            with open(self.flash + ".new", "wb") as f:
+                f.write(self.memory(0, MICROBIT_FLASH_END))
+            os.replace(self.flash + ".new", self.flash)
 
     def save(self):
         """Brings the flash file up to date; the board goes on running."""
-        if self.board != "nrf51-microbit":
-            return
-        dump = f"{self.dir}/dump"
-        self.qmp("stop")
-        self.qmp("memsave", val=0, size=MICROBIT_FLASH_END, filename=dump)
-        os.replace(shutil.copy(dump, self.flash + ".new"), self.flash)
-        self.qmp("cont")
+        if self.board == "nrf51-microbit":
+            self.qmp("stop")
+            self._keep_flash()
+            self.qmp("cont")
 
     def cut(self):
         """The plug is pulled: what was written by now is in the flash file, RAM is lost."""
-        if self.process and self.process.poll() is None:
-            try:
-                if self.board == "nrf51-microbit":
-                    self.qmp("stop")
-                    self.qmp("memsave", val=0, size=MICROBIT_FLASH_END, filename=f"{self.dir}/dump")
-                    os.replace(shutil.copy(f"{self.dir}/dump", self.flash + ".new"), self.flash)
-            finally:
-                self._end()
-        else:
+        try:
+            if self.process and self.process.poll() is None:
+                self.qmp("stop")
+                self._keep_flash()
+        finally:
             self._end()
 
     stop = cut      # a node has no shutdown: ending it is a power cut at rest
@@ -223,9 +195,7 @@ class Board:
                 self.process.send_signal(signal.SIGKILL)
             self.process.wait()
             self.process = None
-        if self.gdb_sock:
-            self.gdb_sock.close()
-            self.gdb_sock = None
+        self._close_gdb()
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def __enter__(self):

@@ -226,7 +226,8 @@ class Smp:
 
     def preflight(self, image, size=None):
         hdr, tlvs, _ = images.split(image)
-        return self.call(WRITE, 239, 1, {"hdr": hdr, "tlv": tlvs, "size": size or len(image)}, timeout=15)
+        return self.call(WRITE, 239, 1, {"hdr": hdr, "tlv": tlvs, "size": size or len(image),
+                                         "mid": images.middle(image)}, timeout=15)
 
     def upload(self, image, chunk=None, window=None, stop_at=None):
         """Windowed. Returns the number of chunks sent."""
@@ -265,6 +266,10 @@ class Smp:
 
     def confirm(self, digest=None):
         return self.call(WRITE, 1, 0, {"confirm": True, **({"hash": digest} if digest else {})}, timeout=15)
+
+    def keys(self, document=None):
+        """Brings a key set; the number of the one in force."""
+        return self.call(WRITE, 239, 4, {"doc": document} if document else {}, timeout=60)["set"]
 
     def reset(self, boot_mode=0):
         return self.call(WRITE, 0, 5, {"boot_mode": boot_mode} if boot_mode else {})

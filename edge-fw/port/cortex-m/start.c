@@ -17,7 +17,7 @@ void irq_enable(unsigned number)
 	REG32(NVIC_ENABLE + number / 32 * 4) = 1u << (number & 31);
 }
 
-void port_reset(void)
+STOP_HERE void port_reset(void)
 {
 	__asm volatile("dsb" ::: "memory");
 	AIRCR = AIRCR_SYSRESETREQ;

@@ -16,7 +16,7 @@
 #define EXIT_USAGE 64
 
 static const char help[] =
-	"Usage: edgeferry-node --flash FILE (--pty PATH | --socket PATH) [OPTION…]\n"
+	"Usage: edgeferry-node --flash FILE (--pty PATH | --socket PATH | …) [OPTION…]\n"
 	"\n"
 	"A node as a process: the bootloader, agent and application of the boards, built for this "
 	"machine.\n"
@@ -26,13 +26,18 @@ static const char help[] =
 	"line\n"
 	"\"behaviour=NAME\" it behaves so: well, never-ready (the self-test never ends), "
 	"fail-test, hang,\n"
-	"fault.\n"
+	"fault, relapse (fails at every start once it is confirmed).\n"
 	"\n"
 	"      --flash FILE       the node's flash, kept in this file; made when it does not "
 	"exist\n"
 	"      --pty PATH         serial line: a pty, PATH is made a link to it\n"
 	"      --socket PATH      serial line: a listening unix stream socket, one client at a "
 	"time\n"
+	"      --tty PATH[,BAUD]  serial line: a port of this machine, at 115200 baud first\n"
+	"      --udp [ADDRESS:]PORT\n"
+	"                         no serial line: a message a datagram, on loopback by default\n"
+	"      --spi SOCKET       no serial line: SPI, with what --pins has\n"
+	"      --pins SOCKET      its ready, reset and boot lines, for an emulated gateway\n"
 	"      --board NAME       name of the board (host)\n"
 	"      --slot-size N      bytes of a slot, a multiple of 16384 (262144)\n"
 	"      --battery N        it has a battery, at N percent, and runs on it\n"
@@ -55,7 +60,10 @@ static const char help[] =
 	"A reset keeps the process; what RAM held is lost with it, but for the retained words.\n";
 
 struct options {
-	const char *flash, *pty, *socket;
+	const char *flash, *line; /* its kind is what open says */
+	int (*open)(const char *line);
+	unsigned n_lines;
+	const char *pins;
 	char class_text[128];
 	uint32_t slot_size;
 	bool external;
@@ -66,6 +74,10 @@ enum {
 	OPT_FLASH = 256,
 	OPT_PTY,
 	OPT_SOCKET,
+	OPT_TTY,
+	OPT_UDP,
+	OPT_SPI,
+	OPT_PINS,
 	OPT_BOARD,
 	OPT_CLASS,
 	OPT_HWREV,
@@ -86,6 +98,10 @@ static const struct option option_table[] = {
 	{"flash", required_argument, NULL, OPT_FLASH},
 	{"pty", required_argument, NULL, OPT_PTY},
 	{"socket", required_argument, NULL, OPT_SOCKET},
+	{"tty", required_argument, NULL, OPT_TTY},
+	{"udp", required_argument, NULL, OPT_UDP},
+	{"spi", required_argument, NULL, OPT_SPI},
+	{"pins", required_argument, NULL, OPT_PINS},
 	{"board", required_argument, NULL, OPT_BOARD},
 	{"class", required_argument, NULL, OPT_CLASS},
 	{"hwrev", required_argument, NULL, OPT_HWREV},
@@ -159,6 +175,24 @@ static void set_battery(const char *text)
 	host.power = (struct port_power){.battery = (uint8_t)n};
 }
 
+static void set_line(struct options *o, int (*open_line)(const char *))
+{
+	o->line = optarg;
+	o->open = open_line;
+	o->n_lines++;
+}
+
+static int open_tty(const char *text)
+{
+	const char *comma = strchr(text, ',');
+	char path[4096];
+
+	if ((size_t)snprintf(path, sizeof(path), "%.*s",
+		    comma ? (int)(comma - text) : (int)strlen(text), text) >= sizeof(path))
+		return -ENAMETOOLONG;
+	return host_open_tty(path, comma ? number("--tty", comma + 1) : 115200);
+}
+
 static void set_option(struct options *o, int c)
 {
 	switch (c) {
@@ -166,10 +200,22 @@ static void set_option(struct options *o, int c)
 		o->flash = optarg;
 		return;
 	case OPT_PTY:
-		o->pty = optarg;
+		set_line(o, host_open_pty);
 		return;
 	case OPT_SOCKET:
-		o->socket = optarg;
+		set_line(o, host_open_socket);
+		return;
+	case OPT_TTY:
+		set_line(o, open_tty);
+		return;
+	case OPT_SPI:
+		set_line(o, host_open_spi);
+		return;
+	case OPT_PINS:
+		o->pins = optarg;
+		return;
+	case OPT_UDP:
+		set_line(o, host_open_udp);
 		return;
 	case OPT_BOARD:
 		host.board.name = optarg;
@@ -242,8 +288,10 @@ static void parse(struct options *o, int argc, char **argv)
 		usage(argv[optind], "unexpected");
 	if (!o->flash)
 		usage("--flash", "missing");
-	if (!o->pty == !o->socket)
-		usage("--pty, --socket", "exactly one is needed");
+	if (o->n_lines != 1)
+		usage("--pty, --socket, --tty, --udp, --spi", "exactly one is needed");
+	if (o->pins && o->open == host_open_spi)
+		usage("--pins", "--spi has them");
 	host.power.external |= o->external;
 	if (!host_layout(&host.board, o->slot_size))
 		usage("--slot-size", "not a multiple of 16384, or too large");
@@ -308,6 +356,7 @@ enum behaviour behaviour(void)
 		{"behaviour=fail-test\n", BEHAVE_FAIL_TEST},
 		{"behaviour=hang\n", BEHAVE_HANG},
 		{"behaviour=fault\n", BEHAVE_FAULT},
+		{"behaviour=relapse\n", BEHAVE_RELAPSE},
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
@@ -322,7 +371,7 @@ static void on_signal(int number)
 	host.end = 1;
 }
 
-static const char *line_path; /* for atexit */
+static const char *line_path; /* what is ours to remove, for atexit */
 
 static void remove_line(void)
 {
@@ -336,13 +385,17 @@ int main(int argc, char **argv)
 	int r;
 
 	parse(&o, argc, argv);
-	host.listener = host.line = -1;
+	host.listener = host.wire = -1;
 	open_flash(&o);
-	line_path = o.pty ? o.pty : o.socket;
-	r = o.pty ? host_open_pty(o.pty) : host_open_socket(o.socket);
+	r = o.open(o.line);
 	if (r < 0)
-		fail(line_path, -r);
-	atexit(remove_line);
+		fail(o.line, -r);
+	if (o.pins && (r = host_open_pins(o.pins)) < 0)
+		fail(o.pins, -r);
+	if (o.open == host_open_pty || o.open == host_open_socket) {
+		line_path = o.line;
+		atexit(remove_line);
+	}
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);

@@ -3,19 +3,15 @@
 #include "agent/crash.h"
 #include "boot/retained.h"
 #include "host.h"
-#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-#define SEND_PATIENCE_MS 200
-
 struct host host;
 
-static uint64_t now_us(void)
+uint64_t host_now_us(void)
 {
 	struct timespec t;
 
@@ -25,7 +21,7 @@ static uint64_t now_us(void)
 
 static uint64_t now_ms(void)
 {
-	return now_us() / 1000;
+	return host_now_us() / 1000;
 }
 
 static _Noreturn void leave(enum host_event event)
@@ -33,10 +29,17 @@ static _Noreturn void leave(enum host_event event)
 	longjmp(host.restart, event);
 }
 
+void host_restart(void)
+{
+	leave(HOST_RESET);
+}
+
 void port_init(void)
 {
 	host.base_ms = host.last_tick = now_ms();
 	host.tick = NULL;
+	if (host.line->start)
+		host.line->start();
 }
 
 const struct port_board *port_board(void)
@@ -48,7 +51,7 @@ bool host_layout(struct port_board *b, uint32_t slot_size)
 {
 	uint32_t at = 0;
 
-	if (slot_size == 0 || slot_size > HOST_SLOT_MAX || slot_size % HOST_SCRATCH)
+	if (slot_size == 0 || slot_size > HOST_SLOT_MAX || slot_size % HOST_UNIT)
 		return false;
 	b->core = "host";
 	b->page = HOST_PAGE;
@@ -56,18 +59,18 @@ bool host_layout(struct port_board *b, uint32_t slot_size)
 	b->watchdog_ms = 3000;
 	b->fast = true;
 	b->slot[0] = (struct port_area){at, slot_size};
-	b->slot[1] = (struct port_area){at += slot_size, slot_size};
-	b->scratch = (struct port_area){at += slot_size, HOST_SCRATCH};
-	b->journal = (struct port_area){at += HOST_SCRATCH, HOST_PAGE};
+	b->slot[1] = (struct port_area){at += slot_size, slot_size + HOST_UNIT};
+	b->journal = (struct port_area){at += slot_size + HOST_UNIT, HOST_PAGE};
 	b->state = (struct port_area){at += HOST_PAGE, 2 * HOST_PAGE};
 	b->factory = (struct port_area){at += 2 * HOST_PAGE, HOST_PAGE};
 	b->secrets = (struct port_area){at += HOST_PAGE, 2 * HOST_PAGE};
+	b->keys = (struct port_area){at += 2 * HOST_PAGE, 2 * HOST_PAGE};
 	return true;
 }
 
 uint32_t host_flash_size(const struct port_board *b)
 {
-	return b->secrets.offset + b->secrets.size;
+	return b->keys.offset + b->keys.size;
 }
 
 /* ---- watchdog and tick: looked at whenever the program comes through the port ---- */
@@ -76,7 +79,8 @@ static void look_at_clock(void)
 {
 	uint64_t now;
 
-	host.now_us = now_us();
+	host_pins_look();
+	host.now_us = host_now_us();
 	now = host.now_us / 1000;
 	if (host.end)
 		exit(0);
@@ -173,43 +177,15 @@ int port_flash_program(uint32_t offset, const void *data, size_t size)
 
 /* ---- serial line ---- */
 
-static void hang_up(void)
-{
-	if (host.listener < 0 || host.line < 0)
-		return;
-	close(host.line);
-	host.line = -1;
-}
-
 size_t port_uart_read(uint8_t *buf, size_t size)
 {
-	ssize_t n;
-
 	look_at_clock();
-	if (host.line < 0)
-		return 0;
-	n = read(host.line, buf, size);
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-		hang_up();
-	return n > 0 ? (size_t)n : 0;
+	return host.line->read(buf, size);
 }
 
 void port_uart_write(const uint8_t *data, size_t size)
 {
-	while (size && host.line >= 0) {
-		struct pollfd p = {.fd = host.line, .events = POLLOUT};
-		ssize_t n = write(host.line, data, size);
-
-		if (n > 0) {
-			data += n;
-			size -= (size_t)n;
-		} else if (errno != EAGAIN && errno != EINTR) {
-			hang_up();
-			return;
-		} else if (poll(&p, 1, SEND_PATIENCE_MS) == 0) {
-			return; /* nobody reads: a wire does not wait either */
-		}
-	}
+	host.line->write(data, size);
 }
 
 bool port_uart_idle(void)
@@ -217,13 +193,23 @@ bool port_uart_idle(void)
 	return true;
 }
 
+bool port_uart_can_baud(uint32_t baud)
+{
+	return host.line->can_baud && host.line->can_baud(baud);
+}
+
+void port_uart_set_baud(uint32_t baud)
+{
+	if (host.line->set_baud)
+		host.line->set_baud(baud);
+}
+
 void port_wait(void)
 {
-	struct pollfd p = {.fd = host.line >= 0 ? host.line : host.listener, .events = POLLIN};
+	struct pollfd p[] = {{.fd = host.line->fd(), .events = POLLIN},
+		{.fd = host_pins_fd(), .events = POLLIN}};
 
-	poll(&p, 1, PORT_TICK_MS);
-	if (host.line < 0 && p.revents & POLLIN)
-		host.line = accept4(host.listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	poll(p, 2, PORT_TICK_MS);
 	look_at_clock();
 }
 

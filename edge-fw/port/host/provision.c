@@ -132,7 +132,7 @@ bool host_provision(uint8_t *flash, const struct port_board *b, const struct pro
 		.size = sizeof(f),
 		.hardware_revision = p->hardware_revision,
 		.floor = p->floor,
-		.n_keys = p->n_keys,
+		.n_keys = (uint8_t)p->n_keys,
 		.flags = p->plain ? FACTORY_PLAIN_CLIENTS : 0,
 	};
 

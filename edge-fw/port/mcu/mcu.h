@@ -7,7 +7,7 @@
 #include "core.h" /* by the include path: port/cortex-m or port/riscv */
 #include "port/port.h"
 
-/* A function that tests find by its name, to pull the plug in it. */
+/* A function that tests find by its name, to stop the board there. */
 #define STOP_HERE __attribute__((noinline, noclone))
 
 #define REG8(address) (*(volatile uint8_t *)(uintptr_t)(address))

@@ -21,11 +21,12 @@ static const struct port_board board = {
 	.core = BOARD_CORE,
 	.page = PAGE,
 	.word = 4,
-	.slot = {{0x00000, 384 * 1024}, {0x60000, 384 * 1024}},
-	.scratch = {0xE0000, 4 * PAGE},
+	.slot = {{0x00000, 384 * 1024}, {0x60000, 388 * 1024}},
+	.recovery = {0xC1000, 128 * 1024},
 	.journal = {0xE4000, PAGE},
 	.state = {0xE6000, 2 * PAGE},
 	.factory = {0xE8000, PAGE},
+	.keys = {0xEA000, 2 * PAGE},
 	.secrets = {0xEC000, 2 * PAGE},
 	.watchdog_ms = 4000,
 	.fast = true,
@@ -36,10 +37,23 @@ const struct port_board *port_board(void)
 	return &board;
 }
 
+/* The divisor is at least 16; one in a hundred is what rounding may cost. */
+bool port_uart_can_baud(uint32_t baud)
+{
+	uint32_t divisor = baud ? CPU_HZ / baud : 0;
+
+	return divisor >= 16 && divisor < 1u << 20 && CPU_HZ - divisor * baud <= CPU_HZ / 100;
+}
+
+void port_uart_set_baud(uint32_t baud)
+{
+	REG32(UART + 0x10) = CPU_HZ / (baud ? baud : 115200); /* BAUDDIV */
+}
+
 void port_init(void)
 {
 	mpu_flash_writable(false);
-	REG32(UART + 0x10) = CPU_HZ / 115200; /* BAUDDIV */
+	port_uart_set_baud(0);
 	REG32(UART + 0x08) = 0xF;	      /* transmit, receive, and their interrupts */
 	/* the line waits for the tick, not the tick for the line */
 	REG8(NVIC_PRIORITY + BOARD_IRQ_UART) = 0x40;
@@ -141,7 +155,7 @@ STOP_HERE int port_flash_program(uint32_t offset, const void *data, size_t size)
 	return 0;
 }
 
-void port_start_image(uint32_t offset)
+STOP_HERE void port_start_image(uint32_t offset)
 {
 	REG32(SYSTICK) = 0;
 	irq_disable_all(0);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* 16 KiB of RAM, of which a signature check takes 4 KiB of stack. */
+/* 16 KiB of RAM, of which bootloader and agent leave a half to the application. */
 #define PORT_MESSAGE_MAX 512u
-#define PORT_WINDOW 4u
-#define PORT_RING 2048u /* more than (window - 1) frames */
+#define PORT_WINDOW 2u	/* one is on the line while one is worked on */
+#define PORT_RING 1024u /* more than (window - 1) frames */
 #define PORT_TICK_MS 10u
 
 #define BOARD_IRQS 10

@@ -25,8 +25,9 @@ static const struct port_board board = {
 	.core = "Cortex-M0",
 	.page = PAGE,
 	.word = 4,
-	.slot = {{0x08000, 96 * 1024}, {0x20000, 96 * 1024}},
-	.scratch = {0x3E000, 4 * PAGE},
+	.slot = {{0x08000, 96 * 1024}, {0x20000, 97 * 1024}},
+	.recovery = {0x38400, 21 * 1024},
+	.keys = {0x3E400, 2 * PAGE},
 	.state = {0x3F000, 2 * PAGE},
 	.factory = {0x3F800, PAGE},
 	.secrets = {0x3D800, 2 * PAGE},
@@ -41,11 +42,40 @@ const struct port_board *port_board(void)
 	return &board;
 }
 
+/* Of the rates that its generator makes, those above the first one; 0: it does not make this one. */
+static uint32_t baud_word(uint32_t baud)
+{
+	switch (baud) {
+	case 115200:
+		return 0x01D7E000;
+	case 230400:
+		return 0x03AFB000;
+	case 460800:
+		return 0x075F7000;
+	case 921600:
+		return 0x0EBEDFA4;
+	case 1000000:
+		return 0x10000000;
+	default:
+		return 0;
+	}
+}
+
+bool port_uart_can_baud(uint32_t baud)
+{
+	return baud_word(baud) != 0;
+}
+
+void port_uart_set_baud(uint32_t baud)
+{
+	REG32(UART + 0x524) = baud_word(baud ? baud : 115200);
+}
+
 static void uart_init(void)
 {
 	REG32(UART + 0x50C) = 24;		 /* PSELTXD */
 	REG32(UART + 0x514) = 25;		 /* PSELRXD */
-	REG32(UART + 0x524) = 0x01D7E000;	 /* 115200 */
+	port_uart_set_baud(0);
 	REG32(UART + 0x500) = 4;		 /* ENABLE */
 	REG32(UART + 0x304) = 1u << 2 | 1u << 7; /* INTENSET: RXDRDY, TXDRDY */
 	REG32(UART + 0x000) = 1;		 /* STARTRX */
@@ -74,7 +104,8 @@ void port_init(void)
 	/* 16 MHz crystal: the UART needs it on silicon */
 	REG32(CLOCK + 0x100) = 0;
 	REG32(CLOCK + 0x000) = 1;
-	/* all at priority 1, so that the watchdog's timer alone is at 0; the line waits for the tick */
+	/* all at priority 1, so that the watchdog's timer alone is at 0; the line waits for the
+	 * tick */
 	for (unsigned i = 0; i < 8; i++)
 		REG32(0xE000E400 + 4 * i) = 0x40404040;
 	REG32(0xE000E400) = 0x40804040; /* interrupt 2 */
@@ -88,7 +119,8 @@ void board_tick_irq(void)
 {
 	REG32(TIMER0 + 0x140) = 0;
 	tick();
-	/* the emulator forgets to interrupt when its peer was slow to take a byte: look at each tick */
+	/* the emulator forgets to interrupt when its peer was slow to take a byte: look at each
+	 * tick */
 	REG32(0xE000E200) = 1u << BOARD_IRQ_UART;
 }
 
@@ -207,7 +239,7 @@ STOP_HERE int port_flash_program(uint32_t offset, const void *data, size_t size)
 	return 0;
 }
 
-void port_start_image(uint32_t offset)
+STOP_HERE void port_start_image(uint32_t offset)
 {
 	irq_disable_all(1u << BOARD_IRQ_WATCHDOG);
 	ram_head.vectors = offset; /* no VTOR: forward.c passes interrupts on */

@@ -24,19 +24,20 @@
 #define IMAGE 0x80010000u /* where images are linked */
 
 #define PAGE 0x40000u
-#define FLASH_END (12u * PAGE) /* of 128 */
+#define FLASH_END (14u * PAGE) /* of 128 */
 
 static const struct port_board board = {
 	.name = "riscv-virt",
 	.core = "RV32IMAC",
 	.page = PAGE,
 	.word = 4,
-	.slot = {{0, 2 * PAGE}, {2 * PAGE, 2 * PAGE}},
-	.scratch = {4 * PAGE, PAGE},
+	.slot = {{0, 2 * PAGE}, {2 * PAGE, 3 * PAGE}},
+	.recovery = {5 * PAGE, PAGE},
 	.journal = {6 * PAGE, PAGE},
 	.state = {7 * PAGE, 2 * PAGE},
 	.factory = {9 * PAGE, PAGE},
 	.secrets = {10 * PAGE, 2 * PAGE},
+	.keys = {12 * PAGE, 2 * PAGE},
 	.watchdog_ms = 4000,
 	.fast = true,
 };
@@ -61,9 +62,27 @@ const struct port_board *port_board(void)
 #define STATUS_FIFO_EMPTY 0x20u
 #define FIFO_SIZE 16u
 
+#define UART_HZ 3686400u /* as the machine's device tree says */
+#define LINE_DIVISOR 0x80u /* the first two registers are the divisor's */
+
+bool port_uart_can_baud(uint32_t baud)
+{
+	return baud >= 1200 && baud <= UART_HZ / 16 && UART_HZ % (16 * baud) == 0;
+}
+
+void port_uart_set_baud(uint32_t baud)
+{
+	uint32_t divisor = UART_HZ / 16 / (baud ? baud : 115200);
+
+	LINE_CONTROL = LINE_8N1 | LINE_DIVISOR;
+	DATA = (uint8_t)divisor;
+	INTERRUPTS = (uint8_t)(divisor >> 8);
+	LINE_CONTROL = LINE_8N1;
+}
+
 static void uart_init(void)
 {
-	LINE_CONTROL = LINE_8N1;
+	port_uart_set_baud(0);
 	IDENTITY = FIFO_ON;
 	INTERRUPTS = INTERRUPT_RECEIVED;
 	REG32(PLIC + 4 * UART_SOURCE) = 1;	  /* priority */
@@ -142,7 +161,7 @@ void port_watchdog_start(void)
 	watchdog_start(board.watchdog_ms);
 }
 
-void port_reset(void)
+STOP_HERE void port_reset(void)
 {
 	FINISHER = FINISHER_RESET;
 	for (;;)
@@ -211,10 +230,10 @@ STOP_HERE int port_flash_program(uint32_t offset, const void *data, size_t size)
 	return 0;
 }
 
-void port_start_image(uint32_t offset)
+STOP_HERE void port_start_image(uint32_t offset)
 {
 	memcpy((void *)(uintptr_t)IMAGE, (const void *)(uintptr_t)(FLASH + offset),
-		board.slot[0].offset + board.slot[0].size - offset);
+		board.slot[0].size - offset % PAGE);
 	__asm volatile("fence.i" ::: "memory");
 	/* its first instructions turn interrupts off and set everything else */
 	((void (*)(void))(uintptr_t)IMAGE)();

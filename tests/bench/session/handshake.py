@@ -8,13 +8,13 @@ estimate).
 """
 import argparse
 import os
-import socket
 import struct
 import sys
 import tempfile
 
 LAB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lab")
 sys.path.insert(0, LAB)
+import elf  # noqa: E402
 import factory  # noqa: E402
 import image  # noqa: E402
 import noise  # noqa: E402
@@ -33,7 +33,7 @@ class Counted(qemu_board.Board):
 
 
 def word(gdb, address):
-    return struct.unpack("<I", bytes.fromhex(gdb.packet(b"m%x,4" % address).decode()))[0]
+    return struct.unpack("<I", gdb.read(address, 4))[0]
 
 
 def receive(line, first):
@@ -65,16 +65,15 @@ def run(name, images, work):
         send(line, noise.hello(b"\1" * 8))
         hello = receive(line, b"\xe1")
         gateway = noise.Initiator(psk, b"edge-link" + hello[1:2] + hello[3:27], os.urandom(32))
-        stub = socket.socket(socket.AF_UNIX)
-        stub.connect(f"{board.dir}/gdb")        # which stops it
-        gdb = qemu_board.Gdb(stub)
-        first, last, ticks = (qemu_board.symbol(loader, s) for s in ("ef_session_accept", "frame_encode", "ticks"))
+        board.attach()
+        first, last = board.elf.function("noise_hash"), board.elf.function("board_transmit")
+        ticks, = {s.value for s in board.elf.find("ticks", elf.OBJECT)}
         send(line, bytes([noise.HANDSHAKE]) + gateway.write())
-        gdb.run_to(first, 1)
-        start = word(gdb, ticks)
-        gdb.run_to(last, 1)
-        count = (word(gdb, ticks) - start) * TICK
-        gdb.packet(b"D")
+        board.gdb.run_to(first)
+        start = word(board.gdb, ticks)
+        board.gdb.run_to(last)
+        count = (word(board.gdb, ticks) - start) * TICK
+        board.run_free()
         answer = receive(line, b"\xe3")
         gateway.read(answer[1:])        # it is one
         line.close()

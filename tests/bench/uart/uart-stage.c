@@ -47,10 +47,11 @@ static void loop(struct run *r)
 }
 
 /* Payload bytes a byte on the line: full messages, COBS without luck, CRC and delimiter. */
-static double ceiling(uint32_t buf, uint32_t size, bool session)
+static double ceiling(uint32_t buf, bool session)
 {
-	uint32_t chunk = upload_chunk(buf, size / 2, size);
-	uint32_t message = buf + (session ? EF_SESSION_OVERHEAD : 0) + 2;
+	uint32_t chunk = (buf - EF_SMP_HEADER_SIZE - EF_DATA_HEAD) / 16 * 16;
+	uint32_t message =
+		EF_SMP_HEADER_SIZE + EF_DATA_HEAD + chunk + (session ? EF_SESSION_OVERHEAD : 0) + 2;
 	uint32_t frame = message + (message + 253) / 254 + 1;
 
 	return (double)chunk / frame;
@@ -65,8 +66,8 @@ int main(int argc, char **argv)
 	size_t size;
 	uint64_t start;
 
-	if (argc != 5 && argc != 6) {
-		fprintf(stderr, "Usage: uart-stage DEVICE BAUD WINDOW IMAGE [KEY] (WINDOW 0: the "
+	if (argc != 6 && argc != 7) {
+		fprintf(stderr, "Usage: uart-stage DEVICE BAUD WINDOW BUFFER IMAGE [KEY] (0: the "
 				"node's)\n");
 		return 64;
 	}
@@ -74,14 +75,15 @@ int main(int argc, char **argv)
 		.name = "bench",
 		.link = &link_uart,
 		.spec = {.device = argv[1], .baud = (uint32_t)strtoul(argv[2], NULL, 10)},
-		.key = argc > 5 ? argv[5] : NULL,
+		.key = argc > 6 ? argv[6] : NULL,
 		.compatible = "edgeferry.github.io,host",
 	};
 
-	if (file_read(argv[4], 16 << 20, &image, &size) < 0 || sd_event_new(&r.event) < 0 ||
+	if (file_read(argv[5], 16 << 20, &image, &size) < 0 || sd_event_new(&r.event) < 0 ||
 		node_new(&node, r.event, &config, &e))
 		return EXIT_FAILURE;
 	node->window_max = (uint32_t)strtoul(argv[3], NULL, 10);
+	node->buf_max = (uint32_t)strtoul(argv[4], NULL, 10);
 	start = now_monotonic_us();
 	if (node_stage(node, image, size, on_progress, on_done, &r) < 0)
 		return EXIT_FAILURE;
@@ -93,8 +95,7 @@ int main(int argc, char **argv)
 		size, (double)(now_monotonic_us() - start) / 1e6,
 		(unsigned long long)(r.last_bytes - r.first_bytes),
 		(double)(r.last_us - r.first_us) / 1e6, node->upload.config.buf,
-		node->upload.config.window,
-		ceiling(node->upload.config.buf, (uint32_t)size, argc > 5),
+		node->upload.config.window, ceiling(node->upload.config.buf, argc > 6),
 		(unsigned long long)node->upload.requests,
 		(unsigned long long)node->upload.payload);
 	node_free(node);

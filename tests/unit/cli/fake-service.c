@@ -361,6 +361,19 @@ static int get_text(sd_bus *bus, const char *path, const char *interface, const 
 			  : "idle");
 }
 
+/* There is one node. */
+static int node_key(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	const char *name;
+
+	if (sd_bus_message_read(m, "s", &name) < 0)
+		return -EINVAL;
+	if (strcmp(name, "meter") != 0)
+		return sd_bus_reply_method_errorf(m, "io.github.edgeferry1.Error.NotFound",
+			"there is no such thing: node %s", name);
+	return sd_bus_reply_method_return(m, NULL);
+}
+
 #define METHOD(name, in, out, f) SD_BUS_METHOD(name, in, out, f, SD_BUS_VTABLE_UNPRIVILEGED)
 #define CHANGES SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
 
@@ -380,6 +393,8 @@ static const sd_bus_vtable manager[] = {
 	METHOD("Reject", "", "", confirm),
 	METHOD("Cancel", "", "", cancel),
 	METHOD("Rollback", "", "o", rollback),
+	METHOD("ProvisionNode", "s", "", node_key),
+	METHOD("RotateNodeKey", "s", "", node_key),
 	SD_BUS_SIGNAL("Event", "s", 0),
 	SD_BUS_VTABLE_END,
 };

@@ -329,6 +329,14 @@ def test_simple_verbs(s):
     expect(s.run("rollback"), 0, "release 1.0.0 is confirmed")
 
 
+def test_node_keys(s):
+    expect(s.run("nodes", "provision", "meter"), 0, "Node meter has its key")
+    expect(s.run("nodes", "rotate-key", "meter"), 0, "Node meter has another key")
+    expect(s.run("nodes", "provision", "nobody"), 3, "node nobody", stream="stderr")
+    expect(s.run("nodes", "provision"), 64, "which node?", stream="stderr")
+    expect(s.run("nodes", "paint", "meter"), 64, "provision or rotate-key", stream="stderr")
+
+
 def test_monitor_once(s):
     child = subprocess.Popen([CLI, "monitor", "--once"], env=s.env(), text=True, stdout=subprocess.PIPE)
     assert "waiting" in child.stdout.readline()

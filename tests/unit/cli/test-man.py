@@ -20,7 +20,7 @@ def program_help(*verb):
 
 def known_keys(node):
     """(section, key, default) from the tables that the reader uses."""
-    found = re.findall(r'\{"(\w+)", "(\w+)", \w+, [^,]+, (NULL|"[^"]*")\}', read("src/config/keys.c"))
+    found = re.findall(r'\{"(\w+)", "(\w+)", \w+,\s+[^,]+,\s+(NULL|"[^"]*")\}', read("src/config/keys.c"))
     return [(s, k, None if d == "NULL" else d[1:-1]) for s, k, d in found if (s == "Node") == node]
 
 

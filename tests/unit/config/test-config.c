@@ -176,6 +176,84 @@ START_TEST(nodes)
 }
 END_TEST
 
+#define NODE "[Node]\nCompatible=v.example,b\n"
+
+START_TEST(node_wiring)
+{
+	put("edgeferry.conf", BASE);
+	put("nodes.d/a.conf",
+		NODE "Device=/dev/serial/by-id/x\nBaudRateMax=3000000\nRS485=yes\nKey=/k\n"
+		     "Entry=lines\nResetLine=!pinctrl-rp1:17\nBootLine=MCU_BOOT0\n"
+		     "ResetSec=5ms\nBootSec=1s\n");
+	put("nodes.d/b.conf", NODE "Link=udp\nDevice=[fe80::7%lo]:99\nKey=/k\nEntry=smp\n");
+	put("nodes.d/c.conf", NODE "Link=udp\nDevice=192.0.2.7\nSecurity=none\nExposed=yes\n");
+	put("nodes.d/d.conf", NODE
+		"Link=spi\nDevice=/dev/spidev0.0\nClockRate=8000000\nReadyLine=pinctrl-rp1:25\n"
+		"Key=/k\n");
+	struct config *c = load_good();
+
+	ck_assert_uint_eq(c->nodes[0].baud_max, 3000000);
+	ck_assert(c->nodes[0].rs485);
+	ck_assert_int_eq(c->nodes[0].entry, ENTRY_LINES);
+	ck_assert_str_eq(c->nodes[0].reset_line, "!pinctrl-rp1:17");
+	ck_assert_str_eq(c->nodes[0].boot_line, "MCU_BOOT0");
+	ck_assert_uint_eq(c->nodes[0].reset_us, 5000);
+	ck_assert_uint_eq(c->nodes[0].boot_us, 1000000);
+	ck_assert_int_eq(c->nodes[1].entry, ENTRY_SMP);
+	ck_assert_str_eq(c->nodes[1].device, "[fe80::7%lo]:99");
+	ck_assert_int_eq(c->nodes[2].entry, ENTRY_AGENT);
+	ck_assert(c->nodes[2].exposed);
+	ck_assert_uint_eq(c->nodes[2].reset_us, 20000);
+	ck_assert_uint_eq(c->nodes[2].boot_us, 100000);
+	ck_assert_uint_eq(c->nodes[2].baud_max, 0);
+	ck_assert_uint_eq(c->nodes[3].clock, 8000000);
+	ck_assert_str_eq(c->nodes[3].ready, "pinctrl-rp1:25");
+	config_free(c);
+}
+END_TEST
+
+/* F-27: keys that do not go together are refused together, a bare UDP node among them. */
+START_TEST(node_wiring_faults_F27)
+{
+	static const struct {
+		const char *keys, *says;
+	} t[] = {
+		{"Link=udp\nDevice=/dev/x\nKey=/k\n", "Device= is a path"},
+		{"Device=192.0.2.7\nKey=/k\n", "Device= is an address"},
+		{"Link=udp\nDevice=192.0.2.7\nSecurity=none\n", "Security=none with Link=udp"},
+		{"Link=udp\nDevice=node.example\nKey=/k\n", "expected an absolute path, or"},
+		{"Link=spi\nDevice=/dev/spidev0.0\nKey=/k\n", "ReadyLine= is missing"},
+		{"Device=/dev/x\nKey=/k\nBaudRateMax=9600\n", "BaudRateMax= is below"},
+		{"Device=/dev/x\nKey=/k\nEntry=lines\n", "Entry=lines needs ResetLine="},
+		{"Device=/dev/x\nKey=/k\nBootLine=a:1\n", "with Entry=lines only"},
+		{"Device=/dev/x\nKey=/k\nEntry=jtag\n", "expected agent, smp or lines"},
+		{"Device=/dev/x\nKey=/k\nResetLine=gpiochip0:5\n", "expected the label of a chip"},
+		{"Device=/dev/x\nKey=/k\nResetLine=/dev/gpiochip0:5\n",
+			"expected the label of a chip"},
+		{"Device=/dev/x\nKey=/k\nResetLine=17\n", "expected the label of a chip"},
+		{"Device=/dev/x\nKey=/k\nResetLine=!\n", "expected a line as"},
+		{"Device=/dev/x\nKey=/k\nResetSec=1us\n", "expected a time span from 1ms"},
+		{"Device=/dev/x\nKey=/k\nBootSec=11s\n", "expected a time span from 1ms"},
+		{"Device=/dev/x\nKey=/k\nClockRate=1\n", "expected a number of hertz"},
+		{"Device=/dev/x\nKey=/k\nRS485=maybe\n", "expected yes or no"},
+		{"Link=can\nDevice=/dev/x\nKey=/k\n", "expected uart, spi, udp or sim"},
+	};
+
+	put("edgeferry.conf", BASE);
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		char text[512];
+		struct config *c;
+		struct error e = {0};
+
+		snprintf(text, sizeof(text), NODE "%s", t[i].keys);
+		put("nodes.d/a.conf", text);
+		ck_assert_msg(config_load(dir, &c, &e) == EF_REASON_CONFIG, "%s", t[i].keys);
+		ck_assert_msg(strstr(e.detail, t[i].says) != NULL, "%s: %s", t[i].keys, e.detail);
+		ck_assert_ptr_nonnull(strstr(e.detail, "nodes.d/a.conf"));
+	}
+}
+END_TEST
+
 /* F-27: each bad line is named, whatever key it is of; line 6 each time. */
 START_TEST(bad_values_F27)
 {
@@ -269,6 +347,14 @@ START_TEST(bad_nodes_F27)
 	load_bad("nodes.d/a.conf: [Node] Compatible= is missing");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nBaudRate=300\n");
 	load_bad("nodes.d/a.conf:4: BaudRate=300: expected a number from 1200 to 12000000");
+	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nWindow=22:00-24:00\n");
+	load_bad("nodes.d/a.conf:4: Window=22:00-24:00: expected hours of the day as in 22:00-05:30");
+	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nFraming=slip\n");
+	load_bad("nodes.d/a.conf:4: Framing=slip: expected cobs, console or raw");
+	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nFraming=raw\nKey=/k\n");
+	load_bad("nodes.d/a.conf: [Node] Framing= is that of a node which knows no session: it "
+		 "needs "
+		 "Security=none");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nSecurity=maybe\n");
 	load_bad("nodes.d/a.conf:4: Security=maybe: expected session or none");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nSecurity=session\n");
@@ -289,8 +375,8 @@ START_TEST(bad_nodes_F27)
 	struct config *with_credential = load_good();
 	ck_assert_str_eq(with_credential->nodes[0].key, "credential:node-a.key");
 	config_free(with_credential);
-	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nLink=spi\n");
-	load_bad("nodes.d/a.conf:4: Link=spi: expected uart or sim");
+	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nLink=can\n");
+	load_bad("nodes.d/a.conf:4: Link=can: expected uart, spi, udp or sim");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nOptional=perhaps\n");
 	load_bad("nodes.d/a.conf:4: Optional=perhaps: expected yes or no");
 	put("nodes.d/a.conf", NONE "Device=/d\n");
@@ -412,6 +498,8 @@ static Suite *suite(void)
 	tcase_add_test(t, every_key);
 	tcase_add_test(t, drop_ins_in_order);
 	tcase_add_test(t, nodes);
+	tcase_add_test(t, node_wiring);
+	tcase_add_test(t, node_wiring_faults_F27);
 	tcase_add_test(t, bad_values_F27);
 	tcase_add_test(t, unknown_keys_F27);
 	tcase_add_test(t, bad_nodes_F27);

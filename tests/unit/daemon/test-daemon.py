@@ -3,7 +3,7 @@
 """
 edgeferryd as a process on a bus of its own: what it links and opens (architecture, section 3), its
 D-Bus face against docs/io.github.edgeferry1.xml, who may act (S-30), how it ends, and what it refuses
-to start with (S-14, F-21, F-27).  test-daemon.py EDGEFERRYD EDGEFERRY-NET EDGEFERRY-WORKER XML
+to start with (S-14, F-21, F-27).  test-daemon.py EDGEFERRYD EDGEFERRY-NET EDGEFERRY-WORKER XML [EDGEFERRY-NODE]
 """
 import json
 import os
@@ -14,7 +14,10 @@ import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 
-DAEMON, NET, WORKER, XML = (os.path.abspath(a) for a in sys.argv[1:5])
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lab"))
+import image  # noqa: E402
+
+DAEMON, NET, WORKER, XML, *NODE = (os.path.abspath(a) for a in sys.argv[1:])
 NAME, PATH = "io.github.edgeferry1", "/io/github/edgeferry1"
 BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -274,7 +277,7 @@ def others_read_and_do_not_act(b):
     assert b.document("GetStatus", user=nobody)["id"] == "gw-test"
     assert b.document("GetHistory", "u", "5", user=nobody)
     for member, args in (("Check", ()), ("Install", ("st", "", "0")), ("Confirm", ()), ("Reject", ()), ("Cancel", ()),
-                         ("Rollback", ())):
+                         ("Rollback", ()), ("ProvisionNode", ("s", "meter")), ("RotateNodeKey", ("s", "meter"))):
         code, text = b.call(member, *args, user=nobody)
         assert code != 0 and "permission" in text.lower(), f"{member}: {text}"
     assert b.document("ListDeployments", "u", "0") == []
@@ -341,6 +344,43 @@ def state_that_is_gone_stops_it(b):
     with open(f"{b.dir}/state/trust/timestamp.json", "w") as f:
         f.write("{}")
     assert b.start().wait(15) == 1
+
+
+@test
+def a_node_gets_its_keys(b):
+    """The first one in the clear, another one in a session; the daemon alone writes them."""
+    if not NODE:
+        return "no edgeferry-node"
+    image.new_key(f"{b.dir}/edge.pem")
+    with open(f"{b.dir}/v1.img", "wb") as f:
+        f.write(image.make(b"v1" * 1000, f"{b.dir}/edge.pem", "1.0.0"))
+    b.processes.append(subprocess.Popen([NODE[0], "--flash", f"{b.dir}/flash", "--socket", f"{b.dir}/nobody.sock",
+                                         "--key", f"{b.dir}/edge.pub.pem", "--image", f"{b.dir}/v1.img"]))
+    key = f"{b.dir}/state/meter.key"
+    b.write("etc/nodes.d/meter.conf", f"[Node]\nCompatible=edgeferry.github.io,host\nLink=sim\n"
+            f"Device={b.dir}/nobody.sock\nKey={key}\n")
+    b.up()
+    code, text = b.call("RotateNodeKey", "s", "meter")
+    assert code != 0 and "provision" in text, text
+    code, text = b.call("ProvisionNode", "s", "nobody")
+    assert code != 0 and "nobody" in text, text
+    code, text = b.call("ProvisionNode", "s", "meter")
+    assert code == 0, text
+    with open(key, encoding="ascii") as f:
+        first = f.read()
+    assert os.stat(key).st_mode & 0o777 == 0o600
+    wait(lambda: b.document("ListNodes")[0]["present"])
+    code, text = b.call("ProvisionNode", "s", "meter")
+    assert code != 0 and "rotate" in text, text
+    code, text = b.call("RotateNodeKey", "s", "meter")
+    assert code == 0, text
+    with open(key, encoding="ascii") as f:
+        assert f.read() != first
+    wait(lambda: b.document("ListNodes")[0]["present"])
+    events = b.document("GetHistory", "u", "0")
+    assert [e["to"] for e in events if e["event"] == "node" and e["reason"] == "ok"] == ["provision", "rotate-key"], events
+    assert first.strip() not in json.dumps(events) + b.log()
+    return None
 
 
 @test

@@ -2,6 +2,7 @@
 #include "edge-node.h"
 #include "../edge-fw/node.h"
 #include "boot/secrets.h"
+#include "boot/verify.h"
 #include <string.h>
 
 static struct sim fresh;
@@ -47,6 +48,16 @@ const uint8_t *edge_node_class(void)
 bool edge_node_holds(void)
 {
 	return node_slot_is(1, &node.fresh);
+}
+
+bool edge_node_sound(void)
+{
+	struct port_area slot = state_slot(&node.agent.state, 1);
+	struct ef_image_info info;
+
+	return node_slot_is(0, &node.old) &&
+	       (node_slot_is(1, &node.fresh) ||
+		       verify_image(&slot, 0, &node.agent.factory, &info) != EF_REASON_OK);
 }
 
 size_t edge_node_receive(const uint8_t *frame, size_t size, uint8_t answer[EDGE_FRAME_MAX])

@@ -24,6 +24,8 @@ void edge_node_reset(void);
 struct edge_image edge_node_image(void);
 const uint8_t *edge_node_class(void);
 bool edge_node_holds(void); /* the image, in slot 1 */
+/* Slot 0 is what it was, and slot 1 is the image or nothing that may run. */
+bool edge_node_sound(void);
 
 /* One frame's content. Returns the size of the answer; 0: none. */
 size_t edge_node_receive(const uint8_t *frame, size_t size, uint8_t answer[EDGE_FRAME_MAX]);

@@ -2,7 +2,9 @@
 /*
  * A node's operations from a script: commands on standard input, one line of outcome for each.
  *
- *   node-drive uart|sim DEVICE [BAUD [KEY COMPATIBLE]]
+ *   node-drive uart|spi|udp|sim DEVICE [BAUD[-MAX] [KEY COMPATIBLE]]
+ *
+ * In the environment: READY, and what ENTRY (smp, lines) needs: RESET, BOOT.
  *   identify | stage FILE | activate FILE DEADLINE TIMEOUT | self-test FILE TIMEOUT | confirm FILE
  *   | revert TIMEOUT
  */
@@ -56,6 +58,16 @@ static int begin(struct drive *d, const char *verb, const char *file, unsigned a
 		return node_identify(d->node, &d->identity, on_done, d);
 	if (!strcmp(verb, "revert"))
 		return node_revert(d->node, (unsigned)atoi(file), on_done, d);
+	if (!strcmp(verb, "provision") || !strcmp(verb, "rotate-key")) {
+		bool first = verb[0] == 'p';
+		struct error e = {0};
+
+		if (!node_key_admit(d->node, first, &e))
+			return first ? node_provision(d->node, on_done, d)
+				     : node_rotate_key(d->node, on_done, d);
+		on_done(d, &e);
+		return 0;
+	}
 	if (!load(d, file))
 		return -1;
 	if (!strcmp(verb, "stage"))
@@ -77,7 +89,8 @@ static void tell(const struct drive *d, const char *verb)
 	printf("%s", reason_word(d->result.reason));
 	if (!strcmp(verb, "identify") && d->result.reason == EF_REASON_OK) {
 		ef_version_format(&id->slots[0].version, version);
-		printf(" %s %s trial=%d test=%d revert=%s floor=%u", id->board, version, id->trial,
+		printf(" %s%s %s trial=%d test=%d revert=%s floor=%u",
+			id->bootloader ? "bootloader " : "", id->board, version, id->trial,
 			id->self_test, reason_word(id->reverted), id->floor);
 	}
 	printf("%s%s\n", d->result.reason ? " | " : "", d->result.reason ? d->result.detail : "");
@@ -93,7 +106,17 @@ int main(int argc, char **argv)
 
 	if (argc < 3 || !(config.link = link_find(argv[1])))
 		return 64;
-	config.spec = (struct link_spec){argv[2], argc > 3 ? (uint32_t)atoi(argv[3]) : 115200};
+	config.spec = (struct link_spec){
+		.device = argv[2], .baud = argc > 3 ? (uint32_t)atoi(argv[3]) : 115200};
+	if (argc > 3 && strchr(argv[3], '-'))
+		config.baud_max = (uint32_t)atoi(strchr(argv[3], '-') + 1);
+	config.spec.ready = getenv("READY");
+	if (getenv("ENTRY"))
+		config.entry = strcmp(getenv("ENTRY"), "smp") ? NODE_ENTRY_LINES : NODE_ENTRY_SMP;
+	config.lines = (struct entry_spec){getenv("RESET"), getenv("BOOT"), 20000, 100000};
+	if (getenv("FRAMING"))
+		config.framing =
+			!strcmp(getenv("FRAMING"), "console") ? FRAMING_CONSOLE : FRAMING_RAW;
 	if (argc > 5) {
 		config.key = argv[4];
 		config.compatible = argv[5];

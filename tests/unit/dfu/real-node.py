@@ -9,6 +9,7 @@ session, or against the cross-built boards in QEMU. TAP.
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -36,9 +37,9 @@ def check(what, good, shown=""):
 class Node:
     """secret: the file of its key; it then answers to sessions only."""
 
-    def __init__(self, work, name, secret=None):
+    def __init__(self, work, name, secret=None, line=None):
         self.socket = f"{work}/{name}.sock"
-        self.args = [NODE, "--flash", f"{work}/{name}.flash", "--socket", self.socket,
+        self.args = [NODE, "--flash", f"{work}/{name}.flash", *(line or ["--socket", self.socket]),
                      "--key", f"{work}/edge.pub.pem", "--image", f"{work}/v1.img"]
         self.secret = secret
         if secret:
@@ -144,6 +145,90 @@ def killed(node, drive, work):
     check("dies in the middle of the transfer and comes back (F-15)", said == "ok", said)
     line.close()
     stop(shim)
+
+
+def raised(work, secret, most, baud, seconds):
+    """A tty at each end of the line, which carries at most so much: what rate the upload goes at, and that it goes."""
+    ends = f"{work}/gateway", f"{work}/node"
+    shim = subprocess.Popen([f"{LAB}/line_shim.py", f"pty:{ends[0]}", f"pty:{ends[1]}", "--stats", "--most", str(most)],
+                            stdout=subprocess.PIPE)
+    shim.stdout.readline()
+    node = Node(work, f"raised{most}", secret, ["--tty", f"{ends[1]},{baud.split(chr(45))[0]}"])
+    node.process = subprocess.Popen(node.args)
+    drive = Drive("uart", ends[0], baud, secret)
+    what = f"{baud} on a line of {most} baud{' in a session' if secret else ''}"
+    try:
+        said = drive("identify")
+        check(f"{what}: identify at the first rate", said.startswith("ok host 1.0.0"), said)
+        began = time.monotonic()
+        said = drive("stage", f"{work}/big.img")
+        took = time.monotonic() - began
+        check(f"{what}: stage", said == "ok", said)
+        check(f"{what}: within {seconds} s (F-16)", took < seconds, f"{took:.1f} s")
+        said = drive("identify")
+        check(f"{what}: at the first rate again", said.startswith("ok host 1.0.0"), said)
+        for words in (("activate", f"{work}/big.img", 60, 20), ("self-test", f"{work}/big.img", 10)):
+            said = drive(*words)
+            check(f"{what}: {words[0]}", said == "ok", said)
+    finally:
+        drive.close()
+        node.kill()
+        stop(shim)
+
+
+def renamed(work, secret):
+    """The port goes and comes back as another device; its lasting name points there then (F-17)."""
+    nodes, name = [Node(work, "renamed", secret, ["--pty", f"{work}/tty{i}"]) for i in (0, 1)], f"{work}/by-id"
+    os.symlink(f"{work}/tty0", name)
+    nodes[0].process = subprocess.Popen(nodes[0].args)
+    while not os.path.exists(name):
+        time.sleep(0.01)
+    drive = Drive("uart", name, "1000000", secret)
+    try:
+        said = drive("identify")
+        check("by its lasting name", said.startswith("ok host 1.0.0"), said)
+        nodes[0].kill()
+        os.unlink(name)
+        said = drive("identify")
+        check("port gone: unreachable, with what to do (F-17)",
+              said.startswith("node-unreachable") and ("by-id" in said or "hung up" in said), said)
+        said = drive("identify")
+        check("and still", said.startswith("node-unreachable") and f"{name}: not there" in said, said)
+        nodes[1].process = subprocess.Popen(nodes[1].args)
+        os.symlink(f"{work}/tty1", name)
+        while not os.path.exists(name):
+            time.sleep(0.01)
+        said = drive("identify")
+        check("back as another device: found by its lasting name (F-17)", said.startswith("ok host 1.0.0"), said)
+        said = Drive("uart", f"{work}/tty1", "1000000", secret)("identify")
+        check("held: names who holds it (F-21)", said.startswith("busy") and
+              f"in use by node-drive (process {drive.process.pid})" in said, said)
+    finally:
+        drive.close()
+        for node in nodes:
+            if node.process:
+                node.kill()
+
+
+def networked(work, secret):
+    """A node on UDP, in a session: the whole way, and dead and alive again (F-17)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    node = Node(work, "udp", secret, ["--udp", str(port)])
+    node.process = subprocess.Popen(node.args)
+    drive = Drive("udp", f"127.0.0.1:{port}", secret=secret)
+    try:
+        whole_way(drive, work)
+        node.kill()
+        said = drive("identify")
+        check("nobody listens: unreachable (F-17)", said.startswith("node-unreachable"), said)
+        node.process = subprocess.Popen(node.args)
+        said = drive("identify")
+        check("found again (F-17)", said.startswith("ok host 2.0.0"), said)
+    finally:
+        drive.close()
+        node.kill()
 
 
 def new_secret(path):
@@ -277,6 +362,13 @@ def host():
             finally:
                 drive.close()
                 node.kill()
+        print("# rates")
+        # 200 kB: 18 s at 115200, 9 s at 230400, 2 s at 1 Mbaud; a rate that does not carry costs about 4 s
+        raised(work, None, 1000000, "115200-1000000", 6)
+        raised(work, secret, 600000, "230400-1000000", 11)
+        renamed(work, secret)
+        print("# on UDP in a session")
+        networked(work, secret)
 
 
 boards() if BOARDS else host()

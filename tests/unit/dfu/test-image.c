@@ -70,7 +70,7 @@ static enum ef_reason preflight(const uint8_t *data, size_t size,
 	struct ef_image_source src;
 
 	image_source_memory(&src, &m);
-	return ef_image_preflight(&src, policy, crypto, info);
+	return ef_image_preflight(&src, policy, crypto, NULL, info);
 }
 
 /* Every file of the folder: what check says, and what can be known without the payload. */

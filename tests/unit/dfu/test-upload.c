@@ -22,8 +22,9 @@ struct trouble {
 	unsigned lose, duplicate, reorder; /* per thousand messages, each way */
 	uint32_t reset_at;		   /* node forgets everything once it wants this offset */
 	uint64_t silent_after_us;
-	const char *lie; /* see node_answer */
-	bool bit_errors; /* loss grows with the size of a message: lose is per 128 bytes */
+	uint32_t lose_request; /* this one */
+	const char *lie;       /* see node_answer */
+	bool bit_errors;       /* loss grows with the size of a message: lose is per 128 bytes */
 };
 
 static struct {
@@ -35,6 +36,8 @@ static struct {
 	/* node */
 	uint8_t flash[IMAGE_MAX];
 	uint32_t wanted, size, buf, under_way, max_under_way, requests;
+	uint32_t ahead; /* it keeps what comes before its turn, so far */
+	uint8_t have[IMAGE_MAX];
 	bool open, was_reset, verdict;
 	uint8_t sha[32];
 	/* outcome */
@@ -83,12 +86,13 @@ static void put_flight(bool to_node, const uint8_t *data, size_t size)
 static int send_to_node(void *ctx, const uint8_t *message, size_t size)
 {
 	ck_assert_uint_le(size, world.buf);
-	world.requests++;
+	if (++world.requests == world.t.lose_request)
+		return 0;
 	put_flight(true, message, size);
 	return 0;
 }
 
-static void answer_node(const struct ef_smp_header *h, uint64_t off, const char *lie)
+static void answer_node(const struct ef_smp_header *h, uint64_t off, bool kept, const char *lie)
 {
 	struct ef_smp_header back = *h;
 	uint8_t message[128];
@@ -99,6 +103,10 @@ static void answer_node(const struct ef_smp_header *h, uint64_t off, const char 
 	if (!lie || strcmp(lie, "no-offset") != 0) {
 		cbor_put_text(&w, "off");
 		cbor_put_uint(&w, off);
+	}
+	if (kept) {
+		cbor_put_text(&w, "kept");
+		cbor_put_bool(&w, true);
 	}
 	if (off == world.size && world.size) {
 		cbor_put_text(&w, "match");
@@ -137,7 +145,8 @@ struct chunk {
 	struct smp_string sha, data;
 };
 
-static void node_receive(const uint8_t *message, size_t size)
+static void node_read(
+	const struct ef_smp_header *h, const uint8_t *body, size_t size, struct chunk *c)
 {
 	static const struct smp_field fields[] = {
 		{"off", SMP_UINT, true, offsetof(struct chunk, off), UINT32_MAX},
@@ -145,27 +154,60 @@ static void node_receive(const uint8_t *message, size_t size)
 		{"sha", SMP_BYTES, false, offsetof(struct chunk, sha), 32},
 		{"data", SMP_BYTES, true, offsetof(struct chunk, data), 0},
 	};
+
+	if (h->group == EF_GROUP_IMAGE) {
+		ck_assert_int_eq(h->command, EF_IMAGE_UPLOAD);
+		ck_assert(smp_body_read(body, size, fields, 4, c));
+		return;
+	}
+	ck_assert_uint_ne(world.ahead, 0);
+	ck_assert_int_eq(h->command, EF_EF_DATA);
+	ck_assert_uint_gt(size, EF_DATA_HEAD);
+	c->off = (uint32_t)body[0] << 16 | (uint32_t)body[1] << 8 | body[2];
+	c->data = (struct smp_string){body + EF_DATA_HEAD, size - EF_DATA_HEAD};
+}
+
+/* True: kept before its turn. */
+static bool node_take(const struct chunk *c, const char *lie)
+{
+	bool kept = world.open && c->off > world.wanted &&
+		    c->off + c->data.size - world.wanted <= world.ahead && c->off % 16 == 0;
+
+	if (lie && !strcmp(lie, "stuck"))
+		return false;
+	if (lie && !strcmp(lie, "keeps-all"))
+		return true;
+	if (!kept && (!world.open || c->off != world.wanted))
+		return false;
+	memcpy(world.flash + c->off, c->data.data, c->data.size);
+	memset(world.have + c->off, 1, c->data.size);
+	while (world.wanted < world.size && world.have[world.wanted])
+		world.wanted++;
+	return kept;
+}
+
+static void node_receive(const uint8_t *message, size_t size)
+{
 	const char *lie = world.t.lie;
 	struct ef_smp_header h;
 	struct chunk c = {0};
+	bool kept;
 
 	if (world.t.silent_after_us && world.now_us >= world.t.silent_after_us)
 		return;
 	ck_assert(ef_smp_header_decode(message, size, &h));
-	ck_assert(smp_body_read(message + 8, size - 8, fields, 4, &c));
+	node_read(&h, message + 8, size - 8, &c);
 	if (c.off == 0) {
 		ck_assert(c.sha.data && c.len && c.data.size >= 32);
 		if (!world.open || world.size != c.len || memcmp(world.sha, c.sha.data, 32)) {
 			world.open = true;
 			world.wanted = 0;
+			memset(world.have, 0, sizeof world.have);
 			world.size = (uint32_t)c.len;
 			memcpy(world.sha, c.sha.data, 32);
 		}
 	}
-	if (world.open && c.off == world.wanted && !(lie && !strcmp(lie, "stuck"))) {
-		memcpy(world.flash + c.off, c.data.data, c.data.size);
-		world.wanted += (uint32_t)c.data.size;
-	}
+	kept = node_take(&c, lie);
 	if (world.t.reset_at && world.wanted >= world.t.reset_at && !world.was_reset) {
 		world.was_reset = true;
 		world.open = false;
@@ -173,11 +215,11 @@ static void node_receive(const uint8_t *message, size_t size)
 		return;
 	}
 	if (lie && !strcmp(lie, "beyond"))
-		answer_node(&h, world.wanted + 5000, lie);
+		answer_node(&h, world.wanted + 5000, kept, lie);
 	else if (lie && !strcmp(lie, "huge"))
-		answer_node(&h, UINT64_MAX, lie);
+		answer_node(&h, UINT64_MAX, kept, lie);
 	else
-		answer_node(&h, world.open ? world.wanted : 0, lie);
+		answer_node(&h, world.open ? world.wanted : 0, kept, lie);
 }
 
 static void on_progress(void *ctx, uint32_t done)
@@ -201,6 +243,7 @@ static void run(uint32_t size, uint32_t buf, uint32_t window)
 		.size = size,
 		.buf = buf,
 		.window = window,
+		.ahead = world.ahead,
 		.progress = on_progress,
 		.ended = on_ended,
 	};
@@ -307,6 +350,7 @@ START_TEST(clean_line)
 		for (size_t w = 0; w < 4; w++)
 			for (size_t s = 0; s < 7; s++) {
 				setup();
+				world.ahead = (b + w + s) % 2 ? 8192 : 0;
 				run(sizes[s], bufs[b], windows[w]);
 				expect_whole(sizes[s]);
 				/* No byte is sent twice. */
@@ -336,6 +380,7 @@ START_TEST(resumes_where_the_node_says)
 	run(39999, 512, 4);
 	world.ended = 0;
 	world.wanted = 30000; /* broken off there */
+	memset(world.have + 30000, 0, 9999);
 	memset(world.flash + 30000, 0, 9999);
 	world.progress = 0;
 	run(39999, 512, 4);
@@ -356,6 +401,7 @@ START_TEST(troubled_line)
 			setup();
 			world.t = t[i];
 			world.rng = seed * 7919;
+			world.ahead = seed & 1 ? 8192 : 0;
 			run(20000, 512, 1 + seed % 8);
 			ck_assert_msg(world.e.reason == EF_REASON_OK, "case %zu seed %u: %s", i,
 				seed, world.e.detail);
@@ -375,6 +421,50 @@ START_TEST(hopeless_line)
 		ck_assert_int_eq(world.e.reason, EF_REASON_NODE_UNREACHABLE);
 		ck_assert_uint_lt(world.now_us, 15 * 60 * 1000000ull);
 	}
+}
+END_TEST
+
+/* F-16: one lost frame, whichever it is, costs one frame; without a node that keeps what comes
+ * behind, what was under way. */
+START_TEST(lost_frame_costs_one)
+{
+	uint32_t all;
+
+	for (int keeps = 0; keeps < 2; keeps++) {
+		setup();
+		world.ahead = keeps ? 8192 : 0;
+		run(39999, 512, 4);
+		all = world.requests;
+		for (uint32_t at = 1; at <= all; at++) {
+			setup();
+			world.ahead = keeps ? 8192 : 0;
+			world.t.lose_request = at;
+			run(39999, 512, 4);
+			expect_whole(39999);
+			ck_assert_msg(world.requests <= all + (keeps ? 1 : 4), "frame %u of %u: %u",
+				at, all, world.requests);
+			ck_assert_uint_le(upload.payload, 39999 + 512 * (keeps ? 1 : 4));
+		}
+	}
+}
+END_TEST
+
+/* A line that spoils every n-th byte gets messages of a length that goes with it, a good one whole
+ * buffers again. */
+START_TEST(chunks_follow_the_line)
+{
+	setup();
+	world.ahead = 16384;
+	run(39999, 1024, 4);
+	ck_assert_uint_eq(upload.chunk, 1024);
+	setup();
+	world.ahead = 16384;
+	world.t = (struct trouble){.lose = 100, .bit_errors = true};
+	world.rng = 5;
+	run(39999, 1024, 4);
+	expect_whole(39999);
+	ck_assert_uint_lt(upload.chunk, 400);
+	ck_assert_uint_ge(upload.chunk, 64);
 }
 END_TEST
 
@@ -417,16 +507,18 @@ START_TEST(lying_node)
 	static const struct {
 		const char *lie;
 		enum ef_reason reason;
-	} t[] = {{"stuck", EF_REASON_NODE_PROTOCOL}, {"beyond", EF_REASON_NODE_PROTOCOL},
-		{"huge", EF_REASON_NODE_PROTOCOL}, {"no-offset", EF_REASON_NODE_PROTOCOL},
-		{"nonsense", EF_REASON_NODE_PROTOCOL}, {"reason", EF_REASON_NODE_FLASH},
-		{"rc", EF_REASON_NODE_PROTOCOL}, {"seq", EF_REASON_NODE_UNREACHABLE},
-		{"length", EF_REASON_NODE_UNREACHABLE}, {"group", EF_REASON_NODE_UNREACHABLE}};
+	} t[] = {{"stuck", EF_REASON_NODE_PROTOCOL}, {"keeps-all", EF_REASON_NODE_PROTOCOL},
+		{"beyond", EF_REASON_NODE_PROTOCOL}, {"huge", EF_REASON_NODE_PROTOCOL},
+		{"no-offset", EF_REASON_NODE_PROTOCOL}, {"nonsense", EF_REASON_NODE_PROTOCOL},
+		{"reason", EF_REASON_NODE_FLASH}, {"rc", EF_REASON_NODE_PROTOCOL},
+		{"seq", EF_REASON_NODE_UNREACHABLE}, {"length", EF_REASON_NODE_UNREACHABLE},
+		{"group", EF_REASON_NODE_UNREACHABLE}};
 
 	for (size_t i = 0; i < sizeof t / sizeof *t; i++)
 		for (uint32_t window = 1; window <= 8; window += 7) {
 			setup();
 			world.t.lie = t[i].lie;
+			world.ahead = window == 8 ? 8192 : 0;
 			run(20000, 512, window);
 			if (!strcmp(t[i].lie, "beyond")) /* believed once, as a resumption */
 				ck_assert(world.e.reason == EF_REASON_NODE_PROTOCOL || world.again);
@@ -509,6 +601,8 @@ static Suite *suite(void)
 	tcase_add_test(c, resumes_where_the_node_says);
 	tcase_add_test(c, troubled_line);
 	tcase_add_test(c, hopeless_line);
+	tcase_add_test(c, lost_frame_costs_one);
+	tcase_add_test(c, chunks_follow_the_line);
 	tcase_add_test(c, node_resets);
 	tcase_add_test(c, silent_node);
 	tcase_add_test(c, lying_node);

@@ -38,15 +38,18 @@ void node_free(void)
 
 void node_put_image(unsigned slot, const struct test_image *i)
 {
-	uint8_t *to = sim.flash + sim.board.slot[slot].offset;
+	struct state s = node_state();
+	uint8_t *to = sim.flash + state_slot(&s, slot).offset;
 
-	memset(to, 0xff, sim.board.slot[slot].size);
+	memset(to, 0xff, sim.board.slot[0].size);
 	memcpy(to, i->data, i->size);
 }
 
 bool node_slot_is(unsigned slot, const struct test_image *i)
 {
-	return memcmp(sim.flash + sim.board.slot[slot].offset, i->data, i->size) == 0;
+	struct state s = node_state();
+
+	return memcmp(sim.flash + state_slot(&s, slot).offset, i->data, i->size) == 0;
 }
 
 static void run_boot(void *ctx)
@@ -99,6 +102,22 @@ void node_stage(void)
 	r = gateway_upload(&node.agent, &node.fresh, 300);
 	ck_assert(reply_good(&r) && r.match);
 	assert_good(gateway_state(&node.agent, node.fresh.digest, false, 30));
+}
+
+void node_put_on_trial(void)
+{
+	node_start();
+	node_stage();
+	node_start();
+	ck_assert_int_eq(node_state().phase, PHASE_TRIAL);
+	ck_assert(node_slot_is(0, &node.fresh) && node_slot_is(1, &node.old));
+}
+
+void node_damage(unsigned slot, uint32_t at)
+{
+	struct state s = node_state();
+
+	sim.flash[state_slot(&s, slot).offset + at] ^= 0x40;
 }
 
 struct state node_state(void)

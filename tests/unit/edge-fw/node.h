@@ -34,7 +34,10 @@ void node_serve(void);
 void node_allow_plain(void);
 /* Preflight and upload of node.fresh, then the request for its trial. */
 void node_stage(void);
+void node_put_on_trial(void);
 struct state node_state(void);
+/* A bit of the image in a slot flips. */
+void node_damage(unsigned slot, uint32_t at);
 
 #define assert_good(answer)                     \
 	do {                                    \

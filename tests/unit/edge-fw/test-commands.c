@@ -43,6 +43,8 @@ static const struct known known[] = {
 	{EF_GROUP_EDGEFERRY, EF_EF_CRASH, EF_SMP_READ, false},
 	{EF_GROUP_EDGEFERRY, EF_EF_CRASH, EF_SMP_WRITE, false},
 	{EF_GROUP_EDGEFERRY, EF_EF_REPORT, EF_SMP_READ, false},
+	{EF_GROUP_EDGEFERRY, EF_EF_KEYS, EF_SMP_WRITE, false},
+	{EF_GROUP_EDGEFERRY, EF_EF_RATE, EF_SMP_WRITE, true},
 	{EF_GROUP_EDGEFERRY, EF_EF_KEY, EF_SMP_WRITE, true},
 };
 #define N_KNOWN (sizeof(known) / sizeof(*known))
@@ -122,8 +124,9 @@ static size_t make_body(uint8_t *buf, uint32_t *state)
 {
 	static const char *const keys[] = {"d", "boot_mode", "force", "format", "query", "datetime",
 		"hash", "confirm", "deadline", "off", "len", "sha", "data", "image", "upgrade",
-		"slot", "name", "val", "max_size", "nonce", "hdr", "tlv", "size", "addr", "address",
-		"ptr", "offset", "area", "start", "length", "count", "key", "path"};
+		"slot", "name", "val", "max_size", "nonce", "hdr", "tlv", "size", "mid", "addr",
+		"address", "ptr", "offset", "area", "start", "length", "count", "key", "doc",
+		"path"};
 	static const char *const texts[] = {"", "mode", "a", "snrvbmpio", "line", "node",
 		"app/period", "trial/deadline", "../../factory", "2026-03-01T12:00:00Z",
 		"\33[31m\r\n", "0x08000000"};
@@ -164,7 +167,7 @@ static bool may_be_told(uint32_t at)
 {
 	const struct port_board *b = &sim.board;
 	/* behind the payload: protected area, head, digest, key hash */
-	uint32_t digest = 52 + 4 + 4, key = digest + 32 + 4;
+	uint32_t digest = 88 + 4 + 4, key = digest + 32 + 4;
 
 	return within(at, b->factory.offset + offsetof(struct factory, device_id), 48) ||
 	       within(at, b->factory.offset + offsetof(struct factory, keys), 8) ||
@@ -272,7 +275,7 @@ START_TEST(no_raw_memory)
 {
 	uint32_t state = 1;
 
-	fill(&sim.board.scratch, &state);
+	fill(&sim.board.recovery, &state);
 	fill(&sim.board.journal, &state);
 	ask_everything(&state);
 	node_put_image(1, &node.fresh);

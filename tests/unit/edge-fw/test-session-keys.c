@@ -115,13 +115,15 @@ START_TEST(flash_that_fails) /* F-19 */
 	size_t n;
 
 	memcpy(before, shared.psk, 32);
-	sim.fail_at = sim.operations + 1;
+	sim.fault = FAULT_SILENT;
+	sim.fault_at = sim.operations + 1;
 	ck_assert(!meet()); /* the counter was not used up: no session */
 	ck_assert(meet());
 	memset(shared.psk, 0x5a, 32);
 	n = put_key_request(body, shared.psk, true);
 	n = seal_key(frame, body, n);
-	sim.fail_at = sim.operations + 1;
+	sim.fault = FAULT_SILENT;
+	sim.fault_at = sim.operations + 1;
 	ck_assert_uint_eq(rc_in_session(to_node(frame, n)), 0); /* a reason, no rc */
 	memcpy(shared.psk, before, 32);
 	ck_assert(meet());

@@ -49,8 +49,10 @@ START_TEST(exchanges)
 	asked("stat-request", "stat-response");
 	asked("setting-write-request", "setting-write-response");
 	asked("setting-read-request", "setting-read-response");
+	asked("rate-request", "rate-response");
 	crash_record(PORT_CAUSE_FAULT, &site);
 	asked("crash-request", "crash-response");
+	asked("data-request", "data-response");
 	/* a node that knows no key has no image that it could vouch for */
 	node.agent.factory.n_keys = 0;
 	node.agent.slot[0].known = false;

@@ -75,7 +75,7 @@ static enum ef_reason check_on_node(const uint8_t *data, size_t size)
 
 	memset(sim.flash, 0xff, SLOT);
 	memcpy(sim.flash, data, size);
-	return verify_image(0, floor_, &demands, &info);
+	return verify_image(&sim.board.slot[0], floor_, &demands, &info);
 }
 
 static enum ef_reason check_on_host(EVP_PKEY *key, const uint8_t *data, size_t size)

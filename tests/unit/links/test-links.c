@@ -7,6 +7,7 @@
 #include <edgeferry/smp.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pty.h>
 #include <string.h>
 #include <sys/file.h>
@@ -92,6 +93,32 @@ static void setup_uart(void)
 	ops = link_find("uart");
 	ck_assert_int_eq(openpty(&peer, &keep, device, NULL, NULL), 0);
 	fcntl(peer, F_SETFL, O_NONBLOCK);
+}
+
+static uint16_t udp_port(int fd)
+{
+	struct sockaddr_in a;
+	socklen_t n = sizeof a;
+
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&a, &n), 0);
+	return ntohs(a.sin_port);
+}
+
+static int udp_bound(void)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+	return fd;
+}
+
+static void setup_udp(void)
+{
+	setup_common();
+	ops = link_find("udp");
+	peer = udp_bound();
+	snprintf(device, sizeof device, "127.0.0.1:%u", udp_port(peer));
 }
 
 static void teardown(void)
@@ -325,6 +352,43 @@ START_TEST(uart_is_raw_at_any_rate)
 }
 END_TEST
 
+/* The rate while it is open; one that cannot be made changes nothing. */
+START_TEST(uart_changes_its_rate)
+{
+	struct {
+		unsigned flags[4];
+		unsigned char line, cc[19];
+		unsigned ispeed, ospeed;
+	} t;
+
+	connect_both();
+	ck_assert_int_eq(ops->set_rate(link_, 3000000), 0);
+	ck_assert_int_eq(ioctl(keep, _IOR('T', 0x2A, t), &t), 0);
+	ck_assert_uint_eq(t.ospeed, 3000000);
+	ck_assert_uint_eq(t.flags[3], 0);
+	ck_assert_int_eq(ops->set_rate(link_, 250000), 0);
+	ck_assert_int_eq(ioctl(keep, _IOR('T', 0x2A, t), &t), 0);
+	ck_assert_uint_eq(t.ospeed, 250000);
+	ck_assert_ptr_null(link_sim.set_rate);
+	ck_assert_ptr_null(link_udp.set_rate);
+	ck_assert_ptr_null(link_spi.set_rate);
+}
+END_TEST
+
+/* A pty has no transceiver to turn: said at once, rather than a bus that stays deaf. */
+START_TEST(uart_without_rs485)
+{
+	struct link_spec spec = {.device = device, .baud = 115200, .rs485 = true};
+	struct error e = {0};
+	int locked = 1;
+
+	ck_assert_int_eq(ops->open(&link_, event, &spec, &callbacks, &e), EF_REASON_CONFIG);
+	ck_assert_ptr_nonnull(strstr(e.detail, "its driver cannot turn the direction"));
+	ck_assert_int_eq(ioctl(keep, TIOCGEXCL, &locked), 0);
+	ck_assert_int_eq(locked, 0);
+}
+END_TEST
+
 START_TEST(uart_refuses_what_is_no_port)
 {
 	static const struct {
@@ -352,6 +416,8 @@ START_TEST(kinds)
 {
 	ck_assert_ptr_eq(link_find("uart"), &link_uart);
 	ck_assert_ptr_eq(link_find("sim"), &link_sim);
+	ck_assert_ptr_eq(link_find("udp"), &link_udp);
+	ck_assert_ptr_eq(link_find("spi"), &link_spi);
 	ck_assert_ptr_null(link_find("UART"));
 	ck_assert_ptr_null(link_find(""));
 }
@@ -366,6 +432,121 @@ START_TEST(sim_refuses)
 	struct error e = {0};
 
 	ck_assert_int_eq(ops->open(&link_, event, &spec, &callbacks, &e), EF_REASON_CONFIG);
+}
+END_TEST
+
+/* A message a datagram, both ways, and nobody else's. */
+START_TEST(udp_carries_messages)
+{
+	uint8_t data[1400], got[1500];
+	struct sockaddr_storage from;
+	socklen_t length = sizeof from;
+	int stranger = udp_bound();
+
+	for (size_t i = 0; i < sizeof data; i++)
+		data[i] = (uint8_t)i;
+	connect_both();
+	ck_assert_int_eq(ops->send(link_, data, sizeof data), 0);
+	ck_assert_int_eq(ops->send(link_, data, 9), 0);
+	ck_assert_uint_gt(ops->queued(link_), sizeof data);
+	turn(100);
+	ck_assert_uint_eq(ops->queued(link_), 0);
+	ck_assert_uint_eq(drains, 1);
+	ck_assert_int_eq(recvfrom(peer, got, sizeof got, 0, (struct sockaddr *)&from, &length),
+		(ssize_t)sizeof data);
+	ck_assert_mem_eq(got, data, sizeof data);
+	ck_assert_int_eq(recv(peer, got, sizeof got, 0), 9);
+
+	ck_assert_int_eq(sendto(stranger, data, 20, 0, (struct sockaddr *)&from, length), 20);
+	turn(50);
+	ck_assert_uint_eq(messages, 0); /* not from the node's address and port */
+	ck_assert_int_eq(sendto(peer, data, 300, 0, (struct sockaddr *)&from, length), 300);
+	ck_assert_int_eq(sendto(peer, data, 0, 0, (struct sockaddr *)&from, length), 0);
+	turn(50);
+	ck_assert_uint_eq(messages, 1);
+	ck_assert_uint_eq(last_size, 300);
+	ck_assert_mem_eq(last, data, 300);
+	close(stranger);
+}
+END_TEST
+
+/* F-17: a node that restarts refuses for a while; that is silence, and it is found again. */
+START_TEST(udp_survives_a_restart_F17)
+{
+	uint8_t data[20] = {1}, got[64];
+	uint16_t port = udp_port(peer);
+	struct sockaddr_in a = {.sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+	connect_both();
+	peer = ef_close(peer);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(ops->send(link_, data, sizeof data), 0);
+		turn(30);
+	}
+	ck_assert_uint_eq(losses, 0);
+	peer = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(bind(peer, (struct sockaddr *)&a, sizeof a), 0);
+	ck_assert_int_eq(ops->send(link_, data, sizeof data), 0);
+	turn(50);
+	ck_assert_int_eq(recv(peer, got, sizeof got, 0), (ssize_t)sizeof data);
+}
+END_TEST
+
+START_TEST(udp_bounds)
+{
+	static uint8_t data[9000];
+	struct link_spec spec = {.device = "node.example"};
+	struct error e = {0};
+	int sent = 0;
+
+	connect_both();
+	ck_assert_int_eq(ops->send(link_, data, 8193), -EMSGSIZE);
+	while (ops->send(link_, data, 1000) == 0)
+		ck_assert_int_lt(++sent, 17);
+	ck_assert_int_eq(sent, 16);
+	ck_assert_int_eq(ops->send(link_, data, 1000), -ENOBUFS);
+	ops->close(link_);
+	link_ = NULL;
+	ck_assert_int_eq(ops->open(&link_, event, &spec, &callbacks, &e), EF_REASON_CONFIG);
+	ck_assert_ptr_nonnull(strstr(e.detail, "names are not looked up"));
+}
+END_TEST
+
+/* Whatever fails at opening names the device, what is wrong and what to do: two colons. */
+START_TEST(every_refusal_says_the_way_out)
+{
+	static const struct {
+		const char *kind, *device;
+		uint32_t baud;
+		bool rs485;
+	} t[] = {
+		{"uart", "/dev/null", 115200, false},
+		{"uart", "/nonexistent/tty", 115200, false},
+		{"uart", "/dev/ptmx", 115200, true},
+		{"udp", "node.example", 0, false},
+		{"udp", "203.0.113.1:0", 0, false},
+		{"spi", "/dev/null", 1000000, false},
+		{"spi", "/nonexistent/spidev0.0", 1000000, false},
+		{"spi", "/dev/spidev10.0", 1000000, false},
+		{"sim", "/nonexistent/socket", 0, false},
+	};
+
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+		const struct link_spec spec = {.device = t[i].device,
+			.baud = t[i].baud,
+			.rs485 = t[i].rs485,
+			.ready = "chip:0"};
+		const struct link_ops *kind = link_find(t[i].kind);
+		size_t n = strlen(t[i].device);
+		struct error e = {0};
+
+		ck_assert(kind->open(&link_, event, &spec, &callbacks, &e) != EF_REASON_OK);
+		ck_assert_msg(
+			!strncmp(e.detail, t[i].device, n) && e.detail[n] == ':', "%s", e.detail);
+		ck_assert_msg(strpbrk(e.detail + n + 1, ":,;?") != NULL, "%s", e.detail);
+	}
 }
 END_TEST
 
@@ -388,14 +569,23 @@ static Suite *suite(void)
 {
 	Suite *s = suite_create("links");
 	TCase *sim = both("sim", setup_sim), *uart = both("uart", setup_uart);
+	TCase *udp = tcase_create("udp");
 
 	tcase_add_test(sim, kinds);
 	tcase_add_test(sim, sim_refuses);
+	tcase_add_test(sim, every_refusal_says_the_way_out);
 	tcase_add_test(uart, uart_is_exclusive);
 	tcase_add_test(uart, uart_is_raw_at_any_rate);
+	tcase_add_test(uart, uart_changes_its_rate);
+	tcase_add_test(uart, uart_without_rs485);
 	tcase_add_test(uart, uart_refuses_what_is_no_port);
 	suite_add_tcase(s, sim);
 	suite_add_tcase(s, uart);
+	tcase_add_checked_fixture(udp, setup_udp, teardown);
+	tcase_add_test(udp, udp_carries_messages);
+	tcase_add_test(udp, udp_survives_a_restart_F17);
+	tcase_add_test(udp, udp_bounds);
+	suite_add_tcase(s, udp);
 	return s;
 }
 

@@ -25,7 +25,8 @@ static const struct image_spec spec = {.version = {1, 2, 3, 4},
 	.header_size = 64,
 	.has_security = true,
 	.security = 0x01020304,
-	.compatible = "acme.example,meter-v2"};
+	.compatible = "acme.example,meter-v2",
+	.repeat_header = true};
 
 static uint8_t *build(const struct image_spec *what, size_t *size)
 {
@@ -60,6 +61,9 @@ START_TEST(our_checker_takes_it)
 	ck_assert_uint_eq(info.header.version.build, 4);
 	ck_assert(info.has_vendor && info.has_class);
 	ck_assert_int_eq(verify(image, size, other), EF_REASON_IMAGE_KEY);
+	/* the first protected TLV is the header once more */
+	const uint8_t *tlv = image + 64 + sizeof(payload) + 4;
+	ck_assert(memcmp(tlv, "\xa0\xef\x20\x00", 4) == 0 && memcmp(tlv + 4, image, 32) == 0);
 	free(image);
 	/* without anything optional */
 	const struct image_spec least = {.header_size = 32};
@@ -106,6 +110,9 @@ START_TEST(made_of)
 	changed.header_size = 128;
 	ck_assert(!image_is_made_of(image, size, &changed, key, payload, sizeof(payload)));
 	changed = spec;
+	changed.repeat_header = false;
+	ck_assert(!image_is_made_of(image, size, &changed, key, payload, sizeof(payload)));
+	changed = spec;
 	changed.compatible = NULL;
 	ck_assert(!image_is_made_of(image, size, &changed, key, payload, sizeof(payload)));
 	image[size - 1] ^= 1;
@@ -135,7 +142,8 @@ END_TEST
 
 START_TEST(refused)
 {
-	EVP_PKEY *wrong[] = {EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048), EVP_EC_gen("P-384")};
+	EVP_PKEY *wrong[] = {
+		EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048), EVP_EC_gen("P-384")};
 	struct image_spec changed = spec;
 	struct error e = {0};
 	uint8_t *image = NULL;

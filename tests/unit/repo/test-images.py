@@ -45,7 +45,7 @@ def compatible_of(vendor, class_name):
 def check_against(p, vector, payload, *args):
     """Ours against imgtool's of the same payload and options."""
     theirs = parse((VECTORS / vector).read_bytes())
-    p.run("image", "sign", "--key", KEY, *args, VECTORS / payload, "ours.bin")
+    p.run("image", "sign", "--as-imgtool", "--key", KEY, *args, VECTORS / payload, "ours.bin")
     data = (p.path / "ours.bin").read_bytes()
     ours = parse(data)
     assert ours["end"] == len(data)
@@ -77,7 +77,7 @@ def test_as_imgtool_makes_them():
 def test_ed25519():
     """The very bytes of imgtool's: such a signature has one form only."""
     with Place() as p:
-        p.run("image", "sign", "--key", VECTORS / "ed25519.pem", "--version", "1.2.3+4", "--security", 7,
+        p.run("image", "sign", "--as-imgtool", "--key", VECTORS / "ed25519.pem", "--version", "1.2.3+4", "--security", 7,
               VECTORS / "payload-20k.bin", "ours.bin")
         assert (p.path / "ours.bin").read_bytes() == (VECTORS / "good-ed25519-seccnt7.bin").read_bytes()
         p.run("image", "inspect", "ours.bin", "--key", VECTORS / "ed25519.pub.pem")

@@ -237,6 +237,39 @@ START_TEST(node_must_be_what_its_file_says) /* F-22 */
 }
 END_TEST
 
+START_TEST(power_and_hours) /* */
+{
+	static const struct {
+		struct config_window window;
+		unsigned minute;
+		bool within;
+	} t[] = {{{0, 0}, 700, true}, {{60, 120}, 59, false}, {{60, 120}, 60, true},
+		{{60, 120}, 119, true}, {{60, 120}, 120, false}, {{1320, 330}, 1319, false},
+		{{1320, 330}, 1320, true}, {{1320, 330}, 0, true}, {{1320, 330}, 330, false}};
+	struct node_identity *id = &nodes[0].identity;
+	struct error e = {0};
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(*t); i++) {
+		config_nodes[0].window = t[i].window;
+		error_clear(&e);
+		ck_assert_int_eq(plan_may_touch(&config_nodes[0], id, t[i].minute, &e),
+			t[i].within ? EF_REASON_OK : EF_REASON_HELD);
+	}
+	setup();
+	error_clear(&e);
+	config_nodes[0].battery = 20;
+	id->battery = 19;
+	ck_assert_int_eq(plan_may_touch(&config_nodes[0], id, 0, &e), EF_REASON_NODE_BATTERY);
+	error_clear(&e);
+	id->external = true; /* it is being charged */
+	ck_assert_int_eq(plan_may_touch(&config_nodes[0], id, 0, &e), EF_REASON_OK);
+	config_nodes[0].external = true;
+	ck_assert_int_eq(plan_may_touch(&config_nodes[0], id, 0, &e), EF_REASON_OK);
+	id->plain = true; /* it cannot say */
+	ck_assert_int_eq(plan_may_touch(&config_nodes[0], id, 0, &e), EF_REASON_NODE_BATTERY);
+}
+END_TEST
+
 START_TEST(parts_in_order)
 {
 	struct part *p;
@@ -322,6 +355,7 @@ static Suite *suite(void)
 	tcase_add_test(t, requirements);
 	tcase_add_test(t, image_must_be_of_the_board);
 	tcase_add_test(t, node_must_be_what_its_file_says);
+	tcase_add_test(t, power_and_hours);
 	tcase_add_test(t, parts_in_order);
 	tcase_add_test(t, what_runs_already_is_skipped);
 	tcase_add_test(t, automatic_policy);

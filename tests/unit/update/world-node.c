@@ -242,6 +242,21 @@ int node_revert(struct node *n, uint32_t timeout_s, node_done done, void *ctx)
 	return begin(n, OP_REVERT, done, ctx);
 }
 
+enum ef_reason node_key_admit(const struct node *n, bool first, struct error *e)
+{
+	return EF_REASON_OK;
+}
+
+int node_provision(struct node *n, node_done done, void *ctx)
+{
+	return begin(n, OP_IDENTIFY, done, ctx);
+}
+
+int node_rotate_key(struct node *n, node_done done, void *ctx)
+{
+	return begin(n, OP_IDENTIFY, done, ctx);
+}
+
 void node_cancel(struct node *n)
 {
 	if (n->op == OP_NONE)

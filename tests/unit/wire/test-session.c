@@ -345,6 +345,12 @@ START_TEST(primitives)
 	ck_assert(noise_hkdf(seed, input, 36, out, 32));
 	assert_vector("node-secret-random", out, 32);
 
+	/* how it authenticates a version report (E-12) */
+	uint8_t report[128];
+	size_t size = vector(FILE_NAME, "report", report, sizeof(report));
+	ck_assert(ef_session_report_tag(psk, report, size, out));
+	assert_vector("report-tag", out, EF_SESSION_REPORT_TAG);
+
 	ck_assert(noise_encrypt(psk, 5, "ad", 2, data, 5, tag));
 	ck_assert(!noise_decrypt(psk, 6, "ad", 2, memcpy(data + 10, data, 5), 5, tag));
 	ck_assert(!noise_decrypt(psk, 5, "aD", 2, memcpy(data + 10, data, 5), 5, tag));

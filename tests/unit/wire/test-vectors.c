@@ -7,6 +7,7 @@
 #include "vectors.h"
 #include "wire/cobs.h"
 #include "wire/console.h"
+#include "wire/spi.h"
 
 #define FILE_NAME "dfu.txt"
 
@@ -165,6 +166,41 @@ START_TEST(upload) /* E-01 */
 }
 END_TEST
 
+START_TEST(spi_exchanges) /* E-09 */
+{
+	static const char *const names[][2] = {
+		{"echo-request", "spi-echo-request"}, {"echo-response", "spi-echo-response"}};
+	uint8_t message[64], wire[64], out[64];
+	size_t n, m, size;
+
+	m = vector(FILE_NAME, "spi-empty", wire, sizeof(wire));
+	ck_assert_uint_eq(spi_put(out, NULL, 0), m);
+	ck_assert_mem_eq(out, wire, m);
+	ck_assert_int_eq(spi_get(wire, m, &size), SPI_EMPTY);
+	for (size_t i = 0; i < 2; i++) {
+		n = vector(FILE_NAME, names[i][0], message, sizeof(message));
+		m = vector(FILE_NAME, names[i][1], wire, sizeof(wire));
+		ck_assert_uint_eq(spi_put(out, message, n), m);
+		ck_assert_mem_eq(out, wire, m);
+		ck_assert_int_eq(spi_get(wire, m, &size), SPI_MESSAGE);
+		ck_assert_uint_eq(size, n);
+		for (size_t cut = 0; cut < m; cut++)
+			ck_assert_int_eq(spi_get(wire, cut, &size),
+				cut < SPI_HEADER_SIZE ? SPI_ABSENT : SPI_CUT);
+		for (size_t bit = 0; bit < 8 * m; bit++) {
+			wire[bit / 8] ^= (uint8_t)(1 << bit % 8);
+			ck_assert_int_eq(spi_get(wire, m, &size),
+				bit < 8 * SPI_HEADER_SIZE ? SPI_ABSENT : SPI_SPOILED);
+			wire[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		}
+	}
+	for (int rest = 0; rest < 256; rest += 255) {
+		memset(wire, rest, sizeof(wire));
+		ck_assert_int_eq(spi_get(wire, sizeof(wire), &size), SPI_ABSENT);
+	}
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("vectors");
@@ -172,6 +208,7 @@ static Suite *suite(void)
 
 	tcase_add_test(t, documented);
 	tcase_add_test(t, frames);
+	tcase_add_test(t, spi_exchanges);
 	tcase_add_test(t, console_lines);
 	tcase_add_test(t, identify);
 	tcase_add_test(t, upload);

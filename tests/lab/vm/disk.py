@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab gateway's disk: GRUB, two root slots, data. Made without mounts and loop devices, from a userland's tar."""
+import os
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+import rootfs  # noqa: E402
+
+MIB = 1 << 20
+SLOT_MIB = 640
+BIOS, ESP, LINUX = ("21686148-6449-6E6F-744E-656564454649", "C12A7328-F81F-11D2-BA4B-00A0C93EC93B",
+                    "0FC63DAF-8483-4772-8E79-3D69D8477DE4")
+# name, MiB, type; the first begins at 1 MiB
+PARTITIONS = [("bios", 1, BIOS), ("boot", 34, ESP), ("system_a", SLOT_MIB, LINUX), ("system_b", SLOT_MIB, LINUX),
+              ("data", 256, LINUX)]
+
+GRUB_CFG = """serial --unit=0 --speed=115200
+terminal_output serial
+source ${prefix}/edgeferry.grub
+if [ "$edgeferry_slot" = B ]; then set part=gpt4; set name=system_b; else set part=gpt3; set name=system_a; fi
+echo "grub: slot $edgeferry_slot"
+if linux (hd0,$part)/vmlinuz root=PARTLABEL=$name rw console=ttyS0 panic=2 systemd.show_status=0 $edgeferry_args; then
+	initrd (hd0,$part)/initrd.img
+	boot
+fi
+echo "grub: slot $edgeferry_slot does not load"
+reboot
+"""
+FSTAB = """/dev/disk/by-partlabel/data /var/lib/edgeferry ext4 defaults 0 2
+/dev/disk/by-partlabel/boot /boot/grub vfat defaults 0 2
+"""
+CONFIG = """[Gateway]
+Product=demo
+Compatible=edgeferry.github.io,lab-gateway
+Id=gw-lab
+
+[Slots]
+Boot=grub
+BootDirectory=/boot/grub
+A=/dev/disk/by-partlabel/system_a
+B=/dev/disk/by-partlabel/system_b
+
+[Update]
+ConfirmSec=3min
+"""
+
+
+def call(*command, **options):
+    environment = {**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin", **options.pop("env", {})}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, **options)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(map(str, command))}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def slot_image(userland, out, release, root_json, change=None):
+    """change(tree): what is different in this release. Nothing is made when it is there."""
+    if os.path.exists(out):
+        return out
+    with tempfile.TemporaryDirectory(prefix="slot.", dir=os.path.dirname(out)) as work:
+        tree = f"{work}/tree"
+        os.mkdir(tree)
+        call("tar", "xf", userland, "-C", tree, "--numeric-owner")
+        rootfs.write(f"{tree}/etc/fstab", FSTAB)
+        rootfs.write(f"{tree}/etc/edgeferry/edgeferry.conf", CONFIG)
+        rootfs.write(f"{tree}/etc/edgeferry/root.json", pathlib.Path(root_json).read_text())
+        rootfs.write(f"{tree}/etc/lab-release", release + "\n")
+        rootfs.write(f"{tree}/etc/systemd/journald.conf.d/lab.conf", "[Journal]\nForwardToConsole=yes\nMaxLevelConsole=info\n")
+        rootfs.write(f"{tree}/etc/systemd/system/edgeferry-confirm.service.d/lab.conf", "[Service]\nRuntimeMaxSec=3min\n")
+        for folder in ("var/lib/edgeferry", "boot/grub"):
+            os.makedirs(f"{tree}/{folder}", exist_ok=True)
+        if change:
+            change(pathlib.Path(tree))
+        call("find", tree, "-exec", "touch", "-h", "-d", "@" + rootfs.EPOCH, "{}", "+")
+        fixed = {"E2FSPROGS_FAKE_TIME": rootfs.EPOCH, "SOURCE_DATE_EPOCH": rootfs.EPOCH}
+        call("mke2fs", "-q", "-t", "ext4", "-d", tree, "-m", "0", "-U", "0ed6efe4-0000-4000-8000-000000000003",
+             "-O", "^metadata_csum_seed", "-E", "hash_seed=0ed6efe4-0000-4000-8000-000000000004,root_owner=0:0,"
+             "lazy_itable_init=0,lazy_journal_init=0", f"{work}/image", f"{SLOT_MIB}M", env=fixed)
+        os.rename(f"{work}/image", out)
+    return out
+
+
+def places():
+    """name -> (first byte, bytes)"""
+    at, found = MIB, {}
+    for name, mib, _ in PARTITIONS:
+        found[name] = (at, mib * MIB)
+        at += mib * MIB
+    return found
+
+
+def install_grub(disk, work):
+    """As grub-bios-setup does: core.img into its own partition, its place in boot.img and in itself."""
+    lib = pathlib.Path("/usr/lib/grub/i386-pc")
+    call("grub-mkimage", "-O", "i386-pc", "-o", f"{work}/core.img", "-p", "(hd0,gpt2)/", "biosdisk", "part_gpt", "fat",
+         "ext2", "normal", "test", "configfile", "loadenv", "linux", "echo", "serial", "terminal", "reboot", "boot")
+    boot, core = bytearray((lib / "boot.img").read_bytes()[:440]), bytearray(pathlib.Path(f"{work}/core.img").read_bytes())
+    core += bytes(-len(core) % 512)
+    sector = places()["bios"][0] // 512
+    struct.pack_into("<Q", boot, 0x5C, sector)
+    boot[0x66:0x68] = b"\x90\x90"
+    struct.pack_into("<QHH", core, 500, sector + 1, len(core) // 512 - 1, 0x820)
+    with open(disk, "r+b") as f:
+        f.write(boot)
+        f.seek(sector * 512)
+        f.write(core)
+
+
+def make(disk, slot, grub_script):
+    """A disk whose both slots hold the image slot; A is primary."""
+    end = MIB + sum(mib for _, mib, _ in PARTITIONS) * MIB
+    with open(disk, "wb") as f:
+        f.truncate(end + MIB)
+    table = "label: gpt\n" + "".join(f"start={at // 512}, size={size // 512}, type={kind}, name={name}\n" for
+                                     (name, (at, size)), (_, _, kind) in zip(places().items(), PARTITIONS))
+    call("sfdisk", "-q", disk, input=table)
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(disk)) as work:
+        at, size = places()["boot"]
+        call("mkfs.vfat", "-F", "32", "-s", "1", "--offset", str(at // 512), disk, str(size // 1024))
+        pathlib.Path(f"{work}/grub.cfg").write_text(GRUB_CFG)
+        call("grub-editenv", f"{work}/grubenv", "create")
+        call("mcopy", "-i", f"{disk}@@{at}", f"{work}/grub.cfg", f"{work}/grubenv", str(grub_script), "::/")
+        install_grub(disk, work)
+    at, size = places()["data"]
+    call("mke2fs", "-q", "-F", "-t", "ext4", "-E", f"offset={at}", disk, f"{size // MIB}M")
+    for name in ("system_a", "system_b"):
+        call("dd", f"if={slot}", f"of={disk}", "bs=1M", f"seek={places()[name][0] // MIB}", "conv=notrunc,sparse")
+
+
+def folder_disk(out, folder, mib):
+    """A read-only disk with what is in folder."""
+    call("mke2fs", "-q", "-F", "-t", "ext4", "-L", "bundles", "-d", folder, out, f"{mib}M")
