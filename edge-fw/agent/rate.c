@@ -19,14 +19,13 @@ void agent_rate_answered(struct agent *a)
 	if (!a->rate.asked)
 		return;
 	a->rate.asked = false;
-	a->rate.raised = a->rate.next != 0;
 	port_uart_set_baud(a->rate.next);
 }
 
 void agent_rate_tick(struct agent *a)
 {
-	if (!a->rate.raised || port_millis() - a->rate.heard < RATE_SILENCE_MS)
+	if (!a->rate.next || port_millis() - a->rate.heard < RATE_SILENCE_MS)
 		return;
-	a->rate.raised = false;
+	a->rate.next = 0;
 	port_uart_set_baud(0);
 }

@@ -9,10 +9,9 @@
 #define RATE_SILENCE_MS 2000u
 
 struct agent_rate {
-	uint32_t next;	/* asked for, 0: the first one */
+	uint32_t next;	/* asked for and, from its answer on, in use; 0: the first one */
 	uint32_t heard; /* milliseconds, when the last message came */
 	bool asked;	/* to be set when the answer is out */
-	bool raised;
 };
 
 struct outcome ef_rate(struct agent *a, const struct value *v, struct cbor_writer *w);

@@ -444,11 +444,11 @@ class Tests:
 
     def cut_in_swap(self, n, rng, phase, size):
         """Starts the node and pulls the plug at some flash operation of the swap of size bytes under way."""
+        # the first are those of journal and state, before the swap itself; two cuts must fit in one swap
+        operations = {"port_flash_erase": 2 * size // self.map["page"], "port_flash_program": 2 * size // 256}
         if self.board == "host":
-            n.board.start(cut=rng.randrange(20, 400))
+            n.board.start(cut=rng.randrange(20, sum(operations.values()) // 3))
         else:
-            # the first are those of journal and state, before the swap itself; two cuts must fit in one swap
-            operations = {"port_flash_erase": 2 * size // self.map["page"], "port_flash_program": 2 * size // 256}
             where = rng.choice([f for f, n in operations.items() if n > 12])
             n.board.start(stop_at=where, times=rng.randrange(3, operations[where] // 3), steps=rng.randrange(300))
         n.board.cut()
