@@ -162,10 +162,26 @@ static enum ef_reason open_boot(struct update *u, struct error *e)
 	return boot_open(c->boot, &place, &u->boot, e);
 }
 
+/* A flip would leave behind what lies in a slot, and all would look as if it had never been (S-14).
+ */
+static enum ef_reason check_place(const struct config *c, struct error *e)
+{
+	struct stat root, state;
+
+	if (!c->slot_a || strcmp(c->boot, "sim") == 0 || stat("/", &root) < 0 ||
+		stat(c->state_dir, &state) < 0 || root.st_dev != state.st_dev)
+		return EF_REASON_OK;
+	return error_set(e, EF_REASON_CONFIG,
+		"%s lies in the running slot: mount a file system there that both slots share",
+		c->state_dir);
+}
+
 static enum ef_reason open_all(struct update *u, struct error *e)
 {
 	const char *state = u->env.config->state_dir;
 
+	if (check_place(u->env.config, e))
+		return e->reason;
 	u->objects_fd = open_dir(state, "objects", e);
 	u->trust_dir.dir_fd = open_dir(state, "trust", e);
 	if (e->reason)

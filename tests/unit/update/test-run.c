@@ -8,6 +8,7 @@
 #include "net/fetch.h"
 #include "world.h"
 #include <string.h>
+#include <sys/stat.h>
 
 static struct world *w;
 
@@ -478,7 +479,30 @@ START_TEST(a_release_signed_by_the_wrong_key)
 }
 END_TEST
 
-/* S-14: what was trusted before and is gone is not "never seen". */
+/* S-14: state that is not mounted, where only the slot's own folder is, is no first start. */
+START_TEST(state_in_the_running_slot_is_refused)
+{
+	struct update_env env = w->update->env;
+	struct stat root, state;
+	struct update *u = NULL;
+	struct error e = {0};
+	char boot[] = "grub";
+
+	world_kill(w);
+	char *before = w->config.boot;
+	w->config.boot = boot;
+	ck_assert_int_eq(stat("/", &root), 0);
+	ck_assert_int_eq(stat(w->config.state_dir, &state), 0);
+	enum ef_reason r = update_new(&u, &env, &e);
+	ck_assert_int_eq(r, root.st_dev == state.st_dev ? EF_REASON_CONFIG : EF_REASON_OK);
+	if (r)
+		ck_assert_ptr_nonnull(strstr(e.detail, "lies in the running slot"));
+	update_free(u);
+	w->config.boot = before;
+	world_start(w);
+}
+END_TEST
+
 /* In the clear only where the administrator says so in so many words. */
 START_TEST(a_node_without_a_session_must_be_allowed)
 {
@@ -872,6 +896,7 @@ static Suite *suite(void)
 	tcase_add_test(t, swapped_cables);
 	tcase_add_test(t, a_key_that_the_node_does_not_know);
 	tcase_add_test(t, a_release_signed_by_the_wrong_key);
+	tcase_add_test(t, state_in_the_running_slot_is_refused);
 	tcase_add_test(t, a_node_without_a_session_must_be_allowed);
 	tcase_add_test(t, a_trust_file_that_is_gone_stops_it);
 	tcase_add_test(t, trust_without_a_state_stops_it);
