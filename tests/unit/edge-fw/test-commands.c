@@ -45,6 +45,7 @@ static const struct known known[] = {
 	{EF_GROUP_EDGEFERRY, EF_EF_REPORT, EF_SMP_READ, false},
 	{EF_GROUP_EDGEFERRY, EF_EF_KEYS, EF_SMP_WRITE, false},
 	{EF_GROUP_EDGEFERRY, EF_EF_RATE, EF_SMP_WRITE, true},
+	{EF_GROUP_EDGEFERRY, EF_EF_DATA, EF_SMP_WRITE, true},
 	{EF_GROUP_EDGEFERRY, EF_EF_KEY, EF_SMP_WRITE, true},
 };
 #define N_KNOWN (sizeof(known) / sizeof(*known))
