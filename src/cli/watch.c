@@ -229,11 +229,15 @@ static void adopt(struct watch *w, const char *path)
 
 static int on_deployment_property(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
+	struct watch *w = userdata;
 	const char *path;
 
-	if (!sd_bus_message_is_method_error(m, NULL) &&
-		sd_bus_message_read(m, "v", "o", &path) >= 0)
-		adopt(userdata, path);
+	if (sd_bus_message_is_method_error(m, NULL) || sd_bus_message_read(m, "v", "o", &path) < 0)
+		return 0;
+	adopt(w, path);
+	/* there is none: the next one is what is waited for, however soon it is over */
+	if (!w->path && !w->settled)
+		nothing_yet(w);
 	return 0;
 }
 

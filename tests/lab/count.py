@@ -27,7 +27,7 @@ def main(paths):
     failed = []
     for path in paths:
         with open(path) as log:
-            for test in map(json.loads, log):
+            for test in (json.loads(line) for line in log if line.strip()):
                 if test["result"] in ("OK", "EXPECTEDFAIL"):
                     passed += 1
                 elif test["result"] == "SKIP":

@@ -337,6 +337,17 @@ def test_node_keys(s):
     expect(s.run("nodes", "paint", "meter"), 64, "provision or rotate-key", stream="stderr")
 
 
+def test_monitor_before_anything(s):
+    """A daemon that has installed nothing yet: it says that it waits, and sees the first one to its end."""
+    s.stop()
+    s.start()
+    child = subprocess.Popen(["timeout", "20", CLI, "monitor", "--once"], env=s.env(), text=True, stdout=subprocess.PIPE)
+    assert "waiting" in child.stdout.readline()
+    expect(s.run("install", "2.0.0", "--no-wait"), 0)
+    out = child.communicate(timeout=20)[0]
+    assert child.returncode == 0 and "2.0.0 is confirmed" in out, out
+
+
 def test_monitor_once(s):
     child = subprocess.Popen([CLI, "monitor", "--once"], env=s.env(), text=True, stdout=subprocess.PIPE)
     assert "waiting" in child.stdout.readline()
