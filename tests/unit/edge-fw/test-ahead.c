@@ -3,6 +3,7 @@
  */
 #include "agent/ahead.h"
 #include "node.h"
+#include <stdio.h>
 #include <string.h>
 
 #define CHUNK 208u /* no multiple of a block */
@@ -157,6 +158,79 @@ START_TEST(reset_with_a_hole)
 }
 END_TEST
 
+/* What one sender brought, in threes with the last one first. */
+struct sending {
+	bool whole;
+	enum ef_reason refused;
+};
+
+static void send_backwards(void *ctx)
+{
+	struct sending *s = ctx;
+	struct reply r = gateway_preflight(&node.agent, &node.fresh);
+
+	*s = (struct sending){0};
+	if (reply_good(&r))
+		r = gateway_chunk(&node.agent, &node.fresh, 0, CHUNK);
+	for (uint32_t tries = 0; reply_good(&r) && r.off < node.fresh.size; tries++) {
+		uint32_t first = r.off;
+
+		ck_assert_uint_lt(tries, CHUNKS_MAX);
+		for (uint32_t i = 3; i-- && reply_good(&r);) {
+			uint32_t at = first + i * CHUNK;
+
+			if (at < node.fresh.size)
+				r = gateway_chunk(&node.agent, &node.fresh, at, size_at(at));
+		}
+	}
+	s->refused = r.reason;
+	s->whole = reply_good(&r);
+}
+
+/*
+ * F-18, I-2: power goes at every operation of such an upload, in every way. What ran runs on. The
+ * next upload goes on from what is there; should that be torn where it looked whole, the check of
+ * the image says so, and the one after it begins anew.
+ */
+START_TEST(power_cuts)
+{
+	static struct sim before;
+	unsigned cuts = 0, anew = 0;
+	struct sending s;
+
+	setup();
+	before = sim;
+	ck_assert_int_eq(sim_run(send_backwards, &s), SIM_NONE);
+	ck_assert(s.whole && node_slot_is(1, &node.fresh));
+	uint32_t operations = sim.operations - before.operations;
+	for (int kind = 0; kind < CUT_KINDS; kind++)
+		for (uint32_t at = 1; at <= operations; at++) {
+			sim = before;
+			node_start();
+			sim.random = at;
+			sim.cut_kind = (enum sim_cut)kind;
+			sim.cut_at = sim.operations + at;
+			ck_assert_int_eq(sim_run(send_backwards, &s), SIM_CUT);
+			ck_assert_int_eq(node_power_cycle(), SIM_STARTED);
+			ck_assert(node_slot_is(0, &node.old));
+			ck_assert_int_eq(node_state().phase, PHASE_CONFIRMED);
+			ck_assert_int_eq(sim_run(send_backwards, &s), SIM_NONE);
+			if (!s.whole) {
+				anew++;
+				ck_assert(s.refused == EF_REASON_IMAGE_DIGEST ||
+					  s.refused == EF_REASON_BAD_IMAGE);
+				ck_assert_int_eq(sim_run(send_backwards, &s), SIM_NONE);
+			}
+			ck_assert(s.whole && node_slot_is(1, &node.fresh));
+			cuts++;
+		}
+	ck_assert_uint_ge(cuts, 60);
+	printf("# %u cuts, %u uploads began anew\n", cuts, anew);
+	ck_assert_uint_le(anew, cuts / 4);
+	node_free();
+}
+END_TEST
+
 START_TEST(data_command)
 {
 	uint8_t body[3 + CHUNK] = {0, 0, CHUNK};
@@ -196,6 +270,7 @@ static Suite *suite(void)
 	tcase_add_test(c, what_is_kept);
 	tcase_add_test(c, stock_client_keeps_order);
 	tcase_add_test(c, reset_with_a_hole);
+	tcase_add_test(c, power_cuts);
 	tcase_add_test(c, data_command);
 	suite_add_tcase(s, c);
 	return s;
