@@ -14,19 +14,11 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lab"))
 import image  # noqa: E402
+from checks import Checks  # noqa: E402
 
 DRIVE, NODE, RUN, BUS = sys.argv[1:]
 LINES = {"READY": "board:0", "RESET": "!MCU_RESET", "BOOT": "board:2"}
-count = failed = 0
-
-
-def check(what, good, shown=""):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {count} - {what}", flush=True)
-    if not good:
-        print(f"# {shown}", flush=True)
+check = Checks()
 
 
 class Drive:
@@ -190,8 +182,7 @@ def main():
                       lambda: entry(work, "smp", None), lambda: entry(work, "smp", secret), lambda: entry(work, "lines", None),
                       lambda: entry(work, "lines", secret), lambda: hung(work)):
             scene()
-    print(f"1..{count}")
+    return check.end()
 
 
-main()
-sys.exit(failed > 0)
+sys.exit(main())

@@ -15,18 +15,10 @@ import time
 LAB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lab")
 sys.path.insert(0, LAB)
 import image  # noqa: E402
+from checks import Checks  # noqa: E402
 
 DRIVE, NODE = sys.argv[1:]
-count = failed = 0
-
-
-def check(what, good, shown=""):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {count} - {what}", flush=True)
-    if not good:
-        print(f"# {shown}", flush=True)
+check = Checks()
 
 
 class Scene:
@@ -133,8 +125,7 @@ def main():
         first_key(work)
         new_key(work)
         interrupted(work)
-    print(f"1..{count}")
-    return failed != 0
+    return check.end()
 
 
 if __name__ == "__main__":

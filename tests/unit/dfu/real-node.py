@@ -20,18 +20,10 @@ sys.path.insert(0, LAB)
 import factory  # noqa: E402
 import image  # noqa: E402
 import qemu_board  # noqa: E402
+from checks import Checks  # noqa: E402
 
 DRIVE, NODE, *BOARDS = sys.argv[1:]
-count = failed = 0
-
-
-def check(what, good, shown=""):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {count} - {what}", flush=True)
-    if not good:
-        print(f"# {shown}", flush=True)
+check = Checks()
 
 
 class Node:
@@ -372,6 +364,4 @@ def host():
 
 
 boards() if BOARDS else host()
-if count:
-    print(f"1..{count}")
-sys.exit(failed > 0)
+sys.exit(check.end() if check.count else 0)
