@@ -259,6 +259,7 @@ bool reason_passes(enum ef_reason r);
 enum ef_reason update_boot(struct update *u, struct boot_state *ret, struct error *e);
 const char *update_slot_path(const struct update *u, enum slot_id s);
 enum slot_id slot_from_word(const char *word);
+
 /* moves.c: everything that is stored about the deployment under way */
 /* Stores the arrow with its event and report in one transaction, then the new state's work begins.
  * more (may be NULL) stores what belongs to it. False: not stored; it will be tried again. */
