@@ -43,3 +43,44 @@ static inline bool same_state(const struct boot_state *x, const struct boot_stat
 	return x->running == y->running && x->primary == y->primary && x->trial == y->trial &&
 	       x->on_trial == y->on_trial && x->mark[0] == y->mark[0] && x->mark[1] == y->mark[1];
 }
+
+static inline struct boot_state state_of(struct boot *b)
+{
+	struct boot_state s;
+	struct error e = {0};
+
+	ck_assert_msg(boot_state(b, &s, &e) == EF_REASON_OK, "%s", e.detail);
+	return s;
+}
+
+/*
+ * op, after prepare, killed at each of its system calls: the state is the old or the new one, both
+ * are seen, and op once more, over whatever the cut left behind, ends in the new one.
+ */
+static inline void cut_everywhere(cut_op op, struct boot *b, void (*prepare)(void))
+{
+	struct error e = {0};
+	int n, olds = 0, news = 0;
+
+	prepare();
+	struct boot_state old = state_of(b);
+	ck_assert_int_eq(op(b, &e), EF_REASON_OK);
+	struct boot_state new = state_of(b);
+	for (n = 0;; n++) {
+		prepare();
+		bool killed = run_cut(op, b, n);
+		struct boot_state s = state_of(b);
+		ck_assert_msg(
+			same_state(&s, &old) || same_state(&s, &new), "between at stop %d", n);
+		olds += same_state(&s, &old);
+		news += same_state(&s, &new);
+		ck_assert_int_eq(op(b, &e), EF_REASON_OK);
+		s = state_of(b);
+		ck_assert(same_state(&s, &new));
+		if (!killed)
+			break;
+	}
+	ck_assert_int_gt(n, 8);
+	ck_assert_int_gt(olds, 0);
+	ck_assert_int_gt(news, 0);
+}
