@@ -16,6 +16,7 @@ struct plan_node {
 
 /* What stands in for a component of the manifest once its objects are there. */
 struct plan_image {
+	bool known;		/* it was looked into: */
 	uint8_t hash[32];	/* how a node names the image */
 	uint32_t security;	/* from the image itself */
 	bool has_vendor, has_class;
