@@ -25,6 +25,10 @@ static json_t *part(const struct part *p)
 		reason_word(p->error.reason), "detail", p->error.detail, "size",
 		(json_int_t)c->image.size);
 
+	if (o)
+		json_object_set_new(o, "protocol",
+			json_pack("{s:I, s:I}", "min", (json_int_t)c->protocol_min, "max",
+				(json_int_t)c->protocol_max));
 	return o;
 }
 

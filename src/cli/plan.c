@@ -85,6 +85,10 @@ static void print_order(const struct cli *cli, const json_t *p)
 		fprintf(cli->out.file, "%s needs %s %s or newer, which is %s.\n",
 			text_of(q, "name"), text_of(q, "needs"), text_of(q, "min"),
 			bool_of(q, "in_release") ? "in the release" : "installed");
+	if (strcmp(text_of(p, "reason"), "ok") == 0)
+		fprintf(cli->out.file,
+			"Gateway and nodes understand each other, the new ones with the "
+			"old ones, both ways.\n");
 }
 
 static void print_gates(const struct cli *cli, const json_t *p)

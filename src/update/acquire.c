@@ -424,10 +424,33 @@ static void make_plan(struct update *u, const struct plan_node *nodes)
 	deployment_move(u, EVENT_ACCEPTED, NULL, plan_store);
 }
 
+/* False: it has not answered yet. */
+static bool admit_node(struct update *u, const struct node_state *ns, const struct plan_node *node,
+	struct error *e)
+{
+	const struct manifest *m = u->current->manifest;
+
+	/* whoever takes nothing must be understood by the new gateway all the same */
+	if (ns->present && plan_admit_protocol(m, node, e))
+		return true;
+	for (size_t k = 0; k < m->n_components && e->reason == EF_REASON_OK; k++) {
+		const struct component *c = &m->components[k];
+		if (!plan_takes(c, ns->config))
+			continue;
+		if (!nodes_fresh(ns, u->run.since_us))
+			return false;
+		if (ns->present)
+			plan_admit_node(c, node, e);
+		else if (c->policy == POLICY_REQUIRED && ns->config->required)
+			error_set(e, EF_REASON_NODE_UNREACHABLE, "node %s: %s", ns->config->name,
+				ns->last.detail);
+	}
+	return true;
+}
+
 /* Nodes that take something must have answered; a required one that does not is waited for. */
 static void acquire_nodes(struct update *u)
 {
-	const struct manifest *m = u->current->manifest;
 	_cleanup_free_ struct plan_node *nodes = calloc(u->n_nodes + 1, sizeof(*nodes));
 	struct error e = {0};
 
@@ -439,18 +462,8 @@ static void acquire_nodes(struct update *u)
 			.present = ns->present,
 			.identity = ns->identity,
 			.last = ns->last};
-		for (size_t k = 0; k < m->n_components && e.reason == EF_REASON_OK; k++) {
-			const struct component *c = &m->components[k];
-			if (!plan_takes(c, ns->config))
-				continue;
-			if (!nodes_fresh(ns, u->run.since_us))
-				return;
-			if (ns->present)
-				plan_admit_node(c, &nodes[i], &e);
-			else if (c->policy == POLICY_REQUIRED && ns->config->required)
-				error_set(&e, EF_REASON_NODE_UNREACHABLE, "node %s: %s",
-					ns->config->name, ns->last.detail);
-		}
+		if (!admit_node(u, ns, &nodes[i], &e))
+			return;
 	}
 	if (e.reason != EF_REASON_OK) {
 		u->run.since_us = now_monotonic_us(); /* ask again before the next try */

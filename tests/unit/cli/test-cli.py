@@ -201,7 +201,7 @@ def test_dry_run(s):
     r = s.run("install", "--dry-run")
     expect(r, 0, "Release 2.0.0 would be fetched, and wait", "meter on m1", "skip", "node m1 runs it",
            "Order: meter, then rootfs", "meter needs rootfs 1.0.0 or newer, which is in the release",
-           "4096 bytes needed, 9000 free", "Waits (node): ", "29 %")
+           "the new ones with the old ones, both ways", "4096 bytes needed, 9000 free", "Waits (node): ", "29 %")
     r = s.run("install", "--dry-run", "4.0.0")
     expect(r, 5, "Release 2.0.0 would be refused: ", "releases.json", "interlocks let it go now")
     r = s.run("install", "--dry-run", "--json", "2.0.0")

@@ -277,6 +277,24 @@ static void other_image(void)
 				 .version = "3.0.0", .sequence = 3, .wrong_board = "toaster"});
 }
 
+/* I-3: its gateway does not speak with nodes that had to stay as they are; and not with this one.
+ */
+static void nodes_left_behind(void)
+{
+	world_publish(w, &(struct world_release){.version = "3.0.0",
+				 .sequence = 3,
+				 .gateway_protocol = {2, 2},
+				 .node_protocol = {1, 2}});
+}
+
+static void gateway_left_behind(void)
+{
+	world_publish(w, &(struct world_release){.version = "3.0.0",
+				 .sequence = 3,
+				 .gateway_protocol = {1, 2},
+				 .node_protocol = {2, 2}});
+}
+
 static void server_away(void)
 {
 	w->server_down = true;
@@ -284,8 +302,8 @@ static void server_away(void)
 
 START_TEST(a_refusal_is_the_same_refusal)
 {
-	static void (*const wrong[])(void) = {
-		not_answering, another_board, no_quota, wrong_hardware, other_image, server_away};
+	static void (*const wrong[])(void) = {not_answering, another_board, no_quota,
+		wrong_hardware, other_image, nodes_left_behind, gateway_left_behind, server_away};
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		struct error why;
