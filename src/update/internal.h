@@ -214,6 +214,7 @@ struct waiter {
 
 struct update {
 	struct update_env env;
+	struct bluez *bluez; /* NULL: no node is reached by it */
 	struct store *store;
 	int objects_fd;
 	struct tuf_store_dir trust_dir;
