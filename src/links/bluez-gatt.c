@@ -24,6 +24,7 @@ static void up(struct bluez_peer *p, int out)
 	p->had_service = true;
 	p->pause_us = p->b->timing.retry_us;
 	sd_event_source_set_enabled(p->timer, SD_EVENT_OFF);
+	turns_look(p->b); /* who waits may wait for this turn's end */
 	p->events.up(p->events.ctx, in, out, most);
 }
 

@@ -51,7 +51,7 @@ struct bluez_peer {
 	bool spoilt;		  /* seen twice under its name */
 	bool connected, resolved; /* as BlueZ last said */
 	bool had_service;	  /* it was up since BlueZ has known it */
-	uint64_t ticket;	  /* order of waiting */
+	uint64_t ticket;	  /* order of opening */
 	uint64_t since_us;	  /* of its turn */
 	uint64_t until_us;	  /* FINDING ends, later tries to connect do */
 	uint64_t pause_us;
@@ -79,7 +79,7 @@ struct bluez {
 	struct error unlisted; /* why there is no adapter */
 	struct bluez_peer *peers;
 	uint64_t tickets;
-	sd_event_source *turn;
+	sd_event_source *turn, *exit;
 };
 
 /* bluez.c */

@@ -199,12 +199,10 @@ void peer_look(struct bluez_peer *p)
 		p->state = PEER_WAITING;
 		sd_event_source_set_enabled(p->timer, SD_EVENT_OFF);
 		bluez_discover(b);
-		if (p->holds) {
+		if (p->holds)
 			peer_connect(p);
-		} else {
-			p->ticket = b->tickets++;
+		else
 			turns_look(b);
-		}
 	} else {
 		bluez_discover(b);
 	}
@@ -364,6 +362,7 @@ enum ef_reason bluez_peer_open(struct bluez_peer **ret, struct bluez *b, const c
 	if (p->again || (p->state != PEER_CLOSED && p->state != PEER_LEAVING))
 		return error_set(e, EF_REASON_BUSY, "%s: open already", device);
 	p->events = *events;
+	p->ticket = b->tickets++;
 	if (p->state == PEER_LEAVING)
 		p->again = true;
 	else

@@ -457,6 +457,17 @@ enum ef_reason bluez_connect(struct bluez *b, struct error *e)
 
 /* Life */
 
+/* The bus is closed when the loop ends, so what it has to tell before is told here. */
+static int on_exit_loop(sd_event_source *s, void *userdata)
+{
+	struct bluez *b = userdata;
+
+	for (struct bluez_peer *p = b->peers; p; p = p->next)
+		if (*p->path && p->holds)
+			bluez_call(b, NULL, p->path, BLUEZ_DEVICE, "Disconnect", NULL, NULL, NULL);
+	return 0;
+}
+
 enum ef_reason bluez_new(
 	struct bluez **ret, sd_event *event, const struct bluez_config *config, struct error *e)
 {
@@ -468,6 +479,11 @@ enum ef_reason bluez_new(
 		return error_set(e, EF_REASON_NO_MEMORY, "BlueZ");
 	}
 	b->event = sd_event_ref(event);
+	if (sd_event_add_exit(event, &b->exit, on_exit_loop, b) < 0 ||
+		sd_event_source_set_priority(b->exit, SD_EVENT_PRIORITY_IMPORTANT) < 0) {
+		bluez_free(b);
+		return error_set(e, EF_REASON_NO_MEMORY, "BlueZ");
+	}
 	b->connections = config->connections;
 	b->timing = config->timing.find_us ? config->timing : bluez_default_timing;
 	*ret = b;
@@ -485,6 +501,7 @@ void bluez_free(struct bluez *b)
 		peer_free(p);
 	}
 	sd_event_source_disable_unref(b->turn);
+	sd_event_source_disable_unref(b->exit);
 	sd_bus_slot_unref(b->list);
 	sd_bus_flush_close_unref(b->bus); /* the last Disconnect goes out */
 	sd_event_unref(b->event);

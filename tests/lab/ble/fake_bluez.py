@@ -161,12 +161,20 @@ class Characteristic(Thing):
     def AcquireNotify(self, options):
         self.air.notifies, answer = self.pipe("NotifyAcquired")
         self.air.opened += 1
+        GLib.io_add_watch(self.air.notifies.fileno(), GLib.IO_IN | GLib.IO_HUP, self.released, self.air.notifies)
         return answer
+
+    def released(self, fd, condition, s):
+        """Whoever had it has closed it."""
+        if self.air.notifies is s:
+            self.air.close("notifies")
+            self.change(NotifyAcquired=dbus.Boolean(False))
+        return False
 
     @dbus.service.method(CHARACTERISTIC, in_signature="a{sv}", out_signature="hq")
     def AcquireWrite(self, options):
         self.air.writes, answer = self.pipe("WriteAcquired")
-        GLib.io_add_watch(self.air.writes.fileno(), GLib.IO_IN | GLib.IO_HUP, self.air.written)
+        GLib.io_add_watch(self.air.writes.fileno(), GLib.IO_IN | GLib.IO_HUP, self.air.written, self.air.writes)
         return answer
 
     @dbus.service.method(CHARACTERISTIC)
@@ -273,14 +281,19 @@ class Air:
             except OSError:
                 pass
 
-    def written(self, fd, condition):
+    def written(self, fd, condition, s):
+        if self.writes is not s:
+            return False
         try:
-            value = self.writes.recv(VALUE_MAX) if self.writes and self.writes.fileno() == fd else b""
+            value = s.recv(VALUE_MAX)
         except BlockingIOError:
             return True
         except OSError:
             value = b""
         if not value:
+            self.close("writes")
+            if self.parts:
+                self.parts[0].change(WriteAcquired=dbus.Boolean(False))
             return False
         if self.fault == "slow":
             time.sleep(1 / self.number)

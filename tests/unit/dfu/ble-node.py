@@ -13,80 +13,19 @@ import tempfile
 import time
 
 LAB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lab")
-sys.path.insert(0, LAB)
+sys.path[:0] = [LAB, os.path.join(LAB, "ble")]
+import bench  # noqa: E402
 import image  # noqa: E402
 from checks import Checks  # noqa: E402
 
 DRIVE, NODE = sys.argv[1:]
 METER, LAMP = "C0:11:22:33:44:55", "C0:11:22:33:44:66"
-BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><type>system</type><listen>unix:path={work}/bus</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow user="*"/><allow own="*"/><allow send_destination="*"/>
-<allow send_type="signal"/><allow eavesdrop="false"/></policy></busconfig>
-"""
 check = Checks()
 
 
-class Scene:
-    def __init__(self, work):
-        self.work, self.bluez, self.nodes = work, None, {}
-        with open(f"{work}/bus.conf", "w") as f:
-            f.write(BUS_CONFIG.format(work=work))
-        self.daemon = subprocess.Popen(["dbus-daemon", "--nofork", f"--config-file={work}/bus.conf"], stderr=subprocess.DEVNULL)
-        wait(lambda: os.path.exists(f"{work}/bus"))
-        self.secret = f"{work}/node.key"
-        with open(self.secret, "w", opener=lambda p, flags: os.open(p, flags, 0o600)) as f:
-            f.write(os.urandom(32).hex() + "\n")
-
-    def start_bluez(self, mtu=247):
-        self.bluez = subprocess.Popen([f"{LAB}/ble/fake_bluez.py", f"unix:path={self.work}/bus",
-                                       f"{METER}={self.work}/meter.sock=meter-7", f"{LAMP}={self.work}/lamp.sock=lamp"],
-                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "MTU": str(mtu)})
-        assert self.bluez.stdout.readline() == "ready\n"
-
-    def tell(self, *words):
-        print(*words, file=self.bluez.stdin, flush=True)
-        return self.bluez.stdout.readline().strip()
-
-    def opened(self):
-        """How often the meter's notifications were."""
-        return int(self.tell("most").split()[1])
-
-    def stop_bluez(self):
-        self.bluez.kill()
-        self.bluez.communicate()
-
-    def start_node(self, name, mtu=247):
-        path = f"{self.work}/{name}.sock"
-        if os.path.exists(path):
-            os.unlink(path)
-        self.nodes[name] = subprocess.Popen([
-            NODE, "--flash", f"{self.work}/{name}.flash", "--ble", f"{path},{mtu}", "--slot-size", "1048576", "--psk", self.secret,
-            "--key", f"{self.work}/edge.pub.pem", "--image", f"{self.work}/v1.img"])
-        wait(lambda: os.path.exists(path))
-
-    def stop_node(self, name):
-        self.nodes[name].kill()
-        self.nodes.pop(name).wait()
-
-    def new_node(self, name, mtu=247):
-        if name in self.nodes:
-            self.stop_node(name)
-        if os.path.exists(f"{self.work}/{name}.flash"):
-            os.unlink(f"{self.work}/{name}.flash")
-        self.start_node(name, mtu)
-
+class Scene(bench.Bench):
     def drive(self, device, secret=True, **environment):
-        return Drive(device, f"unix:path={self.work}/bus", self.secret if secret else None, environment)
-
-    def close(self):
-        for name in list(self.nodes):
-            self.stop_node(name)
-        if self.bluez:
-            self.stop_bluez()
-        self.daemon.kill()
-        self.daemon.wait()
+        return Drive(device, self.address, self.secret if secret else None, environment)
 
 
 class Drive:
@@ -110,14 +49,6 @@ class Drive:
         self.process.wait()
 
 
-def wait(condition, seconds=15):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError("waited too long")
-        time.sleep(0.02)
-
-
 def whole_way(scene, device, what):
     """Identify, preflight, upload, reset, self-test, confirmation, each asked of the node."""
     v2, drive = f"{scene.work}/v2.img", scene.drive(device)
@@ -139,7 +70,7 @@ def ways(scene):
     scene.new_node("meter")
     whole_way(scene, METER, "by address")
     scene.new_node("meter")
-    whole_way(scene, "name:meter-7", "by name")
+    whole_way(scene, "name:meter", "by name")
     scene.tell("set", METER, "calls")
     scene.new_node("meter")
     whole_way(scene, METER, "by calls, no descriptors")
@@ -185,14 +116,14 @@ def cut(scene):
     check("identify", said.startswith("ok host 1.0.0"), said)
     scene.tell("set", METER, "slow", 500)
     for what, command in (("cut", "drop"), ("its service vanishes and comes back", "vanish")):
-        before = scene.opened()
+        before = scene.opened(METER)
         drive.begin("stage", f"{scene.work}/{command}.img")
         for _ in range(2):
             time.sleep(0.7)
             scene.tell(command, METER)
         said = drive.end()
         check(f"{what}, twice in the transfer: goes on (F-15, F-17)", said == "ok", said)
-        check("and it was in the transfer", scene.opened() > before, f"{before}, {scene.opened()}")
+        check("and it was in the transfer", scene.opened(METER) > before, f"{before}, {scene.opened(METER)}")
     scene.tell("set", METER, "lose", 5)
     said = drive("stage", f"{scene.work}/big.img")
     check("every fifth notification lost: one is asked again (K-11)", said == "ok", said)
@@ -273,7 +204,7 @@ def images(work):
 
 with tempfile.TemporaryDirectory(prefix="edgeferry-ble-") as folder:
     images(folder)
-    scene = Scene(folder)
+    scene = Scene(folder, NODE, {METER: "meter", LAMP: "lamp"})
     try:
         scene.start_bluez()
         for part in (ways, hostile, cut, away, small):
