@@ -64,6 +64,8 @@ json_t *document_node(const struct document_source *s, size_t node)
 	json_object_set_new(o, "running_hash",
 		running ? json_string(digest_hex(running->hash, hex)) : json_null());
 	json_object_set_new(o, "other", other ? version_text(&other->version) : json_null());
+	const struct component *behind = update_node_behind(s->update, node);
+	json_object_set_new(o, "wanted", behind ? version_text(&behind->version) : json_null());
 	json_object_set_new(o, "trial", json_boolean(id->trial));
 	json_object_set_new(o, "floor", json_integer(id->floor));
 	json_object_set_new(o, "attempts", json_integer(id->attempts));

@@ -68,8 +68,13 @@ static int print_nodes(const struct cli *cli, const json_t *nodes)
 	json_array_foreach (nodes, i, n)
 		add_node(t, n);
 	int r = print_table(cli, t);
-	json_array_foreach (nodes, i, n)
+	json_array_foreach (nodes, i, n) {
 		print_trouble(cli, text_of(n, "name"), n);
+		if (*text_of(n, "wanted"))
+			fprintf(cli->out.file, "%s%s:%s does not run %s, which the release says\n",
+				term_tone(&cli->out, TONE_WARN), text_of(n, "name"),
+				term_plain(&cli->out, TONE_WARN), text_of(n, "wanted"));
+	}
 	return r;
 }
 

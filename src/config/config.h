@@ -69,6 +69,7 @@ struct config {
 	char *slot_a, *slot_b;	/* A=, B=: block devices or image files; NULL: no gateway slots */
 	/* [Update] */
 	enum config_automatic automatic;	/* Automatic=security */
+	bool catch_up;		/* CatchUp=yes: nodes that do not run what the release says are brought to it */
 	char *checks_dir;	/* ChecksDirectory=/etc/edgeferry/checks.d */
 	char *interlock;	/* InterlockDirectory=/etc/edgeferry/interlock.d */
 	uint64_t object_quota;	/* ObjectQuota=64M: bytes of objects kept beyond need, and admitted at most */

@@ -46,6 +46,7 @@ static const struct key gateway_keys[] = {
 	{"Slots", "A", value_path, FIELD(slot_a), NULL},
 	{"Slots", "B", value_path, FIELD(slot_b), NULL},
 	{"Update", "Automatic", value_automatic, FIELD(automatic), "security"},
+	{"Update", "CatchUp", value_yes, FIELD(catch_up), "yes"},
 	{"Update", "ChecksDirectory", value_path, FIELD(checks_dir), "/etc/edgeferry/checks.d"},
 	{"Update", "InterlockDirectory", value_path, FIELD(interlock),
 		"/etc/edgeferry/interlock.d"},

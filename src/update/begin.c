@@ -166,6 +166,17 @@ enum ef_reason update_rollback(struct update *u, uint64_t *id, struct error *e)
 	return d ? begin(u, d, id, e) : e->reason;
 }
 
+enum ef_reason update_catch_up(struct update *u, uint64_t *id, struct error *e)
+{
+	struct deployment *d = may_begin(u, e) ? NULL : deployment_new(u, ORIGIN_CATCH_UP, e);
+
+	if (!d)
+		return e->reason;
+	strcpy(d->wanted, u->release);
+	strcpy(d->release, u->release);
+	return begin(u, d, id, e);
+}
+
 static enum ef_reason by_hand(struct update *u, enum deployment_event ev, enum ef_reason why,
 	const char *what, struct error *e)
 {

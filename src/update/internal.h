@@ -207,6 +207,14 @@ struct dry {
 	struct plan_room room;
 };
 
+/* --- what nodes should run (desired.c) --- */
+struct desired {
+	bool known;		/* it was looked for: */
+	struct deployment *of;	/* the last one of the installed release; NULL: none is on record */
+	unsigned tries;
+	uint64_t wait_until;	/* monotonic */
+};
+
 struct waiter {
 	update_done done;
 	void *ctx;
@@ -247,6 +255,7 @@ struct update {
 	struct deployment *current;
 	struct run run;
 	struct dry dry;
+	struct desired desired;
 	sd_event_source *kick;
 	bool resumed;
 };
@@ -280,6 +289,14 @@ void dry_advance(struct update *u);
 /* deployment_move of one that is only looked at. */
 bool dry_move(struct update *u, enum deployment_event ev, const struct error *cause);
 void dry_cancel(struct update *u, enum ef_reason reason, const char *detail); /* nothing when there is none */
+
+/* desired.c */
+void desired_advance(struct update *u);	/* while no deployment is under way */
+void desired_ended(struct update *u);	/* a deployment to catch up is over: what was learned of nodes */
+void desired_forget(struct update *u);	/* the release is another one */
+/* Another slot runs than was left, with no deployment knowing: its release is the installed one again. */
+enum ef_reason desired_resume(struct update *u, const struct boot_state *boot, struct error *e);
+enum ef_reason update_catch_up(struct update *u, uint64_t *id, struct error *e);
 
 /* moves.c: everything that is stored about the deployment under way */
 /* Stores the arrow with its event and report in one transaction, then the new state's work begins.

@@ -222,7 +222,9 @@ bool deployment_move(struct update *u, enum deployment_event event, const struct
 	}
 	log_info("deployment %llu: %s -> %s%s%s", (unsigned long long)d->id, ev.from, ev.to,
 		d->error.reason ? ": " : "", d->error.reason ? d->error.detail : "");
-	if (t.action == ACTION_END && event != EVENT_HELD)
+	if (t.action == ACTION_END && d->origin == ORIGIN_CATCH_UP)
+		desired_ended(u);
+	else if (t.action == ACTION_END && event != EVENT_HELD)
 		remember(u);
 	run_reset(u);
 	told(u, &ev, true);

@@ -93,8 +93,12 @@ static int on_kick(sd_event_source *s, void *userdata)
 	u->kick = sd_event_source_disable_unref(u->kick);
 	if (u->rebooting && now_monotonic_us() >= u->reboot_asked_us + REBOOT_WAIT_US)
 		u->rebooting = false; /* something holds it up; the state says what to do again */
-	if (!u->current || u->rebooting || !u->resumed)
+	if (u->rebooting || !u->resumed)
 		return 0;
+	if (!u->current) {
+		desired_advance(u);
+		return 0;
+	}
 	if (u->current->dry) {
 		dry_advance(u);
 		return 0;
@@ -107,6 +111,8 @@ static int on_kick(sd_event_source *s, void *userdata)
 	judge_again(u);
 	u->current = deployment_free(u->current);
 	bundle_close(TAKE_PTR(u->bundle));
+	desired_forget(u);
+	update_kick(u);
 	return 0;
 }
 
@@ -238,6 +244,7 @@ void update_free(struct update *u)
 	sd_event_source_disable_unref(u->kick);
 	nodes_close(u);
 	deployment_free(u->current);
+	desired_forget(u);
 	bundle_close(u->bundle);
 	known_clear(u->known, u->n_known);
 	boot_close(u->boot);
@@ -265,6 +272,8 @@ enum ef_reason update_resume(struct update *u, struct error *e)
 		if (boot.on_trial && !u->current)
 			error_set(&ev.error, EF_REASON_BOOT_STATE,
 				"slot %s is on trial and no deployment knows of it", ev.place);
+		if (desired_resume(u, &boot, e))
+			return e->reason;
 		struct error counted = {0};
 		if (boot_came_up(u->boot, &counted))
 			log_error("boot attempts are not counted anew: %s", counted.detail);

@@ -48,7 +48,8 @@ enum component_state {
 };
 const char *component_state_word(enum component_state s);
 
-enum deployment_origin { ORIGIN_SOURCE, ORIGIN_BUNDLE, ORIGIN_ROLLBACK };
+/* CATCH_UP: nodes that do not run what the installed release says, brought to it (desired.c) */
+enum deployment_origin { ORIGIN_SOURCE, ORIGIN_BUNDLE, ORIGIN_ROLLBACK, ORIGIN_CATCH_UP };
 
 /* One component on one place (a slot or a node). A component for several nodes is several parts. */
 struct part {
@@ -89,7 +90,7 @@ struct deployment {
 struct event {
 	uint64_t id;
 	int64_t time;
-	char word[33];		/* "deployment", "component", "check", "refused", "node", "start" */
+	char word[33];		/* "deployment", "component", "check", "refused", "node", "start", "fell-back" */
 	uint64_t deployment;	/* 0: none */
 	char component[33], place[33];
 	char from[33], to[33];	/* states or versions */
@@ -223,6 +224,8 @@ const char *update_release(const struct update *u);		/* confirmed and installed,
 const struct known_release *update_known(const struct update *u, size_t *n);
 const struct node_identity *update_node(const struct update *u, size_t node, bool *present,
 	int64_t *last_seen, struct error *last);
+/* What a node should run by the installed release and does not, NULL: it does, or it is not known. */
+const struct component *update_node_behind(const struct update *u, size_t node);
 bool update_boot_state(const struct update *u, struct boot_state *ret);
 /* What a slot was left with by the last confirmed deployment that wrote it; false: unknown. */
 bool update_slot_release(const struct update *u, enum slot_id s, char release[EF_VERSION_TEXT_MAX],
