@@ -136,6 +136,25 @@ static json_t *rollout(const struct document_source *s)
 		stamp(until), "reason", reason_word(e.reason), "detail", e.detail);
 }
 
+static json_t *when(const struct document_source *s)
+{
+	static const char *const automatic[] = {
+		[AUTOMATIC_NO] = "no", [AUTOMATIC_SECURITY] = "security", [AUTOMATIC_ALL] = "all"};
+	static const char *const reboot[] = {
+		[REBOOT_WINDOW] = "window", [REBOOT_NOW] = "now", [REBOOT_REQUEST] = "request"};
+	int64_t postponed, until;
+	struct error e = {0};
+	bool paused = update_paused(s->update, &postponed);
+	json_t *waiting = update_waiting(s->update, &until, &e)
+				  ? json_pack("{s:s, s:s, s:o}", "reason", reason_word(e.reason),
+					    "detail", e.detail, "until", stamp(until))
+				  : json_null();
+
+	return json_pack("{s:s, s:s, s:b, s:o, s:o}", "automatic", automatic[s->config->automatic],
+		"reboot", reboot[s->config->reboot], "paused", paused, "postponed",
+		stamp(postponed), "waiting", waiting);
+}
+
 json_t *document_status(const struct document_source *s)
 {
 	const struct deployment *d = update_current(s->update);
@@ -149,6 +168,7 @@ json_t *document_status(const struct document_source *s)
 		"slots", slots, "nodes", document_nodes(s), "trust", trust(s), "rollout",
 		rollout(s));
 
+	json_object_set_new(o, "when", when(s));
 	if (s->config->slot_a && s->config->slot_b) {
 		json_array_append_new(slots, document_slot(s, SLOT_A));
 		json_array_append_new(slots, document_slot(s, SLOT_B));
@@ -177,12 +197,12 @@ json_t *document_deployment(const struct deployment *d)
 
 	for (size_t i = 0; i < d->n_parts; i++)
 		json_array_append_new(components, part(&d->parts[i]));
-	return json_pack("{s:I, s:s, s:I, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:o}", "id",
+	return json_pack("{s:I, s:s, s:I, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:o}", "id",
 		(json_int_t)d->id, "release", d->release, "sequence", (json_int_t)d->sequence,
 		"state", deployment_state_word(d->state), "reason", reason_word(d->error.reason),
 		"detail", d->error.detail, "hint", reason_hint(d->error.reason), "started",
 		stamp(d->started), "ended", stamp(d->ended), "origin",
-		deployment_origin_word(d->origin), "components", components);
+		deployment_origin_word(d->origin), "by", d->by, "components", components);
 }
 
 struct listing {

@@ -75,7 +75,8 @@ static enum ef_reason store_records(struct update *u, struct error *e)
 		if (store_set(u->store, "sequence", text, e))
 			return e->reason;
 	}
-	if (store_set(u->store, "release", d->release, e) || note_slot(u, e))
+	if (store_set(u->store, "release", d->release, e) || note_slot(u, e) ||
+		(d->itself && when_settle(u, e)))
 		return e->reason;
 	if (d->origin != ORIGIN_ROLLBACK || d->before[0] == 0)
 		return EF_REASON_OK;
@@ -95,6 +96,8 @@ static void finish(struct update *u)
 	strcpy(before, u->release);
 	strcpy(u->release, u->current->release);
 	if (deployment_move(u, EVENT_DONE, NULL, store_records)) {
+		if (u->current->itself)
+			when_settled(u);
 		objects_sweep(u);
 		if (u->env.observer.slots_changed)
 			u->env.observer.slots_changed(u->env.observer.ctx);

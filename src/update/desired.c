@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The release of the running slot says what every node should run. A node that was away, a spare part
- * and, when the boot loader fell back, nodes that are ahead are the same case: they are compared with
- * it whenever they answer, and brought to it by a deployment of its own, which is stored, gated and
- * tried like any other. What did not do on a node is tried on it a few times only, by itself.
+ * The release of the running slot says what every node should run. A node that was away, a spare
+ * part and, when the boot loader fell back, nodes that are ahead are the same case: they are
+ * compared with it whenever they answer, and brought to it by a deployment of its own, which is
+ * stored, gated and tried like any other. What did not do on a node is tried on it a few times
+ * only, by itself.
  */
 #include "update/internal.h"
 #include "util/log.h"
@@ -12,8 +13,11 @@
 
 #define KEY_MAX 64
 #define MARK_MAX 160
-#define TRIES_MAX 3 /* of one image on one device (E-11); a power cut in its trial costs one, too */
-#define SHIFT_MAX 12 /* of the wait after what may pass: up to an hour and a bit */
+#define TRIES_MAX                                                                       \
+	3 /* of one image on one device (E-11); a power cut in its trial costs one, too \
+	   */
+#define HELD_US (60 * USEC_PER_SEC) /* then the hour is looked at again */
+#define SHIFT_MAX 12		    /* of the wait after what may pass: up to an hour and a bit */
 
 void desired_forget(struct update *u)
 {
@@ -114,6 +118,7 @@ static bool all_asked(const struct update *u)
 void desired_advance(struct update *u)
 {
 	struct error e = {0};
+	int64_t until;
 	uint64_t id;
 
 	if (!u->env.config->catch_up || !u->release[0] || u->look.phase != LOOK_IDLE)
@@ -125,6 +130,11 @@ void desired_advance(struct update *u)
 	load(u);
 	if (!all_asked(u) || !anything_to_do(u))
 		return;
+	if (update_may_begin(u, &until, &e)) {
+		u->desired.wait_until = now_monotonic_us() + HELD_US;
+		update_kick_at(u, u->desired.wait_until);
+		return;
+	}
 	if (update_catch_up(u, &id, &e))
 		log_warning("nodes are not brought to release %s: %s", u->release, e.detail);
 }
@@ -162,8 +172,9 @@ void desired_ended(struct update *u)
 		struct node_state *ns = &u->nodes[i];
 		const struct part *p = part_of(d, ns->config->name);
 		enum ef_reason why = p && p->error.reason ? p->error.reason : d->error.reason;
-		bool concerned = p ? p->state != COMPONENT_CONFIRMED && p->state != COMPONENT_SKIPPED
-				   : behind(u, ns) != NULL;
+		bool concerned =
+			p ? p->state != COMPONENT_CONFIRMED && p->state != COMPONENT_SKIPPED
+			  : behind(u, ns) != NULL;
 
 		if (!concerned)
 			continue;
@@ -173,13 +184,13 @@ void desired_ended(struct update *u)
 	}
 	u->desired.tries = passes ? 0 : u->desired.tries + 1;
 	unsigned shift = u->desired.tries < SHIFT_MAX ? u->desired.tries : SHIFT_MAX;
-	u->desired.wait_until =
-		passes ? 0 : now_monotonic_us() + (update_backoff(u, 1) << shift);
+	u->desired.wait_until = passes ? 0 : now_monotonic_us() + (update_backoff(u, 1) << shift);
 }
 
 /* --- the gateway fell back (F-30) --- */
 
-static enum ef_reason take_slot(struct update *u, enum slot_id running, struct event *ev, struct error *e)
+static enum ef_reason take_slot(
+	struct update *u, enum slot_id running, struct event *ev, struct error *e)
 {
 	struct installed i = {0};
 	bool found = false;
@@ -190,8 +201,7 @@ static enum ef_reason take_slot(struct update *u, enum slot_id running, struct e
 	snprintf(ev->to, sizeof(ev->to), "%s", found ? i.release : "");
 	struct deployment *left = NULL;
 	if (store_deployment_of(u->store, u->release, &left, NULL, NULL, e) == EF_REASON_OK && left)
-		store_refused_put(
-			u->store, left->manifest_sha256, &ev->error, update_stamp(u), e);
+		store_refused_put(u->store, left->manifest_sha256, &ev->error, update_stamp(u), e);
 	deployment_free(left);
 	if (e->reason || store_set(u->store, "slot", slot_word(running), e) ||
 		store_set(u->store, "release", ev->to, e))

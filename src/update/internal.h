@@ -11,6 +11,7 @@
 #include "update/machine.h"
 #include "update/plan.h"
 #include "update/store.h"
+#include "update/when.h"
 #include "util/cleanup.h"
 #include "util/hex.h"
 #include "util/time-util.h"
@@ -170,6 +171,14 @@ struct gate {
 	uint64_t passed_us;	/* monotonic: when they said yes last; 0: never */
 	uint64_t wait_until;
 	struct error held;
+	struct error when;	/* the hour, a pause …: */
+	int64_t when_until;
+};
+
+/* --- what the operator has asked for (policy-state.c) --- */
+struct when_state {
+	bool paused;
+	int64_t postponed_until, postponed_since;	/* since: for the cap */
 };
 
 enum acquire_phase { ACQUIRE_LOOK, ACQUIRE_ADMIT, ACQUIRE_OBJECTS, ACQUIRE_IMAGES, ACQUIRE_NODES };
@@ -256,6 +265,8 @@ struct update {
 	struct run run;
 	struct dry dry;
 	struct desired desired;
+	struct when_state when;
+	char asker[65];		/* "": itself */
 	sd_event_source *kick;
 	bool resumed;
 };
@@ -289,6 +300,18 @@ void dry_advance(struct update *u);
 /* deployment_move of one that is only looked at. */
 bool dry_move(struct update *u, enum deployment_event ev, const struct error *cause);
 void dry_cancel(struct update *u, enum ef_reason reason, const char *detail); /* nothing when there is none */
+
+/* policy-state.c */
+enum ef_reason when_load(struct update *u, struct error *e);
+enum ef_reason when_lets_activate(const struct update *u, int64_t *until, struct error *e);
+/* Something was installed by itself: with it, and after it. */
+enum ef_reason when_settle(struct update *u, struct error *e);
+void when_settled(struct update *u);
+
+/* begin.c */
+const char *update_asker(const struct update *u);
+enum ef_reason deployment_asked_save(struct update *u, const struct deployment *d, struct error *e);
+enum ef_reason deployment_asked_load(struct update *u, struct deployment *d, struct error *e);
 
 /* desired.c */
 void desired_advance(struct update *u);	/* while no deployment is under way */
@@ -408,6 +431,7 @@ void ask_reboot(struct update *u);
 bool gate_transfer(struct update *u, size_t part);	/* an image to the node of a part */
 bool gate_activate(struct update *u);
 void gate_clear(struct gate *g);
+void gate_retry(struct gate *g);	/* what was waited for may have changed */
 unsigned gate_minute(const struct update *u);	/* of the day, local */
 /* Runs the site's interlocks for step, "transfer" or "activate": ctx of the callbacks is u. */
 enum ef_reason gate_ask_site(struct update *u, const char *step,

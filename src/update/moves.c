@@ -314,7 +314,9 @@ enum ef_reason deployment_begin(struct update *u, struct deployment *d, struct e
 		return e->reason;
 	if (store_deployment_add(u->store, d, e) == EF_REASON_OK) {
 		ev.deployment = d->id;
-		if (store_event_add(u->store, &ev, e) == EF_REASON_OK &&
+		snprintf(ev.error.detail, sizeof(ev.error.detail), "asked for by %s", d->by);
+		if (deployment_asked_save(u, d, e) == EF_REASON_OK &&
+			store_event_add(u->store, &ev, e) == EF_REASON_OK &&
 			store_report_add(u->store, make_report, &r, e) == EF_REASON_OK)
 			store_commit(u->store, e);
 	}

@@ -199,7 +199,7 @@ static enum ef_reason open_all(struct update *u, struct error *e)
 	u->trust_store = trust_store_of(u);
 	if (state_lost(u, e) || store_open(state, &u->store, e) ||
 		store_get(u->store, "release", u->release, sizeof(u->release), e) ||
-		statement_open(u, e) || open_boot(u, e))
+		statement_open(u, e) || when_load(u, e) || open_boot(u, e))
 		return e->reason;
 	if (trust_open(u, e) == EF_REASON_NO_TRUST) {
 		/* it can show what there is, and takes root.json at the next look */
@@ -261,6 +261,8 @@ enum ef_reason update_resume(struct update *u, struct error *e)
 	struct event ev = {.word = "start"};
 
 	if (store_deployment_current(u->store, &u->current, e))
+		return e->reason;
+	if (u->current && deployment_asked_load(u, u->current, e))
 		return e->reason;
 	if (u->current)
 		ev.deployment = u->current->id;
