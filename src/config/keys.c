@@ -48,6 +48,11 @@ static const struct key gateway_keys[] = {
 	{"Slots", "A", value_path, FIELD(slot_a), NULL},
 	{"Slots", "B", value_path, FIELD(slot_b), NULL},
 	{"Update", "Automatic", value_automatic, FIELD(automatic), "security"},
+	{"Update", "Window", value_window, FIELD(window), "00:00-00:00"},
+	{"Update", "WindowDays", value_days, FIELD(window_days), "Mon..Sun"},
+	{"Update", "Reboot", value_reboot, FIELD(reboot), "window"},
+	{"Update", "PostponeMax", value_span, FIELD(postpone_max), "7d"},
+	{"Update", "CatchUp", value_yes, FIELD(catch_up), "yes"},
 	{"Update", "ChecksDirectory", value_path, FIELD(checks_dir), "/etc/edgeferry/checks.d"},
 	{"Update", "InterlockDirectory", value_path, FIELD(interlock),
 		"/etc/edgeferry/interlock.d"},
@@ -86,7 +91,8 @@ static bool is_text(const struct key *k)
 {
 	static const value_reader numbers[] = {value_u32, value_size, value_span, value_automatic,
 		value_security, value_framing, value_baud, value_baud_max, value_clock, value_entry,
-		value_pulse, value_yes, value_no, value_percent, value_window, value_connections};
+		value_pulse, value_yes, value_no, value_percent, value_window, value_connections,
+		value_days, value_reboot};
 
 	for (size_t i = 0; i < COUNT(numbers); i++)
 		if (k->read == numbers[i])

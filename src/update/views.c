@@ -37,3 +37,11 @@ enum ef_reason update_outbox_done(struct update *u, uint64_t id, struct error *e
 {
 	return store_reports_done(u->store, id, e);
 }
+
+bool update_paused(const struct update *u, int64_t *postponed_until)
+{
+	int64_t until = u->when.postponed_until;
+
+	*postponed_until = until > u->env.now() ? until : 0;
+	return u->when.paused;
+}

@@ -87,6 +87,11 @@ START_TEST(vendor_defaults)
 	ck_assert_str_eq(c->checks_dir, "/etc/edgeferry/checks.d");
 	ck_assert_uint_eq(c->check_us, 300000000);
 	ck_assert_uint_eq(c->object_quota, 64 << 20);
+	ck_assert_uint_eq(c->window.from, c->window.to);
+	ck_assert_uint_eq(c->window_days, 0x7f);
+	ck_assert_int_eq(c->reboot, REBOOT_WINDOW);
+	ck_assert_uint_eq(c->postpone_max, 7 * 86400 * 1000000ULL);
+	ck_assert(c->catch_up);
 	ck_assert_uint_eq(c->n_nodes, 0);
 	config_free(c);
 }
@@ -101,7 +106,9 @@ START_TEST(every_key)
 		"p\nTopicPrefix=a/b/\n"
 		"[Network]\nUser=nobody\n"
 		"[Slots]\nBoot=sim\nBootDirectory=/b\nA=/dev/a\nB=/dev/b\n"
-		"[Update]\nAutomatic=all\nChecksDirectory=/c\nConfirmSec=10\nObjectQuota=3G\n");
+		"[Update]\nAutomatic=all\nChecksDirectory=/c\nConfirmSec=10\nObjectQuota=3G\n"
+		"Window=22:00-05:30\nWindowDays=Fri..Mon "
+		"Wed\nReboot=request\nPostponeMax=1d\nCatchUp=no\n");
 	struct config *c = load_good();
 
 	ck_assert_uint_eq(c->hardware, 3);
@@ -125,6 +132,12 @@ START_TEST(every_key)
 	ck_assert_str_eq(c->checks_dir, "/c");
 	ck_assert_uint_eq(c->check_us, 10000000);
 	ck_assert_uint_eq(c->object_quota, 3ULL << 30);
+	ck_assert_uint_eq(c->window.from, 22 * 60);
+	ck_assert_uint_eq(c->window.to, 5 * 60 + 30);
+	ck_assert_uint_eq(c->window_days, 0x6b); /* Fri Sat Sun Mon, Wed */
+	ck_assert_int_eq(c->reboot, REBOOT_REQUEST);
+	ck_assert_uint_eq(c->postpone_max, 86400 * 1000000ULL);
+	ck_assert(!c->catch_up);
 	config_free(c);
 }
 END_TEST
@@ -308,7 +321,12 @@ START_TEST(bad_values_F27)
 		{"Network", "User=a b"},
 		{"Network", "User=-x"},
 		{"Slots", "Boot=lilo"},
-		{"Slots", "A=a.img"},
+		{"Update", "Automatic=yes"},
+		{"Update", "Window=22-5"},
+		{"Update", "WindowDays=Mon,Tue"},
+		{"Update", "WindowDays=Mon.."},
+		{"Update", "WindowDays=monday"},
+		{"Update", "Reboot=never"},
 		{"Update", "Automatic=yes"},
 		{"Update", "ConfirmSec=-5"},
 		{"Update", "ObjectQuota=M"},
@@ -361,7 +379,8 @@ START_TEST(bad_nodes_F27)
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nBaudRate=300\n");
 	load_bad("nodes.d/a.conf:4: BaudRate=300: expected a number from 1200 to 12000000");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nWindow=22:00-24:00\n");
-	load_bad("nodes.d/a.conf:4: Window=22:00-24:00: expected hours of the day as in 22:00-05:30");
+	load_bad("nodes.d/a.conf:4: Window=22:00-24:00: expected hours of the day as in "
+		 "22:00-05:30");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nFraming=slip\n");
 	load_bad("nodes.d/a.conf:4: Framing=slip: expected cobs, console or raw");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nFraming=raw\nKey=/k\n");
