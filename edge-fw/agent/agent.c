@@ -198,9 +198,11 @@ static void watch_trial(struct agent *a)
 
 static void answer(struct agent *a, size_t size)
 {
-	size = agent_session_receive(a, a->message, size);
+	uint8_t *message = shared_receive(a, &size);
+
+	size = message ? agent_session_receive(a, message, size) : 0;
 	if (size)
-		talk_send(a, size);
+		shared_send(a, size);
 	agent_rate_answered(a);
 }
 

@@ -121,7 +121,8 @@ void node_session_call(struct node *n, const uint8_t *body, size_t size)
 
 	if (size > sizeof n->held)
 		size = 0; /* an error of the caller's, as in node_call */
-	memcpy(n->held, body, size);
+	if (body != n->held)
+		memcpy(n->held, body, size);
 	n->held_size = size;
 	n->key_other = false;
 	if (session_ready(&n->session, now))

@@ -65,6 +65,7 @@ void node_silent(struct node *n)
 	node_answer silent = n->request.silent;
 
 	n->request.then = NULL;
+	node_turn_leave(n);
 	silent(n, NULL, 0);
 }
 
@@ -73,6 +74,7 @@ static void link_lost(void *ctx, const struct error *e)
 	struct node *n = ctx;
 
 	n->link = NULL;
+	node_turn_leave(n);
 	session_close(&n->session);
 	smp_client_forget_all(&n->client);
 	if (n->op.plan && !n->op.finished) {
@@ -124,6 +126,8 @@ static void node_finish(struct node *n)
 		return;
 	n->op.finished = true;
 	n->op.wake_us = now_monotonic_us();
+	n->request.then = NULL;
+	node_turn_leave(n);
 	upload_stop(&n->upload);
 	smp_client_forget_all(&n->client);
 	node_rate_drop(n);
@@ -234,7 +238,10 @@ static void node_answered(void *ctx, const struct smp_request *q, const uint8_t 
 	struct error e = {0};
 	bool unsupported;
 
+	if (!body && node_turn_again(n))
+		return;
 	n->request.then = NULL;
+	node_turn_leave(n);
 	/* What does not answer any more, or was reset, has lost its session. */
 	if (!body || request.may_hang_up)
 		session_close(&n->session);
@@ -277,6 +284,12 @@ void node_call(struct node *n, const uint8_t *body, size_t size)
 	uint32_t order;
 	int r;
 
+	if (n->spec.shared) { /* once a turn */
+		if (!n->again_until_us)
+			n->again_until_us = now_monotonic_us() + call.total_us;
+		call.total_us = 0;
+		n->client.backoff = 0;
+	}
 	r = size ? smp_client_call(&n->client, now_monotonic_us(), &call, body, size, &order)
 		 : -EMSGSIZE;
 	if (r < 0)
@@ -285,9 +298,15 @@ void node_call(struct node *n, const uint8_t *body, size_t size)
 
 void node_send(struct node *n, const struct node_request *request, const uint8_t *body, size_t size)
 {
+	n->request = *request;
+	if (node_turn(n, body, size))
+		node_send_now(n, body, size);
+}
+
+void node_send_now(struct node *n, const uint8_t *body, size_t size)
+{
 	struct error e = {0};
 
-	n->request = *request;
 	if (node_open(n, &e)) {
 		if (n->op.waiting)
 			node_silent(n);
@@ -334,6 +353,7 @@ enum ef_reason node_new(
 		node_free(n);
 		return e->reason;
 	}
+	node_turn_init(n);
 	*ret = n;
 	return EF_REASON_OK;
 }
@@ -342,6 +362,7 @@ void node_free(struct node *n)
 {
 	if (!n)
 		return;
+	node_turn_leave(n);
 	upload_stop(&n->upload);
 	smp_client_forget_all(&n->client);
 	entry_stop(n);

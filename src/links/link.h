@@ -11,6 +11,7 @@
 #include <systemd/sd-event.h>
 
 struct link;
+struct shared;
 
 struct link_spec {
 	/*
@@ -22,6 +23,8 @@ struct link_spec {
 	uint32_t baud;		/* uart: bits a second; spi: clock in Hz; else unused */
 	bool rs485;		/* uart: the driver turns the direction (TIOCSRS485) */
 	const char *ready;	/* spi: the node's ready line (links/lines.h) */
+	struct shared *shared;	/* shared: the line (links/shared.h), and the node's address on it */
+	uint8_t address;
 };
 
 struct link_callbacks {

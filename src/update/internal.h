@@ -132,6 +132,8 @@ struct node_state {
 	size_t index;		/* in the configuration */
 	const struct config_node *config;
 	struct node *node;
+	struct shared *shared;	/* the line, when it has an address on one */
+	bool owns_shared;	/* the first one of that line */
 	struct node_identity identity, incoming;
 	bool present;
 	int64_t last_seen;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who the nodes are, asked again and again; and one operation at a time on each. */
 #include "bundle/objects.h"
+#include "links/shared.h"
 #include "update/internal.h"
 #include <string.h>
 
@@ -239,6 +240,19 @@ void nodes_orphan(struct update *u)
 	}
 }
 
+/* The line of a node with an address: that of an earlier one on the same device, or a new one. */
+static enum ef_reason share_line(struct update *u, struct node_state *ns,
+	const struct link_ops *ops, const struct link_spec *spec, struct error *e)
+{
+	for (struct node_state *other = u->nodes; other < ns; other++)
+		if (other->shared && strcmp(other->config->device, spec->device) == 0) {
+			ns->shared = other->shared;
+			return EF_REASON_OK;
+		}
+	ns->owns_shared = true;
+	return shared_new(&ns->shared, u->env.event, ops, spec, e);
+}
+
 static enum ef_reason open_one(struct update *u, struct node_state *ns, struct error *e)
 {
 	static const enum node_entry entry[] = {[ENTRY_AGENT] = NODE_ENTRY_AGENT,
@@ -248,7 +262,7 @@ static enum ef_reason open_one(struct update *u, struct node_state *ns, struct e
 		[CONFIG_CONSOLE] = FRAMING_CONSOLE,
 		[CONFIG_RAW] = FRAMING_RAW};
 	const struct config_node *c = ns->config;
-	const struct node_config nc = {
+	struct node_config nc = {
 		.name = c->name,
 		.link = link_find(c->link),
 		.framing = framings[c->framing],
@@ -268,6 +282,13 @@ static enum ef_reason open_one(struct update *u, struct node_state *ns, struct e
 		return error_set(e, EF_REASON_CONFIG, "node %s: no link \"%s\"", c->name, c->link);
 	if (c->security != SECURITY_NONE && !c->key)
 		return error_set(e, EF_REASON_CONFIG, "node %s: a session without Key=", c->name);
+	if (c->address) {
+		if (share_line(u, ns, nc.link, &nc.spec, e))
+			return e->reason;
+		nc.link = &link_shared;
+		nc.spec.shared = ns->shared;
+		nc.spec.address = (uint8_t)c->address;
+	}
 	return node_new(&ns->node, u->env.event, &nc, e);
 }
 
@@ -283,9 +304,9 @@ enum ef_reason nodes_open(struct update *u, struct error *e)
 		*ns = (struct node_state){
 			.u = u, .index = i, .config = &c->nodes[i], .part = NO_PART};
 		error_set(&ns->last, EF_REASON_NODE_UNREACHABLE, "not asked yet");
+		u->n_nodes = i + 1;
 		if (open_one(u, ns, e))
 			return e->reason;
-		u->n_nodes = i + 1;
 	}
 	return EF_REASON_OK;
 }
@@ -298,6 +319,9 @@ void nodes_close(struct update *u)
 		node_key_forget(&u->nodes[i]);
 		image_put(&u->nodes[i]);
 	}
+	for (size_t i = 0; i < u->n_nodes; i++)
+		if (u->nodes[i].owns_shared)
+			shared_free(u->nodes[i].shared);
 	free(TAKE_PTR(u->nodes));
 	u->n_nodes = 0;
 }
