@@ -172,7 +172,8 @@ json_t *document_deployment(const struct deployment *d)
 {
 	static const char *const origins[] = {[ORIGIN_SOURCE] = "source",
 		[ORIGIN_BUNDLE] = "bundle",
-		[ORIGIN_ROLLBACK] = "rollback"};
+		[ORIGIN_ROLLBACK] = "rollback",
+		[ORIGIN_CATCH_UP] = "catch-up"};
 	json_t *components = json_array();
 
 	for (size_t i = 0; i < d->n_parts; i++)

@@ -145,14 +145,21 @@ static void on_look(struct update *u, const struct error *e)
 	}
 }
 
-/* The release before, from our own records; its objects are kept. */
-static void take_rollback(struct update *u)
+/* The release before, or the one that is installed, from our own records; its objects are kept. */
+static void take_stored(struct update *u)
 {
 	struct known_release k = {0};
 	struct deployment *before = NULL;
 	struct error e = {0};
 
-	if (store_deployment_before(u->store, u->release, &before, &k.bytes, &k.size, &e)) {
+	if (u->current->origin == ORIGIN_ROLLBACK)
+		store_deployment_before(u->store, u->release, &before, &k.bytes, &k.size, &e);
+	else
+		store_deployment_of(u->store, u->release, &before, &k.bytes, &k.size, &e);
+	if (!before) {
+		if (!e.reason)
+			error_set(
+				&e, EF_REASON_NOT_FOUND, "release %s is not on record", u->release);
 		acquire_failed(u, &e);
 		return;
 	}
@@ -176,8 +183,8 @@ static void acquire_look(struct update *u)
 {
 	struct error e = {0};
 
-	if (u->current->origin == ORIGIN_ROLLBACK) {
-		take_rollback(u);
+	if (u->current->origin == ORIGIN_ROLLBACK || u->current->origin == ORIGIN_CATCH_UP) {
+		take_stored(u);
 		return;
 	}
 	if (u->look.phase != LOOK_IDLE)
@@ -204,7 +211,7 @@ static void acquire_admit(struct update *u)
 		acquire_held(u, &e);
 		return;
 	}
-	admit_prepare(u, &g, &in, d->origin == ORIGIN_ROLLBACK);
+	admit_prepare(u, &g, &in, d->origin == ORIGIN_ROLLBACK || d->origin == ORIGIN_CATCH_UP);
 	if (plan_admit(d->manifest, &in, &e) || objects_admit(u, d->manifest, &e)) {
 		acquire_failed(u, &e);
 		return;
@@ -388,12 +395,40 @@ static void make_plan(struct update *u, const struct plan_node *nodes)
 		acquire_failed(u, &e);
 		return;
 	}
+	if (d->origin == ORIGIN_CATCH_UP)
+		for (size_t i = 0; i < d->n_parts; i++)
+			plan_catch_up(&d->parts[i]);
 	if (nothing_to_do(d) && strcmp(d->release, u->release) == 0) {
 		error_set(&e, EF_REASON_ALREADY_INSTALLED, "release %s", d->release);
 		deployment_move(u, EVENT_REFUSED, &e, NULL);
 		return;
 	}
 	deployment_move(u, EVENT_ACCEPTED, NULL, plan_store);
+}
+
+static bool needed(
+	const struct update *u, const struct component *c, const struct config_node *node)
+{
+	return u->current->origin != ORIGIN_CATCH_UP && c->policy == POLICY_REQUIRED &&
+	       node->required;
+}
+
+/* In a catch-up a node that is not behind, or cannot take the image, is no concern of the others.
+ */
+static void leave_out(
+	const struct node_state *ns, const struct component *c, struct plan_node *node)
+{
+	struct error e = {0};
+
+	if (!ns->present)
+		return;
+	if (!ns->catching_up)
+		error_set(&e, EF_REASON_HELD, "node %s is not to be brought up now",
+			ns->config->name);
+	else
+		plan_admit_node(c, node, &e);
+	node->present = e.reason == EF_REASON_OK;
+	node->last = e;
 }
 
 /* Nodes that take something must have answered; a required one that does not is waited for. */
@@ -415,11 +450,16 @@ static void acquire_nodes(struct update *u)
 			const struct component *c = &m->components[k];
 			if (!plan_takes(c, ns->config))
 				continue;
-			if (!nodes_fresh(ns, u->run.since_us))
+			/* one that nobody needs and that has been silent is not waited for
+			 * (F-32): when it appears it is brought up */
+			if (!nodes_fresh(ns, u->run.since_us) &&
+				(ns->present || ns->misses == 0 || needed(u, c, ns->config)))
 				return;
-			if (ns->present)
+			if (u->current->origin == ORIGIN_CATCH_UP)
+				leave_out(ns, c, &nodes[i]);
+			else if (ns->present)
 				plan_admit_node(c, &nodes[i], &e);
-			else if (c->policy == POLICY_REQUIRED && ns->config->required)
+			else if (needed(u, c, ns->config))
 				error_set(&e, EF_REASON_NODE_UNREACHABLE, "node %s: %s",
 					ns->config->name, ns->last.detail);
 		}

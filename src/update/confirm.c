@@ -69,7 +69,7 @@ static enum ef_reason store_records(struct update *u, struct error *e)
 	/* what was left on purpose does not come back by itself */
 	struct deployment *left = NULL;
 	const struct error why = {EF_REASON_ROLLED_BACK, "rolled back on request"};
-	if (store_deployment_of(u->store, d->before, &left, e) == EF_REASON_OK && left)
+	if (store_deployment_of(u->store, d->before, &left, NULL, NULL, e) == EF_REASON_OK && left)
 		store_refused_put(u->store, left->manifest_sha256, &why, update_stamp(u), e);
 	deployment_free(left);
 	return e->reason;
@@ -82,6 +82,7 @@ static void finish(struct update *u)
 	strcpy(before, u->release);
 	strcpy(u->release, u->current->release);
 	if (deployment_move(u, EVENT_DONE, NULL, store_records)) {
+		desired_forget(u);
 		objects_sweep(u);
 		if (u->env.observer.slots_changed)
 			u->env.observer.slots_changed(u->env.observer.ctx);

@@ -38,7 +38,7 @@ static uint64_t later(const struct update *u)
 	return now_monotonic_us() + update_backoff(u, RETRIES_MAX);
 }
 
-static unsigned minute_of_day(const struct update *u)
+unsigned update_minute(const struct update *u)
 {
 	time_t now = (time_t)u->env.now();
 	struct tm tm;
@@ -55,7 +55,7 @@ static bool node_passes(struct update *u, size_t part)
 
 	if (!ns || !ns->present) /* whoever speaks to it next finds that out */
 		return true;
-	if (plan_may_touch(ns->config, &ns->identity, minute_of_day(u), &e) == EF_REASON_OK)
+	if (plan_may_touch(ns->config, &ns->identity, update_minute(u), &e) == EF_REASON_OK)
 		return true;
 	note(u, part, &r->held, &e);
 	r->wait_until = later(u);

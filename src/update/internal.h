@@ -142,6 +142,11 @@ struct node_state {
 	uint64_t asking_us;
 	uint64_t ended_us;	/* when the last operation for a part ended */
 	unsigned misses;	/* questions in a row without an answer */
+	/* desired.c */
+	uint64_t behind_us;	/* monotonic: since when it is seen to run something else; 0: it is not */
+	uint64_t not_before_us;	/* the next try */
+	unsigned tries;
+	bool catching_up;	/* by the deployment under way */
 	sd_event_source *timer;
 	bool busy;		/* an operation runs: the poll, or one for a part */
 	bool again;		/* and it is to be asked once more right after it */
@@ -237,6 +242,8 @@ struct update {
 
 	struct deployment *current;
 	struct run run;
+	struct deployment *desired;	/* the last one of u->release, as stored; NULL: none */
+	bool desired_known;
 	sd_event_source *kick;
 	bool resumed;
 };
@@ -250,7 +257,12 @@ enum ef_reason state_lost(struct update *u, struct error *e);	/* before store_op
 enum ef_reason trust_open(struct update *u, struct error *e);	/* after store_open; again after NO_TRUST */
 void trust_note(struct update *u, int64_t now);	/* a look at the source as of now ended well */
 
+/* desired.c: while no deployment is under way */
+void desired_advance(struct update *u);
+void desired_forget(struct update *u);	/* the release is another one, or its record */
+
 /* update.c */
+enum ef_reason update_catch_up(struct update *u, uint64_t *id, struct error *e);
 void look_note(struct update *u, const struct error *e);	/* a look at the source ended so */
 void update_kick(struct update *u);	/* advance soon */
 uint64_t update_backoff(const struct update *u, unsigned attempts);
@@ -371,6 +383,7 @@ void ask_reboot(struct update *u);
 /* gate.c. False: not now; it kicks when it is time to ask again. */
 bool gate_transfer(struct update *u, size_t part);	/* an image to the node of a part */
 bool gate_activate(struct update *u);
+unsigned update_minute(const struct update *u);	/* of the day, local time */
 void gate_clear(struct gate *g);
 
 /* acquire.c */

@@ -112,6 +112,7 @@ static const char *const origin_words[] = {
 	[ORIGIN_SOURCE] = "source",
 	[ORIGIN_BUNDLE] = "bundle",
 	[ORIGIN_ROLLBACK] = "rollback",
+	[ORIGIN_CATCH_UP] = "catch-up",
 };
 
 #define BIT(s) (1u << (s))

@@ -4,10 +4,14 @@
 #include "links/shared.h"
 #include "update/internal.h"
 #include <string.h>
+#include <sys/random.h>
 
 #define POLL_IDLE_US (30 * USEC_PER_SEC)
 #define POLL_TRIAL_US (1 * USEC_PER_SEC)
-#define POLL_ABSENT_US (2 * USEC_PER_SEC) /* doubles up to POLL_IDLE_US */
+#define POLL_SHARED_TRIAL_US (5 * USEC_PER_SEC)
+#define POLL_ABSENT_US (2 * USEC_PER_SEC) /* doubles */
+#define POLL_ABSENT_MAX_US (60 * USEC_PER_SEC)
+#define POLL_SHARED_MAX_US (300 * USEC_PER_SEC) /* the others wait for its time-out */
 
 static void poll_start(struct node_state *ns);
 
@@ -19,15 +23,26 @@ static bool watched(const struct update *u)
 	return s == DEPLOYMENT_TRIAL || s == DEPLOYMENT_CONFIRMING || s == DEPLOYMENT_REVERTING;
 }
 
+/* From 0.8 to 1.2 times t, so that nodes are not all asked at once. */
+static uint64_t drawn(uint64_t t)
+{
+	uint16_t r = UINT16_MAX / 2;
+
+	getrandom(&r, sizeof(r), GRND_NONBLOCK);
+	return t / 5 * 4 + t * 2 / 5 * r / UINT16_MAX;
+}
+
 static uint64_t poll_wait(const struct node_state *ns)
 {
-	uint64_t t = POLL_IDLE_US;
+	uint64_t most = ns->shared ? POLL_SHARED_MAX_US : POLL_ABSENT_MAX_US, t;
+	unsigned doublings = ns->misses > 0 ? ns->misses - 1 : 0;
 
-	if (watched(ns->u))
-		return POLL_TRIAL_US;
-	if (!ns->present && ns->misses < 5)
-		t = POLL_ABSENT_US << (ns->misses > 0 ? ns->misses - 1 : 0);
-	return t < POLL_IDLE_US ? t : POLL_IDLE_US;
+	if (watched(ns->u) && (ns->present || !ns->shared))
+		return ns->shared ? POLL_SHARED_TRIAL_US : POLL_TRIAL_US;
+	if (ns->present)
+		return drawn(POLL_IDLE_US);
+	t = POLL_ABSENT_US << (doublings < 8 ? doublings : 8);
+	return drawn(t < most ? t : most);
 }
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
@@ -59,6 +74,7 @@ static void poll_done(void *ctx, const struct error *e)
 	}
 	ns->asked_us = ns->asking_us;
 	bool was = ns->present;
+	enum ef_reason reason = ns->last.reason;
 	bool same = memcmp(&ns->identity, &ns->incoming, sizeof(ns->identity)) == 0;
 	ns->present = e->reason == EF_REASON_OK;
 	ns->last = *e;
@@ -72,7 +88,8 @@ static void poll_done(void *ctx, const struct error *e)
 	}
 	poll_arm(ns, ns->again ? 0 : poll_wait(ns));
 	ns->again = false;
-	if ((was != ns->present || (ns->present && !same)) && u->env.observer.node_changed)
+	if ((was != ns->present || reason != ns->last.reason || (ns->present && !same)) &&
+		u->env.observer.node_changed)
 		u->env.observer.node_changed(u->env.observer.ctx, ns->index);
 	update_kick(u);
 }

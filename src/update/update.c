@@ -93,16 +93,19 @@ static int on_kick(sd_event_source *s, void *userdata)
 	u->kick = sd_event_source_disable_unref(u->kick);
 	if (u->rebooting && now_monotonic_us() >= u->reboot_asked_us + REBOOT_WAIT_US)
 		u->rebooting = false; /* something holds it up; the state says what to do again */
-	if (!u->current || u->rebooting || !u->resumed)
+	if (u->rebooting || !u->resumed)
 		return 0;
-	if (!deployment_over(u->current->state)) {
+	if (u->current && !deployment_over(u->current->state)) {
 		if (!statement_halts(u))
 			advance[u->current->state](u);
 		return 0;
 	}
-	judge_again(u);
-	u->current = deployment_free(u->current);
-	bundle_close(TAKE_PTR(u->bundle));
+	if (u->current) {
+		judge_again(u);
+		u->current = deployment_free(u->current);
+		bundle_close(TAKE_PTR(u->bundle));
+	}
+	desired_advance(u);
 	return 0;
 }
 
@@ -233,6 +236,7 @@ void update_free(struct update *u)
 	sd_event_source_disable_unref(u->kick);
 	nodes_close(u);
 	deployment_free(u->current);
+	desired_forget(u);
 	bundle_close(u->bundle);
 	known_clear(u->known, u->n_known);
 	boot_close(u->boot);
@@ -369,6 +373,12 @@ enum ef_reason update_check(struct update *u, update_done done, void *ctx, struc
 
 static enum ef_reason may_begin(struct update *u, struct error *e)
 {
+	struct error way = {EF_REASON_CANCELLED, "another deployment is wanted"};
+	struct transition t;
+
+	if (u->current && u->current->origin == ORIGIN_CATCH_UP &&
+		machine_next(u->current->state, EVENT_CANCEL, &t))
+		deployment_move(u, EVENT_CANCEL, &way, NULL);
 	if (u->current && deployment_over(u->current->state)) {
 		u->current = deployment_free(u->current);
 		bundle_close(TAKE_PTR(u->bundle));
@@ -487,6 +497,18 @@ enum ef_reason update_rollback(struct update *u, uint64_t *id, struct error *e)
 	return d ? begin(u, d, id, e) : e->reason;
 }
 
+enum ef_reason update_catch_up(struct update *u, uint64_t *id, struct error *e)
+{
+	if (may_begin(u, e))
+		return e->reason;
+	struct deployment *d = deployment_new(u, ORIGIN_CATCH_UP, e);
+	if (!d)
+		return e->reason;
+	strcpy(d->wanted, u->release);
+	strcpy(d->release, u->release);
+	return begin(u, d, id, e);
+}
+
 static enum ef_reason by_hand(struct update *u, enum deployment_event ev, enum ef_reason why,
 	const char *what, struct error *e)
 {
@@ -523,74 +545,4 @@ enum ef_reason update_confirm(struct update *u, struct error *e)
 enum ef_reason update_reject(struct update *u, struct error *e)
 {
 	return by_hand(u, EVENT_REJECT, EF_REASON_REJECTED, "rejected", e);
-}
-
-/* --- views --- */
-
-const struct deployment *update_current(const struct update *u)
-{
-	return u->current && !deployment_over(u->current->state) ? u->current : NULL;
-}
-
-const char *update_state_word(const struct update *u)
-{
-	const struct deployment *d = update_current(u);
-
-	if (d)
-		return deployment_state_word(d->state);
-	return update_stale(u) ? "stale" : "idle";
-}
-
-const char *update_release(const struct update *u)
-{
-	return u->release;
-}
-
-const struct known_release *update_known(const struct update *u, size_t *n)
-{
-	*n = u->n_known;
-	return u->known;
-}
-
-const struct node_identity *update_node(
-	const struct update *u, size_t node, bool *present, int64_t *last_seen, struct error *last)
-{
-	const struct node_state *ns = &u->nodes[node];
-
-	*present = ns->present;
-	*last_seen = ns->last_seen;
-	*last = ns->last;
-	return &ns->identity;
-}
-
-bool update_boot_state(const struct update *u, struct boot_state *ret)
-{
-	struct error e = {0};
-
-	return u->boot && boot_state(u->boot, ret, &e) == EF_REASON_OK;
-}
-
-bool update_slot_release(const struct update *u, enum slot_id s, char release[EF_VERSION_TEXT_MAX],
-	uint8_t image[32])
-{
-	struct installed i;
-	struct error e = {0};
-	bool found = false;
-
-	if (store_installed(u->store, slot_word(s), &i, &found, &e) || !found)
-		return false;
-	strcpy(release, i.release);
-	memcpy(image, i.image, 32);
-	return true;
-}
-
-const struct tuf *update_trust(const struct update *u)
-{
-	return u->tuf;
-}
-
-int64_t update_last_check(const struct update *u, struct error *e)
-{
-	*e = u->check_error;
-	return u->last_check;
 }

@@ -48,7 +48,12 @@ enum component_state {
 };
 const char *component_state_word(enum component_state s);
 
-enum deployment_origin { ORIGIN_SOURCE, ORIGIN_BUNDLE, ORIGIN_ROLLBACK };
+enum deployment_origin {
+	ORIGIN_SOURCE,
+	ORIGIN_BUNDLE,
+	ORIGIN_ROLLBACK,
+	ORIGIN_CATCH_UP,	/* the release that is installed, for nodes that do not run it */
+};
 
 /* One component on one place (a slot or a node). A component for several nodes is several parts. */
 struct part {
