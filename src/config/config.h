@@ -28,6 +28,8 @@ struct config_node {
 	char *link;		/* "uart" | "spi" | "udp" | "ble" | "sim" */
 	char *device;		/* /dev/…; a socket's path for sim; "ADDRESS[:PORT]" for udp;
 				   "C0:11:22:33:44:55" or "name:NAME" for ble */
+	uint32_t address;	/* on a line that several nodes share; 0: it is alone on its line */
+	unsigned address_line;	/* where in its file that stands */
 	uint32_t baud;		/* 115200 */
 	uint32_t baud_max;	/* what it is raised to once the node is known; 0: not at all */
 	bool rs485;		/* the driver turns the direction of the line */

@@ -219,6 +219,16 @@ const char *value_baud_max(const char *value, void *to)
 	return value_baud(value, to) ? "a number from 1200 to 12000000, or 0" : NULL;
 }
 
+const char *value_address(const char *value, void *to)
+{
+	uint64_t v;
+
+	if (!number(value, 0, 247, &v))
+		return "a number from 1 to 247, or 0 for none";
+	*(uint32_t *)to = (uint32_t)v;
+	return NULL;
+}
+
 /* At the slowest, the longest exchange takes a third of a second: the loop waits for it. */
 const char *value_clock(const char *value, void *to)
 {

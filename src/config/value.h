@@ -24,6 +24,7 @@ const char *value_automatic(const char *value, void *to);  /* enum config_automa
 const char *value_security(const char *value, void *to);   /* enum config_security */
 const char *value_link(const char *value, void *to);	   /* char * */
 const char *value_framing(const char *value, void *to);	   /* enum config_framing */
+const char *value_address(const char *value, void *to);	   /* uint32_t; 0: none */
 const char *value_baud(const char *value, void *to);	   /* uint32_t */
 const char *value_baud_max(const char *value, void *to);   /* uint32_t; 0: none */
 const char *value_clock(const char *value, void *to);	   /* uint32_t, Hz */
