@@ -41,6 +41,8 @@ static const struct key gateway_keys[] = {
 	{"Mqtt", "PasswordFile", value_path, FIELD(mqtt_password_file), NULL},
 	{"Mqtt", "TopicPrefix", value_topic, FIELD(mqtt_prefix), "edgeferry"},
 	{"Network", "User", value_user, FIELD(network_user), "edgeferry-net"},
+	{"Bluetooth", "Adapter", value_adapter, FIELD(adapter), NULL},
+	{"Bluetooth", "MaxConnections", value_connections, FIELD(connections), "4"},
 	{"Slots", "Boot", value_boot, FIELD(boot), "sim"},
 	{"Slots", "BootDirectory", value_path, FIELD(boot_dir), NULL},
 	{"Slots", "A", value_path, FIELD(slot_a), NULL},
@@ -84,7 +86,7 @@ static bool is_text(const struct key *k)
 {
 	static const value_reader numbers[] = {value_u32, value_size, value_span, value_automatic,
 		value_security, value_framing, value_baud, value_baud_max, value_clock, value_entry,
-		value_pulse, value_yes, value_no, value_percent, value_window};
+		value_pulse, value_yes, value_no, value_percent, value_window, value_connections};
 
 	for (size_t i = 0; i < COUNT(numbers); i++)
 		if (k->read == numbers[i])

@@ -70,7 +70,7 @@ struct node_op {
 	uint64_t until_us; /* end of step_wait */
 	uint64_t wake_us;  /* when step_wait looks again, or the result is delivered */
 	uint64_t reset_at_us;
-	unsigned restarts, resets;
+	unsigned restarts, resets, cuts; /* cuts: of the link, with a request on its way */
 	bool patient; /* the node may be restarting */
 	enum node_place place;
 	bool was_silent; /* it answered only in its bootloader */
@@ -96,11 +96,12 @@ struct node {
 	sd_event *event;
 	sd_event_source *timer;
 	struct link *link; /* NULL: closed */
+	bool up;	   /* it carries what is sent */
 	struct smp_client client;
 	char *key; /* where it is; NULL: the node is spoken to in the clear */
 	bool key_next, key_other; /* the one beside it is tried; and the other one was */
 	struct session session;
-	uint8_t held[SMP_MESSAGE_MAX]; /* body of the request under way, until there is a session */
+	uint8_t held[SMP_MESSAGE_MAX]; /* body of the request under way, until it can be sent */
 	size_t held_size;
 	struct upload upload;
 	struct node_rate rate;
@@ -142,9 +143,9 @@ void node_call(struct node *n, const uint8_t *body, size_t size);
 /* It ends without an answer. */
 void node_silent(struct node *n);
 
-/* Sessions (node-session.c): node_call by way of one. */
+/* Sessions (node-session.c): node_call with what is held, by way of one. */
 enum ef_reason node_session_init(struct node *n, const struct node_config *config, struct error *e);
-void node_session_call(struct node *n, const uint8_t *body, size_t size);
+void node_session_call(struct node *n);
 
 /* Steps that several operations share (node-steps.c). */
 void step_ask(struct node *n);	 /* identify and image state into n->identity */

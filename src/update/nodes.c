@@ -252,7 +252,8 @@ static enum ef_reason open_one(struct update *u, struct node_state *ns, struct e
 		.name = c->name,
 		.link = link_find(c->link),
 		.framing = framings[c->framing],
-		.spec = {.device = c->device,
+		.spec = {.bluez = u->bluez,
+			.device = c->device,
 			.baud = strcmp(c->link, "spi") == 0 ? c->clock : c->baud,
 			.rs485 = c->rs485,
 			.ready = c->ready},
@@ -271,6 +272,29 @@ static enum ef_reason open_one(struct update *u, struct node_state *ns, struct e
 	return node_new(&ns->node, u->env.event, &nc, e);
 }
 
+/* One for all nodes in the air; without one of them there is none. */
+static enum ef_reason open_bluez(struct update *u, struct error *e)
+{
+	const struct config *c = u->env.config;
+	const struct bluez_config bc = {
+		.bus = u->env.bus_address, .adapter = c->adapter, .connections = c->connections};
+
+	for (size_t i = 0; i < c->n_nodes; i++)
+		if (strcmp(c->nodes[i].link, "ble") == 0)
+			return bluez_new(&u->bluez, u->env.event, &bc, e);
+	return EF_REASON_OK;
+}
+
+bool update_node_sight(const struct update *u, size_t node, struct bluez_sight *ret)
+{
+	const struct config_node *c = u->nodes[node].config;
+
+	if (!u->bluez || strcmp(c->link, "ble") != 0)
+		return false;
+	bluez_look(u->bluez, c->device, ret);
+	return true;
+}
+
 enum ef_reason nodes_open(struct update *u, struct error *e)
 {
 	const struct config *c = u->env.config;
@@ -278,6 +302,8 @@ enum ef_reason nodes_open(struct update *u, struct error *e)
 	u->nodes = calloc(c->n_nodes + 1, sizeof(*u->nodes));
 	if (!u->nodes)
 		return error_set(e, EF_REASON_NO_MEMORY, "nodes");
+	if (open_bluez(u, e))
+		return e->reason;
 	for (size_t i = 0; i < c->n_nodes; i++) {
 		struct node_state *ns = &u->nodes[i];
 		*ns = (struct node_state){
@@ -300,4 +326,5 @@ void nodes_close(struct update *u)
 	}
 	free(TAKE_PTR(u->nodes));
 	u->n_nodes = 0;
+	bluez_free(TAKE_PTR(u->bluez));
 }
