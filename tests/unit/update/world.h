@@ -41,7 +41,7 @@ struct world {
 	bool slot_unbootable[2];
 	enum ef_reason worker_error;	/* the next job ends with it */
 	unsigned worker_deaths;		/* so many jobs die first */
-	unsigned worker_jobs;
+	unsigned worker_jobs, workers;	/* begun; at work now */
 
 	/* the server */
 	bool server_down, server_lost_after_reboot;
