@@ -15,7 +15,8 @@ static bool watched(const struct update *u)
 	if (!u->current)
 		return false;
 	enum deployment_state s = u->current->state;
-	return s == DEPLOYMENT_TRIAL || s == DEPLOYMENT_CONFIRMING || s == DEPLOYMENT_REVERTING;
+	return s == DEPLOYMENT_ACTIVATING || s == DEPLOYMENT_TRIAL || s == DEPLOYMENT_CONFIRMING ||
+	       s == DEPLOYMENT_REVERTING;
 }
 
 static uint64_t poll_wait(const struct node_state *ns)
