@@ -20,7 +20,8 @@ static bool watched(const struct update *u)
 	if (!u->current)
 		return false;
 	enum deployment_state s = u->current->state;
-	return s == DEPLOYMENT_TRIAL || s == DEPLOYMENT_CONFIRMING || s == DEPLOYMENT_REVERTING;
+	return s == DEPLOYMENT_ACTIVATING || s == DEPLOYMENT_TRIAL || s == DEPLOYMENT_CONFIRMING ||
+	       s == DEPLOYMENT_REVERTING;
 }
 
 /* From 0.8 to 1.2 times t, so that nodes are not all asked at once. */
