@@ -5,8 +5,11 @@
 #include <string.h>
 
 #define POLL_IDLE_US (30 * USEC_PER_SEC)
+/* In the air a look costs a connection and a session, of both battery and flash. */
+#define POLL_AIR_US (300 * USEC_PER_SEC)
+#define POLL_AIR_ABSENT_US (60 * USEC_PER_SEC)
 #define POLL_TRIAL_US (1 * USEC_PER_SEC)
-#define POLL_ABSENT_US (2 * USEC_PER_SEC) /* doubles up to POLL_IDLE_US */
+#define POLL_ABSENT_US (2 * USEC_PER_SEC) /* doubles four times */
 
 static void poll_start(struct node_state *ns);
 
@@ -18,15 +21,22 @@ static bool watched(const struct update *u)
 	return s == DEPLOYMENT_TRIAL || s == DEPLOYMENT_CONFIRMING || s == DEPLOYMENT_REVERTING;
 }
 
+static uint64_t poll_idle(const struct node_state *ns)
+{
+	if (!link_find(ns->config->link)->connects)
+		return POLL_IDLE_US;
+	return ns->present ? POLL_AIR_US : POLL_AIR_ABSENT_US;
+}
+
 static uint64_t poll_wait(const struct node_state *ns)
 {
-	uint64_t t = POLL_IDLE_US;
+	uint64_t t = poll_idle(ns);
 
 	if (watched(ns->u))
 		return POLL_TRIAL_US;
 	if (!ns->present && ns->misses < 5)
 		t = POLL_ABSENT_US << (ns->misses > 0 ? ns->misses - 1 : 0);
-	return t < POLL_IDLE_US ? t : POLL_IDLE_US;
+	return t;
 }
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
