@@ -198,10 +198,13 @@ static void watch_trial(struct agent *a)
 
 static void answer(struct agent *a, size_t size)
 {
+	bool tagged = ef_session_is_tagged(a->message);
+
 	size = agent_session_receive(a, a->message, size);
 	if (size)
 		talk_send(a, size);
-	agent_rate_answered(a);
+	/* a request of a session that nobody opened may be noise: it came without a checksum */
+	agent_rate_answered(a, !tagged || (size && a->session.open));
 }
 
 static void receive(struct agent *a, const uint8_t *data, size_t size)

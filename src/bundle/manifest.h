@@ -32,6 +32,8 @@ struct component {
 	struct ef_version version;
 	uint32_t security;	/* security version; >= the floor */
 	enum component_policy policy;
+	/* of the node protocol: what the nodes' image answers with, what the gateway's edgeferryd speaks; absent: 1 */
+	uint32_t protocol_min, protocol_max;
 	struct object image;	/* rootfs: the whole uncompressed image; mcu: the MCUboot image */
 	struct object index, pack;	/* rootfs only: chunk index and pack of compressed chunks */
 	uint32_t self_test_s, confirm_s;	/* deadlines */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bus/documents.h"
+#include "update/machine.h"
 #include "util/hex.h"
 #include "util/time-util.h"
 #include <string.h>
@@ -176,9 +177,6 @@ static json_t *part(const struct part *p)
 
 json_t *document_deployment(const struct deployment *d)
 {
-	static const char *const origins[] = {[ORIGIN_SOURCE] = "source",
-		[ORIGIN_BUNDLE] = "bundle",
-		[ORIGIN_ROLLBACK] = "rollback"};
 	json_t *components = json_array();
 
 	for (size_t i = 0; i < d->n_parts; i++)
@@ -187,8 +185,8 @@ json_t *document_deployment(const struct deployment *d)
 		(json_int_t)d->id, "release", d->release, "sequence", (json_int_t)d->sequence,
 		"state", deployment_state_word(d->state), "reason", reason_word(d->error.reason),
 		"detail", d->error.detail, "hint", reason_hint(d->error.reason), "started",
-		stamp(d->started), "ended", stamp(d->ended), "origin", origins[d->origin],
-		"components", components);
+		stamp(d->started), "ended", stamp(d->ended), "origin",
+		deployment_origin_word(d->origin), "components", components);
 }
 
 struct listing {

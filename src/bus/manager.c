@@ -118,33 +118,85 @@ static int act_install(struct bus *b, sd_bus_message *m)
 		return r;
 	if (flags)
 		return bad_flags(m);
-	if (strstr(version, "://"))
-		update_install_url(b->update, version, &id, &e);
-	else
-		update_install(b->update, version, &id, &e);
+	update_install(b->update, version, &id, &e);
 	return reply_deployment(b, m, id, &e);
+}
+
+/* 1: *fd is the caller's to close; otherwise m was answered, or it is what to return. */
+static int read_bundle(sd_bus_message *m, int *fd, const char **name)
+{
+	struct error e = {0};
+	uint64_t flags;
+	int theirs, r = sd_bus_message_read(m, "hst", &theirs, name, &flags);
+
+	if (r < 0)
+		return r;
+	if (flags)
+		return bad_flags(m);
+	if (strlen(*name) > NAME_MAX_TEXT) {
+		error_set(&e, EF_REASON_USAGE, "name of the bundle is too long");
+		return reply_error(m, &e);
+	}
+	*fd = fcntl(theirs, F_DUPFD_CLOEXEC, 3); /* the message closes its own */
+	return *fd < 0 ? -errno : 1;
 }
 
 static int act_install_bundle(struct bus *b, sd_bus_message *m)
 {
 	struct error e = {0};
 	const char *name;
-	uint64_t flags, id = 0;
-	int fd, own, r = sd_bus_message_read(m, "hst", &fd, &name, &flags);
+	uint64_t id = 0;
+	int fd = -1, r = read_bundle(m, &fd, &name);
+
+	if (fd < 0)
+		return r;
+	update_install_bundle(b->update, fd, name, &id, &e);
+	return reply_deployment(b, m, id, &e);
+}
+
+static void plan_done(void *ctx, const struct update_plan *p, const struct error *e)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = ctx;
+
+	if (!p)
+		reply_error(m, e);
+	else
+		reply_json(m, document_plan(p));
+}
+
+static int plan_begun(sd_bus_message *m, const struct error *e)
+{
+	if (e->reason == EF_REASON_OK)
+		return 0;
+	sd_bus_message_unref(m);
+	return reply_error(m, e);
+}
+
+static int act_plan(struct bus *b, sd_bus_message *m)
+{
+	struct error e = {0};
+	const char *version;
+	uint64_t flags;
+	int r = sd_bus_message_read(m, "st", &version, &flags);
 
 	if (r < 0)
 		return r;
 	if (flags)
 		return bad_flags(m);
-	if (strlen(name) > NAME_MAX_TEXT) {
-		error_set(&e, EF_REASON_USAGE, "name of the bundle is too long");
-		return reply_error(m, &e);
-	}
-	own = fcntl(fd, F_DUPFD_CLOEXEC, 3); /* the message closes its own */
-	if (own < 0)
-		return -errno;
-	update_install_bundle(b->update, own, name, &id, &e);
-	return reply_deployment(b, m, id, &e);
+	update_plan(b->update, version, plan_done, sd_bus_message_ref(m), &e);
+	return plan_begun(m, &e);
+}
+
+static int act_plan_bundle(struct bus *b, sd_bus_message *m)
+{
+	struct error e = {0};
+	const char *name;
+	int fd = -1, r = read_bundle(m, &fd, &name);
+
+	if (fd < 0)
+		return r;
+	update_plan_bundle(b->update, fd, name, plan_done, sd_bus_message_ref(m), &e);
+	return plan_begun(m, &e);
 }
 
 static int act_confirm(struct bus *b, sd_bus_message *m)
@@ -219,6 +271,8 @@ static const struct action {
 	{"Check", BUS_NAME ".check", act_check},
 	{"Install", BUS_NAME ".install", act_install},
 	{"InstallBundle", BUS_NAME ".install", act_install_bundle},
+	{"Plan", BUS_NAME ".install", act_plan},
+	{"PlanBundle", BUS_NAME ".install", act_plan_bundle},
 	{"Confirm", BUS_NAME ".manage", act_confirm},
 	{"Reject", BUS_NAME ".manage", act_reject},
 	{"Cancel", BUS_NAME ".manage", act_cancel},
@@ -314,6 +368,8 @@ const sd_bus_vtable manager_vtable[] = {
 	ACT("Check", "", "s"),
 	ACT("Install", "st", "o"),
 	ACT("InstallBundle", "hst", "o"),
+	ACT("Plan", "st", "s"),
+	ACT("PlanBundle", "hst", "s"),
 	ACT("Confirm", "", ""),
 	ACT("Reject", "", ""),
 	ACT("Cancel", "", ""),

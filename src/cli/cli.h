@@ -33,6 +33,7 @@ struct cli {
 	enum json_mode json;
 	bool no_wait;
 	bool once;
+	bool dry_run;
 	uint32_t max;
 	struct term out;
 	sd_bus *bus;

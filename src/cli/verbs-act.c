@@ -2,6 +2,7 @@
 /* check, install, confirm, reject, rollback, cancel, monitor: what changes things, and watching it.
  */
 #include "cli/client.h"
+#include "cli/plan.h"
 #include "cli/show.h"
 #include "cli/watch.h"
 #include "util/cleanup.h"
@@ -152,6 +153,17 @@ static int open_bundle(const char *path)
 	return fd;
 }
 
+/* The document that the reply to Plan or PlanBundle is. */
+static int show_plan(struct cli *cli, sd_bus_message *reply)
+{
+	_cleanup_json_ json_t *plan = NULL;
+	const char *text;
+
+	if (sd_bus_message_read(reply, "s", &text) < 0 || !(plan = document_parse(text)))
+		return client_error(NULL, -EBADMSG);
+	return plan_show(cli, plan);
+}
+
 static int install_bundle(struct cli *cli, const char *path)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
@@ -161,10 +173,15 @@ static int install_bundle(struct cli *cli, const char *path)
 
 	if (fd < 0)
 		return fd == -ENOENT ? EXIT_NOT_FOUND : fd == -EACCES ? EXIT_DENIED : EXIT_USAGE;
+	const char *name = slash ? slash + 1 : path;
+	if (cli->dry_run) {
+		int r = client_call(
+			cli, CHECK_US, "PlanBundle", &reply, "hst", fd, name, (uint64_t)0);
+		return r == EXIT_DONE ? show_plan(cli, reply) : r;
+	}
 	int r = begin_watch(cli, &w);
 	if (r == EXIT_DONE)
-		r = client_call(cli, ACT_US, "InstallBundle", &reply, "hst", fd,
-			slash ? slash + 1 : path, (uint64_t)0);
+		r = client_call(cli, ACT_US, "InstallBundle", &reply, "hst", fd, name, (uint64_t)0);
 	return r == EXIT_DONE ? follow(cli, w, reply) : r;
 }
 
@@ -172,8 +189,13 @@ static int install_version(struct cli *cli, const char *version)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	_cleanup_(watch_freep) struct watch *w = NULL;
-	int r = begin_watch(cli, &w);
+	int r;
 
+	if (cli->dry_run) {
+		r = client_call(cli, CHECK_US, "Plan", &reply, "st", version, (uint64_t)0);
+		return r == EXIT_DONE ? show_plan(cli, reply) : r;
+	}
+	r = begin_watch(cli, &w);
 	if (r == EXIT_DONE)
 		r = client_call(cli, ACT_US, "Install", &reply, "st", version, (uint64_t)0);
 	return r == EXIT_DONE ? follow(cli, w, reply) : r;

@@ -196,6 +196,17 @@ struct run {
 	struct gate gate;
 };
 
+/* --- a look at what a deployment would do (dry-run.c); current is it meanwhile --- */
+struct dry {
+	update_plan_done done;
+	void *ctx;
+	struct plan_gate *gates;
+	size_t n_gates;
+	struct checks *checks;	/* interlocks, while they run */
+	unsigned asked;		/* steps for which they were asked */
+	struct plan_room room;
+};
+
 struct waiter {
 	update_done done;
 	void *ctx;
@@ -236,6 +247,7 @@ struct update {
 
 	struct deployment *current;
 	struct run run;
+	struct dry dry;
 	sd_event_source *kick;
 	bool resumed;
 };
@@ -260,6 +272,15 @@ bool reason_passes(enum ef_reason r);
 enum ef_reason update_boot(struct update *u, struct boot_state *ret, struct error *e);
 const char *update_slot_path(const struct update *u, enum slot_id s);
 enum slot_id slot_from_word(const char *word);
+
+void note_refusal(struct update *u, const char *version, const struct error *e);
+
+/* dry-run.c */
+void dry_begin(struct update *u, struct deployment *d, update_plan_done done, void *ctx);
+void dry_advance(struct update *u);
+/* deployment_move of one that is only looked at. */
+bool dry_move(struct update *u, enum deployment_event ev, const struct error *cause);
+void dry_cancel(struct update *u, enum ef_reason reason, const char *detail); /* nothing when there is none */
 
 /* moves.c: everything that is stored about the deployment under way */
 /* Stores the arrow with its event and report in one transaction, then the new state's work begins.
@@ -371,6 +392,10 @@ void ask_reboot(struct update *u);
 bool gate_transfer(struct update *u, size_t part);	/* an image to the node of a part */
 bool gate_activate(struct update *u);
 void gate_clear(struct gate *g);
+unsigned gate_minute(const struct update *u);	/* of the day, local */
+/* Runs the site's interlocks for step, "transfer" or "activate": ctx of the callbacks is u. */
+enum ef_reason gate_ask_site(struct update *u, const char *step,
+	void (*done)(void *ctx, const struct error *e), struct checks **ret, struct error *e);
 
 /* acquire.c */
 /* False and no error: it is being looked at and will kick. */
@@ -380,5 +405,8 @@ void bundle_lost(struct update *u, const struct error *e);	/* reading from it fa
 /* space.c */
 const struct object *held_object(const struct component *c);
 /* What the release lacks fits: into the quota, once what nobody needs is gone, and on the disk. */
-enum ef_reason objects_admit(struct update *u, const struct manifest *m, struct error *e);
+/* Changes nothing: OK, or NO_SPACE, TOO_LARGE. *ret: as far as it was looked at. */
+enum ef_reason objects_room(
+	struct update *u, const struct manifest *m, struct plan_room *ret, struct error *e);
+enum ef_reason objects_make_room(struct update *u, const struct plan_room *room, struct error *e);
 void objects_sweep(struct update *u);	/* back below the quota */

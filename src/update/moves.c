@@ -200,6 +200,8 @@ bool deployment_move(struct update *u, enum deployment_event event, const struct
 	struct transition t;
 	struct error e = {0};
 
+	if (d->dry)
+		return dry_move(u, event, cause);
 	if (!machine_next(d->state, event, &t))
 		return false;
 	d->state = t.next;

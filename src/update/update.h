@@ -83,6 +83,7 @@ struct deployment {
 	bool server_before;	/* the server was reachable before */
 	char *nodes_before;	/* names of the nodes that answered before, one a line */
 	unsigned trials;	/* how often the checks were begun; a crash loop ends (F-25) */
+	bool dry;		/* looked at only: nothing is stored or touched (update_plan) */
 };
 
 /* One record of the history: what was decided or happened, with its cause. */
@@ -154,18 +155,60 @@ typedef void (*update_done)(void *ctx, const char *version, const struct error *
 bool update_reading(const struct update *u);
 /* Looks at the source: done with the newest version that would be installed, "" when none. */
 enum ef_reason update_check(struct update *u, update_done done, void *ctx, struct error *e);
-/* Begins a deployment: version NULL or "" for the newest that the rollout statement lets go. One that is named
- * is taken although it is not this gateway's turn. BUSY, TRIAL_RUNNING, NOT_FOUND … at once. */
-enum ef_reason update_install(struct update *u, const char *version, uint64_t *id, struct error *e);
+/*
+ * Begins a deployment. what: NULL or "" for the newest release that the rollout statement lets go; a version, which
+ * is taken although it is not this gateway's turn; or "https://…/NAME.ferry", a bundle anywhere, read by ranges and
+ * verified like any other. BUSY, TRIAL_RUNNING, NOT_FOUND … at once.
+ */
+enum ef_reason update_install(struct update *u, const char *what, uint64_t *id, struct error *e);
 /* Takes over fd of a bundle file. */
 enum ef_reason update_install_bundle(struct update *u, int fd, const char *name, uint64_t *id,
 	struct error *e);
-/* url: "https://…/NAME.ferry", anywhere; read by ranges. What is in it is verified like any bundle. */
-enum ef_reason update_install_url(struct update *u, const char *url, uint64_t *id, struct error *e);
 enum ef_reason update_cancel(struct update *u, struct error *e);
 enum ef_reason update_confirm(struct update *u, struct error *e);	/* by hand, without waiting for checks */
 enum ef_reason update_reject(struct update *u, struct error *e);
 enum ef_reason update_rollback(struct update *u, uint64_t *id, struct error *e);
+
+/* --- what a deployment would do (dry-run.c) --- */
+
+/* What may hold a deployment up, as it stands now. */
+struct plan_gate {
+	const char *word;	/* "node": power and hours of one; "transfer", "activate": the site's interlocks */
+	char place[33];		/* name of the node; "" for the site */
+	struct error error;	/* OK: open */
+};
+
+/* Objects that are held whole, in bytes. */
+struct plan_room {
+	uint64_t need;		/* not there yet */
+	uint64_t kept, quota;	/* what is there and must stay; ObjectQuota= */
+	uint64_t free;		/* on the file system, with what may go */
+	unsigned files;		/* how many are not there yet */
+};
+
+/*
+ * state FETCHING: it would go, the parts are what they would be then. Otherwise how it would end and
+ * why (deployment->error); there are parts only when it came that far.
+ */
+struct update_plan {
+	const struct deployment *deployment;
+	const struct plan_gate *gates;
+	size_t n_gates;
+	struct plan_room room;
+};
+/* p: until the callback ends; NULL: there is none, see e. Must not call update_*. */
+typedef void (*update_plan_done)(void *ctx, const struct update_plan *p, const struct error *e);
+
+/*
+ * As update_install and update_install_bundle, by the same code, up to where a slot or a node would be
+ * written; the source, the nodes and the site's interlocks are asked. Stores nothing but what any look
+ * does: metadata that was verified. Images are read into memory, one at a time. OK: done comes once.
+ * Gives way to a deployment that begins meanwhile: BUSY.
+ */
+enum ef_reason update_plan(
+	struct update *u, const char *what, update_plan_done done, void *ctx, struct error *e);
+enum ef_reason update_plan_bundle(struct update *u, int fd, const char *name, update_plan_done done,
+	void *ctx, struct error *e);
 
 typedef void (*update_key_done)(void *ctx, const struct error *e);
 

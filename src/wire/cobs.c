@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire/cobs.h"
 #include "wire/crc.h"
+#include <edgeferry/session.h>
 #include <edgeferry/smp.h>
 
 #define CRC_SIZE 2u
 #define RUN_FULL 0xffu /* code of 254 bytes that no zero follows */
 
+/* What has a tag, which says more than a CRC, has none. */
+static size_t crc_size(const uint8_t *data)
+{
+	return ef_session_is_tagged(data) ? 0 : CRC_SIZE;
+}
+
 size_t frame_encode(const uint8_t *data, size_t size, uint8_t *out)
 {
 	uint16_t crc = crc16_xmodem(0, data, size);
-	size_t code = 0, used = 1;
+	size_t code = 0, used = 1, end = size + crc_size(data);
 
-	for (size_t i = 0; i < size + CRC_SIZE; i++) {
+	for (size_t i = 0; i < end; i++) {
 		uint8_t b;
 
 		if (i < size)
@@ -41,7 +48,7 @@ void frame_send(struct frame_sender *s, uint8_t *data, size_t size)
 
 	data[size] = (uint8_t)(crc >> 8);
 	data[size + 1] = (uint8_t)crc;
-	*s = (struct frame_sender){.at = data, .end = data + size + CRC_SIZE};
+	*s = (struct frame_sender){.at = data, .end = data + size + crc_size(data)};
 }
 
 bool frame_next(struct frame_sender *s, uint8_t *code)
@@ -95,12 +102,12 @@ static void frame_emit(struct frame_receiver *r, uint8_t b)
 static size_t frame_end(struct frame_receiver *r)
 {
 	bool empty = r->used == 0 && r->run == 0 && r->code == RUN_FULL;
-	size_t size = 0;
+	size_t size = 0, crc = crc_size(r->buf);
 
 	/* The CRC over data and CRC is 0 exactly when the CRC is that of the data. */
-	if (!r->bad && r->run == 0 && r->used >= EF_SMP_HEADER_SIZE + CRC_SIZE &&
-		crc16_xmodem(0, r->buf, r->used) == 0)
-		size = r->used - CRC_SIZE;
+	if (!r->bad && r->run == 0 && r->used >= EF_SMP_HEADER_SIZE + crc &&
+		(!crc || crc16_xmodem(0, r->buf, r->used) == 0))
+		size = r->used - crc;
 	else if (!empty || r->bad)
 		r->dropped++;
 	frame_receiver_restart(r);

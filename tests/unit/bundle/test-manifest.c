@@ -128,12 +128,26 @@ START_TEST(all_fields)
 	ck_assert_uint_eq(c->requires[0].min.major, 1);
 	ck_assert_uint_eq(c->self_test_s, 20);
 	ck_assert_uint_eq(c->confirm_s, 120);
+	ck_assert(c->protocol_min == 1 && c->protocol_max == 1);
 	c = manifest_component(m, "rootfs");
 	ck_assert_uint_eq(c->index.sha256[0], 0xbb);
 	ck_assert_uint_eq(c->pack.sha256[0], 0xcc);
 	ck_assert_ptr_null(manifest_component(m, "other"));
 	manifest_free(m);
 	accepted("notes", NULL);
+}
+END_TEST
+
+START_TEST(protocol_range_I3)
+{
+	accepted("components/0/protocol", json_pack("{s:i, s:i}", "min", 1, "max", 3));
+	accepted("components/1/protocol", json_pack("{s:i, s:i}", "min", 2, "max", 2));
+	refused("components/1/protocol", json_pack("{s:i, s:i}", "min", 0, "max", 2));
+	refused("components/1/protocol", json_pack("{s:i, s:i}", "min", 3, "max", 2));
+	refused("components/1/protocol", json_pack("{s:i}", "min", 1));
+	refused("components/1/protocol", json_pack("{s:i,s:i,s:i}", "min", 1, "max", 1, "x", 1));
+	refused("components/1/protocol", json_integer(1));
+	refused("components/1/protocol", json_null());
 }
 END_TEST
 
@@ -344,6 +358,7 @@ static Suite *suite(void)
 	TCase *t = tcase_create("manifest");
 
 	tcase_add_test(t, all_fields);
+	tcase_add_test(t, protocol_range_I3);
 	tcase_add_test(t, closed_world);
 	tcase_add_test(t, nothing_may_lack);
 	tcase_add_test(t, digests);

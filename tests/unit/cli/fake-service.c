@@ -208,6 +208,37 @@ static int install_bundle(sd_bus_message *m, void *userdata, sd_bus_error *error
 	return sd_bus_reply_method_return(m, "o", f->path);
 }
 
+#define PLAN(outcome, reason, detail, gate)                                                  \
+	"{\"release\":\"2.0.0\",\"kind\":\"security\",\"origin\":\"source\",\"outcome\":"    \
+	"\"" outcome "\",\"reason\":\"" reason "\",\"detail\":\"" detail                     \
+	"\",\"hint\":\"\",\"order\":[\"meter\",\"rootfs\"],"                                 \
+	"\"components\":[{\"name\":\"meter\",\"type\":\"mcu\",\"node\":\"m1\",\"version\":"  \
+	"\"2.0.0\",\"from\":\"2.0.0\",\"action\":\"skip\",\"policy\":\"required\","          \
+	"\"required\":true,\"reason\":\"already-installed\",\"detail\":\"node m1 runs it\"," \
+	"\"size\":21143}],\"requires\":[{\"name\":\"meter\",\"needs\":\"rootfs\",\"min\":"   \
+	"\"1.0.0\",\"in_release\":true}],\"gates\":[{\"gate\":\"node\",\"node\":\"m1\","     \
+	"\"open\":" gate ",\"reason\":\"node-battery\",\"detail\":\"29 %\"}],"               \
+	"\"space\":{\"needed\":4096,\"free\":9000,\"kept\":0,\"quota\":8000}}"
+
+static int plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	const char *version;
+	uint64_t flags;
+
+	if (sd_bus_message_read(m, "st", &version, &flags) < 0 || flags != 0)
+		return -EINVAL;
+	return sd_bus_reply_method_return(m, "s",
+		strcmp(version, "4.0.0") == 0
+			? PLAN("refused", "bad-signature", "releases.json", "true")
+			: PLAN("wait", "ok", "", "false"));
+}
+
+static int plan_bundle(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	return sd_bus_reply_method_return(
+		m, "s", PLAN("nothing", "already-installed", "release 2.0.0", "true"));
+}
+
 static int check(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct fake *f = userdata;
@@ -389,6 +420,8 @@ static const sd_bus_vtable manager[] = {
 	METHOD("Check", "", "s", check),
 	METHOD("Install", "st", "o", install),
 	METHOD("InstallBundle", "hst", "o", install_bundle),
+	METHOD("Plan", "st", "s", plan),
+	METHOD("PlanBundle", "hst", "s", plan_bundle),
 	METHOD("Confirm", "", "", confirm),
 	METHOD("Reject", "", "", confirm),
 	METHOD("Cancel", "", "", cancel),

@@ -197,6 +197,22 @@ def test_fit_and_colour(s):
     assert out.isascii() and ".." in out
 
 
+def test_dry_run(s):
+    r = s.run("install", "--dry-run")
+    expect(r, 0, "Release 2.0.0 would be fetched, and wait", "meter on m1", "skip", "node m1 runs it",
+           "Order: meter, then rootfs", "meter needs rootfs 1.0.0 or newer, which is in the release",
+           "the new ones with the old ones, both ways", "4096 bytes needed, 9000 free", "Waits (node): ", "29 %")
+    r = s.run("install", "--dry-run", "4.0.0")
+    expect(r, 5, "Release 2.0.0 would be refused: ", "releases.json", "interlocks let it go now")
+    r = s.run("install", "--dry-run", "--json", "2.0.0")
+    expect(r, 0)
+    assert json.loads(r.stdout)["outcome"] == "wait"
+    expect(s.run("install", "--dry-run", FAKE), 2, "nothing to do")
+    assert json.loads(s.run("deployments", "--json").stdout) == []
+    expect(s.run("install", "--dry-run", "--no-wait"), 64, "begins nothing", stream="stderr")
+    expect(s.run("rollback", "--dry-run"), 64)
+
+
 def test_check(s):
     s.stop()
     s.start()

@@ -144,6 +144,7 @@ def away(scene):
     said = drive("identify")
     check("adapter on again: back", said.startswith("ok host"), said)
     scene.stop_bluez()
+    drive("identify")  # hears of it
     said = drive("identify")
     check("bluetoothd ended", said.startswith("node-unreachable") and "systemctl start bluetooth" in said, said)
     scene.start_bluez()

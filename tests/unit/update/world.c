@@ -124,6 +124,15 @@ void world_rootfs(const char *version, uint8_t out[32])
 	sha256(text, strlen(text), out);
 }
 
+static void say_protocol(json_t *list, const unsigned range[2])
+{
+	json_t *last = json_array_get(list, json_array_size(list) - 1);
+
+	if (range[0] > 0)
+		json_object_set_new(last, "protocol",
+			json_pack("{s:i, s:i}", "min", (int)range[0], "max", (int)range[1]));
+}
+
 static void add_mcu(struct world *w, json_t *list, size_t node, const struct world_release *r)
 {
 	static const char *const names[] = {"meter", "sensor"};
@@ -145,6 +154,7 @@ static void add_mcu(struct world *w, json_t *list, size_t node, const struct wor
 			"hardware", "min", 1, "max", 1, "version", r->version, "security",
 			r->security ? r->security : 1, "policy", "required", "image", "sha256", hex,
 			"size", (int)n, "requires", "self_test", 5, "confirm", 60));
+	say_protocol(list, r->node_protocol);
 }
 
 static void add_rootfs(struct world *w, json_t *list, const struct world_release *r)
@@ -173,6 +183,7 @@ static void add_rootfs(struct world *w, json_t *list, const struct world_release
 			r->security ? r->security : 1, "policy", "required", "image", "sha256",
 			image, "size", 4096, "index", "sha256", index, "size", (int)size, "pack",
 			"sha256", pack, "size", 100, "requires", "self_test", 5, "confirm", 60));
+	say_protocol(list, r->gateway_protocol);
 	free(data);
 }
 
@@ -314,7 +325,8 @@ void world_script(struct world *w, const char *name, const char *body)
 	write_at(w, file, text, strlen(text), 0755);
 }
 
-static void set_vars(struct world *w, const struct slot_vars *v, const struct slot_evidence *running)
+static void set_vars(
+	struct world *w, const struct slot_vars *v, const struct slot_evidence *running)
 {
 	char text[SIM_FILE_MAX];
 
@@ -381,6 +393,7 @@ static void set_node(struct world *w, size_t i, const char *name, const char *co
 	ck_assert(compatible_uuids(compatible, f->id.vendor, f->id.class_id));
 	snprintf(f->id.board, sizeof(f->id.board), "%s", strchr(compatible, ',') + 1);
 	f->id.hardware = 1;
+	f->id.protocol = 1;
 	f->id.slot_size = 65536;
 	f->id.slots[0] = (struct node_slot){
 		.present = true, .active = true, .confirmed = true, .version = {1, 0, 0, 0}};

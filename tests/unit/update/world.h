@@ -86,6 +86,7 @@ struct world_release {
 	uint64_t sequence;
 	uint32_t security;
 	bool no_rootfs;
+	unsigned gateway_protocol[2], node_protocol[2];	/* min and max; 0: not said */
 	const char *wrong_board;	/* class in the image of node 0 */
 	const char *order;		/* JSON array; NULL: meter, sensor, rootfs */
 };
