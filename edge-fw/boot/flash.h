@@ -12,7 +12,8 @@ int flash_write(uint32_t offset, const void *data, size_t size);
 int flash_zero(uint32_t offset, uint32_t size);
 /* Bytes of a mark: a word of flash, of 4 bytes at least. */
 uint32_t flash_mark_size(void);
-/* Erases whole pages and checks that they are blank. */
+/* Erases whole pages, the last one first, and checks that they are blank: where power goes, nothing
+ * is left behind a page that was begun. */
 int flash_erase(uint32_t offset, uint32_t size);
 /*
  * Both are whole pages and do not overlap. Pages that are equal already are not erased. trusted: no
