@@ -198,13 +198,14 @@ static void watch_trial(struct agent *a)
 
 static void answer(struct agent *a, size_t size)
 {
-	bool tagged = ef_session_is_tagged(a->message);
+	uint8_t *message = shared_receive(a, &size);
+	bool tagged = message && ef_session_is_tagged(message);
 
-	size = agent_session_receive(a, a->message, size);
+	size = message ? agent_session_receive(a, message, size) : 0;
 	if (size)
-		talk_send(a, size);
+		shared_send(a, size);
 	/* a request of a session that nobody opened may be noise: it came without a checksum */
-	agent_rate_answered(a, !tagged || (size && a->session.open));
+	agent_rate_answered(a, message && (!tagged || (size && a->session.open)));
 }
 
 static void receive(struct agent *a, const uint8_t *data, size_t size)

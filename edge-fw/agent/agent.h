@@ -10,6 +10,7 @@
 #include "agent/request.h"
 #include "agent/session.h"
 #include "agent/settings.h"
+#include "agent/shared.h"
 #include "agent/text.h"
 #include "boot/factory.h"
 #include "boot/state.h"
@@ -77,15 +78,16 @@ struct agent {
 	struct line_receiver line;
 	struct settings settings;
 	struct agent_rate rate;
+	struct agent_shared shared;
 	uint32_t started, heard; /* milliseconds; heard: the last byte */
 	uint32_t second, uptime; /* when it was counted, milliseconds; seconds */
 	uint32_t epoch;		 /* seconds since 1970 when the program started; 0: not known */
 	uint8_t version;	 /* of SMP, of the request at hand */
 	bool reset;		 /* as soon as the answer is out */
 	bool works, calm;	 /* what agent/health.h has noted already */
-	/* each with what a session adds and with the checksum of its frame */
-	uint8_t message[PORT_MESSAGE_MAX + EF_SESSION_OVERHEAD + 2];
-	uint8_t response[AGENT_RESPONSE_MAX + EF_SESSION_OVERHEAD + 2];
+	/* each with what a shared line and a session add and with the checksum of its frame */
+	uint8_t message[EF_SHARED_HEAD + PORT_MESSAGE_MAX + EF_SESSION_OVERHEAD + 2];
+	uint8_t response[EF_SHARED_HEAD + AGENT_RESPONSE_MAX + EF_SESSION_OVERHEAD + 2];
 };
 
 void agent_init(struct agent *a, const struct agent_program *program);

@@ -5,6 +5,7 @@
  * happens.
  */
 #include "update/internal.h"
+#include "update/policy.h"
 #include "util/log.h"
 #include <string.h>
 
@@ -213,20 +214,19 @@ void activate_advance(struct update *u)
 		u->run.since_us = now_monotonic_us();
 		nodes_poll(u);
 	}
-	for (size_t i = 0; i < d->n_parts; i++)
-		if (d->parts[i].state == COMPONENT_FAILED && d->parts[i].required) {
-			if (!anything_busy(u))
-				deployment_move(u, EVENT_FAILED, &d->parts[i].error, NULL);
-			return;
-		}
+	const struct part *broken = policy_broken(d);
+	if (broken) {
+		if (!anything_busy(u))
+			deployment_move(u, EVENT_FAILED, &broken->error, NULL);
+		return;
+	}
 	for (size_t i = 0; i < d->manifest->n_components; i++)
 		if (!activate_component(u, &d->manifest->components[d->manifest->order[i]]))
 			return;
 	/* a failure on the way comes back here */
-	for (size_t i = 0; i < d->n_parts; i++)
-		if (d->parts[i].state == COMPONENT_FAILED && d->parts[i].required) {
-			update_kick(u);
-			return;
-		}
+	if (policy_broken(d)) {
+		update_kick(u);
+		return;
+	}
 	deployment_move(u, EVENT_ACTIVATED, NULL, NULL);
 }

@@ -98,6 +98,11 @@ class Function:
         self.name, self.start = name, start
         self.frame, self.calls, self.tails, self.constants = 0, set(), set(), set()
         self.pointer_calls = []     # addresses
+        self.high = {}              # by register: the upper part of a constant, until the lower one comes
+
+    def words(self):
+        """Constants that are made or loaded; an upper part alone is one when nothing was added to it."""
+        return self.constants | set(self.high.values())
 
 
 def number(text):
@@ -210,12 +215,15 @@ class Image:
         name = name.removeprefix("c.")
         o = [x.strip() for x in operands.split(",")]
         if name == "lui":
-            registers[o[0]] = number(o[1]) << 12 & 0xffffffff
-            f.constants.add(registers[o[0]])
+            if o[0] in f.high:
+                f.constants.add(f.high[o[0]])
+            registers[o[0]] = f.high[o[0]] = number(o[1]) << 12 & 0xffffffff
         elif name == "auipc":
             registers[o[0]] = a + (number(o[1]) << 12) & 0xffffffff
         elif name in ("addi", "addi16sp", "li") and o[0] != "sp":
-            base = 0 if name == "li" or o[1] == "zero" else registers.get(o[1] if len(o) == 3 else o[0])
+            to = o[1] if len(o) == 3 else o[0]
+            base = 0 if name == "li" or o[1] == "zero" else registers.get(to)
+            f.high.pop(to, None)
             registers.pop(o[0], None)
             if base is not None:
                 registers[o[0]] = base + number(o[-1]) & 0xffffffff
@@ -255,6 +263,7 @@ class Image:
             m = re.fullmatch(r"(-?\d+)\((\w+)\)", o[-1])
             if m and m[2] in registers:
                 f.constants.add(registers[m[2]] + int(m[1]) & 0xffffffff)
+                f.high.pop(m[2], None)
             elif m and m[2] == "gp":
                 f.constants.add(self.elf.value("data_start"))
             if not name.startswith("s"):
@@ -362,7 +371,7 @@ def check_taken(image):
     inside = [range(s, s + n) for s, n in image.ranges]
     inside += [range(s.value, s.value + s.size) for s in image.elf.symbols
                if s.kind == elf.OBJECT and s.name.startswith(NUMBERS)]
-    words = {w for f in image.functions.values() for w in f.constants}
+    words = {w for f in image.functions.values() for w in f.words()}
     for at, size in image.elf.loaded():
         words |= {image.elf.word(a) for a in range(at, at + size - 3, 4) if not any(a in r for r in inside)}
     bit = 0 if image.risc else 1
@@ -386,7 +395,7 @@ def check_lent(image):
             continue
         seen.add(start)
         f = image.functions[start]
-        for c in f.constants:
+        for c in f.words():
             if base <= c < end:
                 raise Bad(f"{f.name}: is lent to applications and uses {c:#x}, the bootloader's RAM")
         todo += f.calls | f.tails

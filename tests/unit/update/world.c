@@ -152,8 +152,12 @@ static void add_mcu(struct world *w, json_t *list, size_t node, const struct wor
 			  "s:i}",
 			"name", names[node], "type", "mcu", "compatible", w->nodes[node].compatible,
 			"hardware", "min", 1, "max", 1, "version", r->version, "security",
-			r->security ? r->security : 1, "policy", "required", "image", "sha256", hex,
-			"size", (int)n, "requires", "self_test", 5, "confirm", 60));
+			r->security ? r->security : 1, "policy",
+			node == 1 && r->sensor_policy ? r->sensor_policy : "required", "image",
+			"sha256", hex, "size", (int)n, "requires", "self_test", 5, "confirm", 60));
+	if (node == 1 && r->sensor_budget > 0)
+		json_object_set_new(json_array_get(list, json_array_size(list) - 1), "budget",
+			json_integer(r->sensor_budget));
 	say_protocol(list, r->node_protocol);
 }
 
@@ -368,6 +372,16 @@ void world_reboot(struct world *w)
 		w->server_down = true;
 	else if (w->server_lost_after_reboot)
 		w->server_down = false;
+}
+
+void world_fall_back(struct world *w)
+{
+	struct boot_state s = world_boot(w);
+	struct slot_vars v = {slot_other(s.running), SLOT_NONE, {s.mark[0], s.mark[1]}};
+	struct slot_evidence running = {v.primary, false};
+
+	v.mark[s.running] = SLOT_BAD;
+	set_vars(w, &v, &running);
 }
 
 void world_power_cut(struct world *w)

@@ -87,6 +87,8 @@ struct world_release {
 	uint32_t security;
 	bool no_rootfs;
 	unsigned gateway_protocol[2], node_protocol[2];	/* min and max; 0: not said */
+	const char *sensor_policy;	/* NULL: "required" */
+	unsigned sensor_budget;
 	const char *wrong_board;	/* class in the image of node 0 */
 	const char *order;		/* JSON array; NULL: meter, sensor, rootfs */
 };
@@ -121,6 +123,7 @@ void world_script(struct world *w, const char *name, const char *body);	/* into 
 /* Power cut: nodes reset (an unconfirmed trial goes back), the gateway boots what the loader says. */
 void world_power_cut(struct world *w);
 void world_reboot(struct world *w);	/* of the gateway alone */
+void world_fall_back(struct world *w);	/* the confirmed slot does not come up any more: the other one runs */
 struct boot_state world_boot(struct world *w);
 /* The last deployment's state and reason. */
 enum deployment_state world_outcome(struct world *w, struct error *why);
