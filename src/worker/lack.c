@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define BATCH_GROUPS 4096u
-#define BATCH_CHUNKS 32768u /* and no more groups when it has as many: 2 MiB of them */
+#define BATCH_CHUNKS 16384u /* and no more groups when it has as many: 1 MiB of them */
 #define LOOK_GROUPS 64u
 #define ZEROS_PUNCHED 65536u /* fewer are written with what stands around them */
 #define KEPT_MAX (1u << 20)  /* bytes */
@@ -262,15 +262,15 @@ static void keep(struct batch *b, size_t n, const uint8_t *in)
 	b->kept_bytes += size;
 }
 
+/* in: of piece as, which is equal to piece n. */
 static enum ef_reason unpack(
 	struct stage *s, struct plan *p, size_t n, const struct chunk *as, const uint8_t *in)
 {
-	const struct chunk *c = plan_piece(p, n);
-	uint8_t *room = writer_room(s->writer, c->offset, c->size, s->e);
+	struct chunk c = *as;
 
-	if (!room || codec_unpack(&s->codec, as, in, room, s->e))
+	c.offset = plan_piece(p, n)->offset;
+	if (writer_unpack(s->writer, &c, in, s->e))
 		return s->e->reason;
-	writer_put(s->writer, c->digest);
 	plan_there(p, n);
 	return EF_REASON_OK;
 }
