@@ -414,11 +414,22 @@ static void choose_look_end(struct stage *s)
 		s->look_end = at < s->groups.n ? plan_piece(&s->groups, at)->offset : UINT64_MAX;
 }
 
+/* What is complete at the front can be read back while the rest comes. */
+static enum ef_reason allow_readback(struct stage *s, size_t *n)
+{
+	while (s->groups.have[*n] == PLAN_THERE)
+		(*n)++;
+	if (writer_flush(s->writer, s->e))
+		return s->e->reason;
+	readback_allow(s->readback, plan_piece(&s->groups, *n)->offset);
+	return EF_REASON_OK;
+}
+
 enum ef_reason stage_fetch(struct stage *s)
 {
 	_cleanup_free_ struct batch *b = calloc(1, sizeof(*b));
 	enum ef_reason reason = EF_REASON_OK;
-	size_t first = 0;
+	size_t first = 0, there = 0;
 
 	if (!b)
 		return error_errno(s->e, -ENOMEM, "ranges");
@@ -427,6 +438,8 @@ enum ef_reason stage_fetch(struct stage *s)
 	while (!reason && next_lacking(s, first) < s->groups.n) {
 		b->n_groups = b->n = 0;
 		reason = fetch_leaves(s, b, &first);
+		if (!reason) /* by now the writer has little left of the batch before */
+			reason = allow_readback(s, &there);
 		if (!reason)
 			reason = run_batch(s, b);
 	}
