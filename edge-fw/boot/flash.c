@@ -42,11 +42,6 @@ int flash_zero(uint32_t offset, uint32_t size)
 	return 0;
 }
 
-uint32_t flash_mark_size(void)
-{
-	return port_board()->word < 4 ? 4 : port_board()->word;
-}
-
 bool flash_blank(uint32_t offset, uint32_t size)
 {
 	uint8_t buf[CHUNK];

@@ -109,10 +109,13 @@ int state_store(struct state *s)
 struct port_area state_slot(const struct state *s, unsigned slot)
 {
 	const struct port_board *b = port_board();
-	struct port_area a = {b->slot[slot].offset, b->slot[0].size};
+	struct port_area a = {b->slot[0].offset, b->slot[0].size};
 
-	if (slot && s->flags & STATE_SHIFTED)
-		a.offset += b->slot[1].size - a.size;
+	if (slot) {
+		a.offset = b->slot[1].offset;
+		if (s->flags & STATE_SHIFTED)
+			a.offset += b->slot[1].size - a.size;
+	}
 	return a;
 }
 

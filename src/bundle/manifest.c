@@ -231,8 +231,8 @@ static enum ef_reason get_component(
 		"version", "security", "policy", "protocol", "image", "index", "pack", "requires",
 		"self_test", "confirm", NULL};
 	static const char *const known_mcu[] = {"name", "type", "compatible", "hardware", "version",
-		"security", "policy", "budget", "protocol", "image", "requires", "self_test",
-		"confirm", NULL};
+		"security", "policy", "budget", "soak", "protocol", "image", "requires",
+		"self_test", "confirm", NULL};
 	char what[64];
 	struct at at = {e, what};
 	const char *compatible;
@@ -273,6 +273,8 @@ static enum ef_reason get_component(
 		return bad(&at, "policy", "is for nodes: a gateway is always there");
 	if (json_object_get(o, "budget"))
 		r = get_u32(&at, o, "budget", UINT32_MAX, &c->budget);
+	if (!r && json_object_get(o, "soak"))
+		r = get_u32(&at, o, "soak", DEADLINE_MAX, &c->soak_s);
 	if (r)
 		return r;
 	r = get_objects(&at, o, c);

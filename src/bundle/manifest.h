@@ -33,6 +33,7 @@ struct component {
 	struct ef_version version;
 	uint32_t security;	/* security version; >= the floor */
 	enum component_policy policy;
+	uint32_t soak_s;	/* between two waves of its nodes; mcu only, absent: 0 */
 	uint32_t budget;	/* so many nodes may fail although they are required; mcu only, absent: 0 */
 	/* of the node protocol: what the nodes' image answers with, what the gateway's edgeferryd speaks; absent: 1 */
 	uint32_t protocol_min, protocol_max;

@@ -184,12 +184,12 @@ json_t *document_status(const struct document_source *s)
 
 static json_t *part(const struct part *p)
 {
-	json_t *o = json_pack("{s:s, s:s, s:o, s:o, s:s, s:s, s:s, s:s, s:I, s:I}", "name",
+	json_t *o = json_pack("{s:s, s:s, s:o, s:o, s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "name",
 		p->component->name, "type", component_type_word(p->component->type), "version",
 		version_text(&p->component->version), "from", text_or_null(p->from), "state",
 		component_state_word(p->state), "reason", reason_word(p->error.reason), "detail",
 		p->error.detail, "phase", p->phase ? p->phase : "", "done", (json_int_t)p->done,
-		"total", (json_int_t)p->total);
+		"total", (json_int_t)p->total, "wave", (json_int_t)p->wave + 1);
 
 	if (o)
 		json_object_set_new(

@@ -43,6 +43,7 @@ struct config_node {
 	enum config_framing framing;	/* of a serial line */
 	enum config_security security;
 	char *key;		/* of the session: a path or "credential:NAME"; NULL with SECURITY_NONE only */
+	char *group;		/* RedundancyGroup=: never activated in one wave with another of it; NULL: none */
 	bool required;		/* Optional=yes turns it off */
 	uint32_t battery;	/* MinimumBattery=20: percent, on battery */
 	bool external;		/* ExternalPower=yes: never on battery */

@@ -81,6 +81,7 @@ static const struct key node_keys[] = {
 	{"Node", "Framing", value_framing, FIELD(framing), "cobs"},
 	{"Node", "Security", value_security, FIELD(security), "session"},
 	{"Node", "Key", value_key, FIELD(key), NULL},
+	{"Node", "RedundancyGroup", value_name, FIELD(group), NULL},
 	{"Node", "Optional", value_no, FIELD(required), "no"},
 	{"Node", "MinimumBattery", value_percent, FIELD(battery), "20"},
 	{"Node", "ExternalPower", value_yes, FIELD(external), "no"},

@@ -8,6 +8,7 @@
 #include "bundle/chunks.h"
 #include "bundle/objects.h"
 #include "update/internal.h"
+#include "update/waves.h"
 #include "util/hex.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -417,6 +418,8 @@ static void make_plan(struct update *u, const struct plan_node *nodes)
 	d->nodes_before = nodes_present(u);
 	int r = plan_make(
 		d->manifest, u->run.images, &g, nodes, u->n_nodes, &d->parts, &d->n_parts);
+	if (r >= 0)
+		r = waves_number(d, u->env.config);
 	if (r < 0 || !d->nodes_before) {
 		error_set(&e, EF_REASON_NO_MEMORY, "plan");
 		acquire_failed(u, &e);

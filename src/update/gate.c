@@ -166,6 +166,18 @@ bool gate_activate(struct update *u)
 	return all && site_passes(u, "activate");
 }
 
+bool gate_wave(struct update *u, const struct component *c, unsigned wave)
+{
+	const struct deployment *d = u->current;
+	bool all = true;
+
+	for (size_t i = 0; i < d->n_parts; i++)
+		if (d->parts[i].component == c && d->parts[i].wave == wave &&
+			d->parts[i].state == COMPONENT_STAGED)
+			all &= node_passes(u, i);
+	return all && site_passes(u, "activate");
+}
+
 void gate_clear(struct gate *g)
 {
 	checks_free(g->checks);

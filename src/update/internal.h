@@ -202,6 +202,8 @@ struct run {
 
 	bool asked;		/* the source was, for its statement */
 	bool begun, server_ok, confirmed_by_hand;
+	uint64_t soak_since_us;	/* a wave is up, and the next one waits; 0: none does */
+	bool soak_over;		/* and its nodes are asked once more */
 	struct checks *checks;
 	bool checks_ok;
 	struct gate gate;
@@ -436,6 +438,7 @@ void ask_reboot(struct update *u);
 bool gate_transfer(struct update *u, size_t part);	/* an image to the node of a part */
 bool gate_activate(struct update *u);
 void gate_clear(struct gate *g);
+bool gate_wave(struct update *u, const struct component *c, unsigned wave);	/* the next one, after the first */
 void gate_retry(struct gate *g);	/* what was waited for may have changed */
 unsigned gate_minute(const struct update *u);	/* of the day, local */
 /* Runs the site's interlocks for step, "transfer" or "activate": ctx of the callbacks is u. */

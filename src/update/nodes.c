@@ -7,6 +7,8 @@
 #include <sys/random.h>
 
 #define POLL_IDLE_US (30 * USEC_PER_SEC)
+/* In the air a look costs a connection and a session, of both battery and flash. */
+#define POLL_AIR_US (300 * USEC_PER_SEC)
 #define POLL_TRIAL_US (1 * USEC_PER_SEC)
 #define POLL_SHARED_TRIAL_US (5 * USEC_PER_SEC)
 #define POLL_ABSENT_US (2 * USEC_PER_SEC) /* doubles */
@@ -20,7 +22,8 @@ static bool watched(const struct update *u)
 	if (!u->current)
 		return false;
 	enum deployment_state s = u->current->state;
-	return s == DEPLOYMENT_TRIAL || s == DEPLOYMENT_CONFIRMING || s == DEPLOYMENT_REVERTING;
+	return s == DEPLOYMENT_ACTIVATING || s == DEPLOYMENT_TRIAL || s == DEPLOYMENT_CONFIRMING ||
+	       s == DEPLOYMENT_REVERTING;
 }
 
 /* From 0.8 to 1.2 times t, so that nodes are not all asked at once. */
@@ -40,7 +43,7 @@ static uint64_t poll_wait(const struct node_state *ns)
 	if (watched(ns->u) && (ns->present || !ns->shared))
 		return ns->shared ? POLL_SHARED_TRIAL_US : POLL_TRIAL_US;
 	if (ns->present)
-		return drawn(POLL_IDLE_US);
+		return drawn(link_find(ns->config->link)->connects ? POLL_AIR_US : POLL_IDLE_US);
 	t = POLL_ABSENT_US << (doublings < 8 ? doublings : 8);
 	return drawn(t < most ? t : most);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "update/internal.h"
+#include "update/waves.h"
 #include "util/fdio.h"
 #include "util/log.h"
 #include <errno.h>
@@ -264,6 +265,8 @@ enum ef_reason update_resume(struct update *u, struct error *e)
 		return e->reason;
 	if (u->current && deployment_asked_load(u, u->current, e))
 		return e->reason;
+	if (u->current && waves_number(u->current, u->env.config) < 0)
+		return error_set(e, EF_REASON_NO_MEMORY, "waves");
 	if (u->current)
 		ev.deployment = u->current->id;
 	snprintf(ev.from, sizeof(ev.from), "%s", u->release);

@@ -61,6 +61,7 @@ struct part {
 	struct error error;	/* why it failed, was skipped or went back */
 	bool required;		/* its failure fails the deployment */
 	uint8_t hash[32];	/* what the place says when it runs this: image digest */
+	unsigned wave;		/* in which it is activated, among those of its component; from 0 */
 	unsigned step;		/* how often activation was begun; stored */
 	const char *phase;	/* "fetching", "scanning", "writing", "reading-back", "uploading", "" */
 	uint64_t done, total;	/* bytes of the phase */

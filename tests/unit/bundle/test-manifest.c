@@ -155,6 +155,9 @@ START_TEST(policies)
 {
 	accepted("components/1/policy", json_string("deferred"));
 	accepted("components/1/budget", json_integer(3));
+	accepted("components/1/soak", json_integer(7 * 24 * 3600));
+	refused("components/1/soak", json_integer(7 * 24 * 3600 + 1));
+	refused("components/0/soak", json_integer(1));
 	refused("components/1/budget", json_integer(-1));
 	refused("components/1/budget", json_string("1"));
 	refused("components/0/policy", json_string("deferred")); /* a rootfs */
