@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a node's failure means for the rest, and nodes that do not run what the release of the running
- * slot says: away, exchanged, or ahead because the gateway fell back (F-30, I-3, I-5, S-13).
+ * What a node's failure means for the rest, and nodes that do not run what the release of the
+ * running slot says: away, exchanged, or ahead because the gateway fell back (F-30, I-3, I-5,
+ * S-13).
  */
 #include "../unit.h"
 #include "world.h"
@@ -195,6 +196,30 @@ START_TEST(a_spare_part_is_brought_up)
 }
 END_TEST
 
+/* F-21: what the gateway does by itself does not keep anybody waiting, as long as nothing runs of
+ * it. */
+START_TEST(it_gives_way_to_whoever_asks)
+{
+	struct error e = {0};
+	uint64_t id;
+
+	install("1.0.0");
+	world_hash(w, "2.0.0", 1, w->nodes[1].id.slots[0].hash);
+	nodes_poll(w->update);
+	ck_assert(comes(began));
+	ck_assert_int_eq(update_current(w->update)->origin, ORIGIN_CATCH_UP);
+	ck_assert_int_eq(
+		update_install(w->update, "2.0.0", &id, &e), EF_REASON_BUSY); /* by itself */
+	error_clear(&e);
+	update_ask_as(w->update, "user 1000");
+	ck_assert_int_eq(update_install(w->update, "2.0.0", &id, &e), EF_REASON_OK);
+	update_ask_as(w->update, NULL);
+	world_run(w, 0, false);
+	ends(DEPLOYMENT_CONFIRMED);
+	ck_assert(node_has(0, "2.0.0") && node_has(1, "2.0.0"));
+}
+END_TEST
+
 START_TEST(only_when_it_is_wanted)
 {
 	w->config.catch_up = false;
@@ -256,7 +281,8 @@ START_TEST(a_gateway_that_fell_back_brings_its_nodes_back_F30)
 	caught_up();
 	ck_assert(node_has(0, "1.0.0") && node_has(1, "1.0.0"));
 	ck_assert_str_eq(update_release(w->update), "1.0.0");
-	/* said once, however often it starts; and what did not come up is not taken again by itself */
+	/* said once, however often it starts; and what did not come up is not taken again by itself
+	 */
 	world_kill(w);
 	world_start(w);
 	ck_assert_int_eq(update_history(w->update, 0, count_word, &told), 0);
@@ -285,8 +311,9 @@ START_TEST(killed_anywhere_while_bringing_back_F30)
 			world_run(w, at, cut);
 			while (!node_has(0, "1.0.0") || !node_has(1, "1.0.0")) {
 				nodes_poll(w->update); /* a power cut in the trial: once more */
-				ck_assert_msg(comes(began), "%s at %llu of %llu", cut ? "cut" : "killed",
-					(unsigned long long)at, (unsigned long long)length);
+				ck_assert_msg(comes(began), "%s at %llu of %llu",
+					cut ? "cut" : "killed", (unsigned long long)at,
+					(unsigned long long)length);
 				world_run(w, 0, false);
 			}
 		}
@@ -324,6 +351,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_failure_within_the_budget);
 	tcase_add_test(t, a_node_lost_within_the_budget);
 	tcase_add_test(t, a_spare_part_is_brought_up);
+	tcase_add_test(t, it_gives_way_to_whoever_asks);
 	tcase_add_test(t, only_when_it_is_wanted);
 	tcase_add_test(t, what_failed_is_not_tried_for_ever);
 	tcase_add_test(t, a_gateway_that_fell_back_brings_its_nodes_back_F30);
