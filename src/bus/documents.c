@@ -50,7 +50,13 @@ json_t *document_node(const struct document_source *s, size_t node)
 		c->device, "present", present, "last_seen", stamp(last_seen), "reason",
 		reason_word(last.reason), "detail", last.detail);
 	char hex[DIGEST_HEX_MAX];
+	struct bluez_sight sight;
 
+	if (o && update_node_sight(s->update, node, &sight)) {
+		json_object_set_new(o, "address", text_or_null(sight.address));
+		json_object_set_new(
+			o, "signal", sight.signal ? json_integer(sight.signal) : json_null());
+	}
 	if (!o || !id || last_seen == 0)
 		return o;
 	const struct node_slot *running = active_slot(id, true), *other = active_slot(id, false);

@@ -32,6 +32,21 @@ static void print_trouble(const struct cli *cli, const char *name, const json_t 
 
 /* nodes */
 
+/* Where it is: in the air also under which address it was seen, and how well. */
+static void add_device(struct table *t, const json_t *n)
+{
+	const char *device = text_of(n, "device"), *address = text_of(n, "address");
+	long long signal = (long long)number_of(n, "signal");
+	bool known = strcmp(device, address) == 0;
+
+	if (signal)
+		table_cellf(t, TONE_DIM, "%s%s%s %lld dBm", device, known ? "" : " ",
+			known ? "" : address, signal);
+	else
+		table_cellf(t, TONE_DIM, "%s%s%s", device, known || !*address ? "" : " ",
+			known ? "" : address);
+}
+
 static void add_node(struct table *t, const json_t *n)
 {
 	const char *state = !bool_of(n, "present") ? "absent"
@@ -51,7 +66,7 @@ static void add_node(struct table *t, const json_t *n)
 		table_cell(t, TONE_PLAIN, "");
 	table_cell(t, TONE_PLAIN, text_of(n, "boot_version"));
 	table_cell(t, TONE_PLAIN, text_of(n, "link"));
-	table_cell(t, TONE_DIM, text_of(n, "device"));
+	add_device(t, n);
 	table_cell(t, TONE_DIM,
 		bool_of(n, "present") ? "" : ago_format(text_of(n, "last_seen"), seen));
 }

@@ -25,8 +25,11 @@ struct config_window { uint16_t from, to; };
 struct config_node {
 	char *name;		/* of the file without .conf; [a-z0-9-], at most 32 */
 	char *compatible;	/* "vendor.example,class" */
-	char *link;		/* "uart" | "spi" | "udp" | "sim" */
-	char *device;		/* /dev/…; a socket's path for sim; "ADDRESS[:PORT]" for udp */
+	char *link;		/* "uart" | "spi" | "udp" | "ble" | "sim" */
+	char *device;		/* /dev/…; a socket's path for sim; "ADDRESS[:PORT]" for udp;
+				   "C0:11:22:33:44:55" or "name:NAME" for ble */
+	uint32_t address;	/* on a line that several nodes share; 0: it is alone on its line */
+	unsigned address_line;	/* where in its file that stands */
 	uint32_t baud;		/* 115200 */
 	uint32_t baud_max;	/* what it is raised to once the node is known; 0: not at all */
 	bool rs485;		/* the driver turns the direction of the line */
@@ -67,6 +70,9 @@ struct config {
 	char *mqtt_prefix;	/* TopicPrefix=edgeferry */
 	/* [Network] */
 	char *network_user;	/* User=edgeferry-net: what edgeferry-net becomes when started as root */
+	/* [Bluetooth] */
+	char *adapter;		/* Adapter=, a name or an address; NULL: the first that is on */
+	uint32_t connections;	/* MaxConnections=4: nodes connected at a time */
 	/* [Slots] */
 	char *boot;		/* Boot=sim: name of the boot_ops */
 	char *boot_dir;		/* BootDirectory=, for sim */

@@ -41,6 +41,8 @@ static const struct key gateway_keys[] = {
 	{"Mqtt", "PasswordFile", value_path, FIELD(mqtt_password_file), NULL},
 	{"Mqtt", "TopicPrefix", value_topic, FIELD(mqtt_prefix), "edgeferry"},
 	{"Network", "User", value_user, FIELD(network_user), "edgeferry-net"},
+	{"Bluetooth", "Adapter", value_adapter, FIELD(adapter), NULL},
+	{"Bluetooth", "MaxConnections", value_connections, FIELD(connections), "4"},
 	{"Slots", "Boot", value_boot, FIELD(boot), "sim"},
 	{"Slots", "BootDirectory", value_path, FIELD(boot_dir), NULL},
 	{"Slots", "A", value_path, FIELD(slot_a), NULL},
@@ -64,6 +66,7 @@ static const struct key node_keys[] = {
 	{"Node", "Compatible", value_compatible, FIELD(compatible), NULL},
 	{"Node", "Link", value_link, FIELD(link), "uart"},
 	{"Node", "Device", value_device, FIELD(device), NULL},
+	{"Node", "Address", value_address, FIELD(address), "0"},
 	{"Node", "BaudRate", value_baud, FIELD(baud), "115200"},
 	{"Node", "BaudRateMax", value_baud_max, FIELD(baud_max), "0"},
 	{"Node", "RS485", value_yes, FIELD(rs485), "no"},
@@ -89,9 +92,9 @@ static const struct key node_keys[] = {
 static bool is_text(const struct key *k)
 {
 	static const value_reader numbers[] = {value_u32, value_size, value_span, value_automatic,
-		value_security, value_framing, value_baud, value_baud_max, value_clock, value_entry,
-		value_pulse, value_yes, value_no, value_percent, value_window, value_days,
-		value_reboot};
+		value_security, value_framing, value_address, value_baud, value_baud_max,
+		value_clock, value_entry, value_pulse, value_yes, value_no, value_percent,
+		value_window, value_connections, value_days, value_reboot};
 
 	for (size_t i = 0; i < COUNT(numbers); i++)
 		if (k->read == numbers[i])

@@ -24,10 +24,13 @@ const char *value_automatic(const char *value, void *to);  /* enum config_automa
 const char *value_security(const char *value, void *to);   /* enum config_security */
 const char *value_link(const char *value, void *to);	   /* char * */
 const char *value_framing(const char *value, void *to);	   /* enum config_framing */
+const char *value_address(const char *value, void *to);	   /* uint32_t; 0: none */
 const char *value_baud(const char *value, void *to);	   /* uint32_t */
 const char *value_baud_max(const char *value, void *to);   /* uint32_t; 0: none */
 const char *value_clock(const char *value, void *to);	   /* uint32_t, Hz */
-const char *value_device(const char *value, void *to);	   /* char *: a path, or an address */
+const char *value_device(const char *value, void *to);	   /* char *: a path, an address, name:NAME */
+const char *value_adapter(const char *value, void *to);	   /* char *: of Bluetooth */
+const char *value_connections(const char *value, void *to); /* uint32_t, 1 to 32 */
 const char *value_line(const char *value, void *to);	   /* char *: links/lines.h */
 const char *value_entry(const char *value, void *to);	   /* enum config_entry */
 const char *value_pulse(const char *value, void *to);	   /* uint64_t, microseconds, 1ms to 10s */
@@ -43,3 +46,4 @@ const char *value_no(const char *value, void *to);	   /* bool: yes stores false 
 const char *value_host_port(const char *value, char **host, uint16_t *port);
 
 bool value_is_name(const char *text);
+bool value_is_bluetooth(const char *device); /* of a Device= */

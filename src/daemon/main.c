@@ -138,6 +138,7 @@ static enum ef_reason open_parts(struct daemon *d, struct error *e)
 		.config = d->config,
 		.net = d->net,
 		.now = now_real_s,
+		.bus_address = d->bus_address,
 		.root_file = d->root_file,
 		.observer = {d, on_changed, on_progress, on_event, on_node, on_slots, on_report,
 			on_resumed, on_rebooting},

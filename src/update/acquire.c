@@ -430,13 +430,20 @@ static void make_plan(struct update *u, const struct plan_node *nodes)
 		return;
 	}
 	for (size_t i = 0; d->origin == ORIGIN_CATCH_UP && i < d->n_parts; i++)
-		d->parts[i].required = false;
+		plan_catch_up(&d->parts[i]);
 	if (nothing_to_do(d) && strcmp(d->release, u->release) == 0) {
 		error_set(&e, EF_REASON_ALREADY_INSTALLED, "release %s", d->release);
 		deployment_move(u, EVENT_REFUSED, &e, NULL);
 		return;
 	}
 	deployment_move(u, EVENT_ACCEPTED, NULL, plan_store);
+}
+
+static bool needed(
+	const struct update *u, const struct component *c, const struct config_node *node)
+{
+	return u->current->origin != ORIGIN_CATCH_UP && c->policy == POLICY_REQUIRED &&
+	       node->required;
 }
 
 /* False: it has not answered yet. */
@@ -452,12 +459,14 @@ static bool admit_node(struct update *u, const struct node_state *ns, const stru
 		const struct component *c = &m->components[k];
 		if (!plan_takes(c, ns->config))
 			continue;
-		if (!nodes_fresh(ns, u->run.since_us))
+		/* one that nobody needs and that has been silent is not waited for (F-32): when it
+		 * appears it is brought up */
+		if (!nodes_fresh(ns, u->run.since_us) &&
+			(ns->present || ns->misses == 0 || needed(u, c, ns->config)))
 			return false;
 		if (ns->present)
 			plan_admit_node(c, node, e);
-		else if (c->policy == POLICY_REQUIRED && ns->config->required &&
-			 u->current->origin != ORIGIN_CATCH_UP)
+		else if (needed(u, c, ns->config))
 			error_set(e, EF_REASON_NODE_UNREACHABLE, "node %s: %s", ns->config->name,
 				ns->last.detail);
 	}

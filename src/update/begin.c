@@ -54,8 +54,15 @@ static bool catch_up_gives_way(struct update *u)
 
 static enum ef_reason may_begin(struct update *u, struct error *e)
 {
+	const struct error way = {EF_REASON_CANCELLED, "another deployment is wanted"};
+	struct transition t;
+
 	/* a look at what would be gives way to what is to be */
 	dry_cancel(u, EF_REASON_BUSY, "a deployment begins");
+	/* and so does what nobody asked for, until it activates something */
+	if (u->current && u->current->origin == ORIGIN_CATCH_UP &&
+		machine_next(u->current->state, EVENT_CANCEL, &t))
+		deployment_move(u, EVENT_CANCEL, &way, NULL);
 	if (u->current && deployment_over(u->current->state)) {
 		u->current = deployment_free(u->current);
 		bundle_close(TAKE_PTR(u->bundle));

@@ -134,6 +134,8 @@ struct node_state {
 	size_t index;		/* in the configuration */
 	const struct config_node *config;
 	struct node *node;
+	struct shared *shared;	/* the line, when it has an address on one */
+	bool owns_shared;	/* the first one of that line */
 	struct node_identity identity, incoming;
 	bool present;
 	int64_t last_seen;
@@ -234,6 +236,7 @@ struct waiter {
 
 struct update {
 	struct update_env env;
+	struct bluez *bluez; /* NULL: no node is reached by it */
 	struct store *store;
 	int objects_fd;
 	struct tuf_store_dir trust_dir;
@@ -284,7 +287,9 @@ enum ef_reason state_lost(struct update *u, struct error *e);	/* before store_op
 enum ef_reason trust_open(struct update *u, struct error *e);	/* after store_open; again after NO_TRUST */
 void trust_note(struct update *u, int64_t now);	/* a look at the source as of now ended well */
 
+
 /* update.c */
+enum ef_reason update_catch_up(struct update *u, uint64_t *id, struct error *e);
 void look_note(struct update *u, const struct error *e);	/* a look at the source ended so */
 void update_kick(struct update *u);	/* advance soon */
 uint64_t update_backoff(const struct update *u, unsigned attempts);

@@ -346,3 +346,12 @@ int plan_make(const struct manifest *m, const struct plan_image *images,
 	*n = used;
 	return 0;
 }
+
+void plan_catch_up(struct part *p)
+{
+	p->required = false;
+	if (p->component->type == COMPONENT_MCU || p->state == COMPONENT_SKIPPED)
+		return;
+	p->state = COMPONENT_SKIPPED;
+	error_set(&p->error, EF_REASON_ALREADY_INSTALLED, "only nodes are brought up");
+}

@@ -11,6 +11,7 @@
 #include "bundle/manifest.h"
 #include "config/config.h"
 #include "dfu/node.h"
+#include "links/bluez.h"
 #include "net/client.h"
 #include "slots/boot.h"
 #include "trust/tuf.h"
@@ -141,6 +142,7 @@ struct update_env {
 	struct net_client *net;		/* NULL: no source configured */
 	int64_t (*now)(void);		/* the wall clock, seconds since 1970 */
 	bool (*synchronised)(void);	/* whether it counts (S-19); NULL: the kernel says */
+	const char *bus_address;	/* where BlueZ is; NULL: the system bus */
 	const char *root_file;		/* root.json to begin with while none is stored; may be NULL */
 	uint64_t retry_us;		/* first back-off of retries; 0: 1 s */
 	struct update_observer observer;
@@ -251,6 +253,8 @@ const char *update_release(const struct update *u);		/* confirmed and installed,
 const struct known_release *update_known(const struct update *u, size_t *n);
 const struct node_identity *update_node(const struct update *u, size_t node, bool *present,
 	int64_t *last_seen, struct error *last);
+/* Of a node on Link=ble, false for others. */
+bool update_node_sight(const struct update *u, size_t node, struct bluez_sight *ret);
 /* What a node should run by the installed release and does not, NULL: it does, or it is not known. */
 const struct component *update_node_behind(const struct update *u, size_t node);
 bool update_boot_state(const struct update *u, struct boot_state *ret);

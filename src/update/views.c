@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is read from the state database and needs nothing else. */
+/* What others read: as it is, or from the state database. */
 #include "update/internal.h"
+#include <string.h>
 
 bool update_reading(const struct update *u)
 {

@@ -3,6 +3,7 @@
 #include "app/app.h"
 #include "boot/boot.h"
 #include "host.h"
+#include <edgeferry/smp.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -37,6 +38,7 @@ static const char help[] =
 	"      --udp [ADDRESS:]PORT\n"
 	"                         no serial line: a message a datagram, on loopback by default\n"
 	"      --spi SOCKET       no serial line: SPI, with what --pins has\n"
+	"      --ble SOCKET[,MTU] no serial line: GATT values, for a server of the lab (MTU 247)\n"
 	"      --pins SOCKET      its ready, reset and boot lines, for an emulated gateway\n"
 	"      --board NAME       name of the board (host)\n"
 	"      --slot-size N      bytes of a slot, a multiple of 16384 (262144)\n"
@@ -56,6 +58,7 @@ static const char help[] =
 	"      --image FILE       image in slot 0\n"
 	"      --psk FILE         its secret key, 64 hex digits: it then answers to sessions only\n"
 	"      --plain            stock SMP clients may update it\n"
+	"      --address N        its address, 1 to 247, on a line that it shares with others\n"
 	"\n"
 	"A reset keeps the process; what RAM held is lost with it, but for the retained words.\n";
 
@@ -77,6 +80,7 @@ enum {
 	OPT_TTY,
 	OPT_UDP,
 	OPT_SPI,
+	OPT_BLE,
 	OPT_PINS,
 	OPT_BOARD,
 	OPT_CLASS,
@@ -89,6 +93,7 @@ enum {
 	OPT_IMAGE,
 	OPT_PSK,
 	OPT_PLAIN,
+	OPT_ADDRESS,
 	OPT_BATTERY,
 	OPT_EXTERNAL,
 	OPT_VERSION
@@ -101,6 +106,7 @@ static const struct option option_table[] = {
 	{"tty", required_argument, NULL, OPT_TTY},
 	{"udp", required_argument, NULL, OPT_UDP},
 	{"spi", required_argument, NULL, OPT_SPI},
+	{"ble", required_argument, NULL, OPT_BLE},
 	{"pins", required_argument, NULL, OPT_PINS},
 	{"board", required_argument, NULL, OPT_BOARD},
 	{"class", required_argument, NULL, OPT_CLASS},
@@ -113,6 +119,7 @@ static const struct option option_table[] = {
 	{"image", required_argument, NULL, OPT_IMAGE},
 	{"psk", required_argument, NULL, OPT_PSK},
 	{"plain", no_argument, NULL, OPT_PLAIN},
+	{"address", required_argument, NULL, OPT_ADDRESS},
 	{"battery", required_argument, NULL, OPT_BATTERY},
 	{"external", no_argument, NULL, OPT_EXTERNAL},
 	{"verbose", no_argument, NULL, 'v'},
@@ -175,6 +182,15 @@ static void set_battery(const char *text)
 	host.power = (struct port_power){.battery = (uint8_t)n};
 }
 
+static void set_address(struct provision *p, const char *text)
+{
+	uint32_t n = number("--address", text);
+
+	if (n < 1 || n > EF_SHARED_ADDRESS_MAX)
+		usage("--address", "not 1 to 247");
+	p->address = (uint8_t)n;
+}
+
 static void set_line(struct options *o, int (*open_line)(const char *))
 {
 	o->line = optarg;
@@ -182,7 +198,9 @@ static void set_line(struct options *o, int (*open_line)(const char *))
 	o->n_lines++;
 }
 
-static int open_tty(const char *text)
+/* "PATH" or "PATH,NUMBER" */
+static int open_with(
+	const char *text, const char *option, uint32_t value, int (*open)(const char *, uint32_t))
 {
 	const char *comma = strchr(text, ',');
 	char path[4096];
@@ -190,7 +208,17 @@ static int open_tty(const char *text)
 	if ((size_t)snprintf(path, sizeof(path), "%.*s",
 		    comma ? (int)(comma - text) : (int)strlen(text), text) >= sizeof(path))
 		return -ENAMETOOLONG;
-	return host_open_tty(path, comma ? number("--tty", comma + 1) : 115200);
+	return open(path, comma ? number(option, comma + 1) : value);
+}
+
+static int open_tty(const char *text)
+{
+	return open_with(text, "--tty", 115200, host_open_tty);
+}
+
+static int open_ble(const char *text)
+{
+	return open_with(text, "--ble", 247, host_open_ble);
 }
 
 static void set_option(struct options *o, int c)
@@ -210,6 +238,9 @@ static void set_option(struct options *o, int c)
 		return;
 	case OPT_SPI:
 		set_line(o, host_open_spi);
+		return;
+	case OPT_BLE:
+		set_line(o, open_ble);
 		return;
 	case OPT_PINS:
 		o->pins = optarg;
@@ -252,6 +283,9 @@ static void set_option(struct options *o, int c)
 	case OPT_PLAIN:
 		o->provision.plain = true;
 		return;
+	case OPT_ADDRESS:
+		set_address(&o->provision, optarg);
+		return;
 	case OPT_BATTERY:
 		set_battery(optarg);
 		return;
@@ -289,7 +323,7 @@ static void parse(struct options *o, int argc, char **argv)
 	if (!o->flash)
 		usage("--flash", "missing");
 	if (o->n_lines != 1)
-		usage("--pty, --socket, --tty, --udp, --spi", "exactly one is needed");
+		usage("--pty, --socket, --tty, --udp, --spi, --ble", "exactly one is needed");
 	if (o->pins && o->open == host_open_spi)
 		usage("--pins", "--spi has them");
 	host.power.external |= o->external;

@@ -203,8 +203,14 @@ START_TEST(node_wiring)
 	put("nodes.d/d.conf", NODE
 		"Link=spi\nDevice=/dev/spidev0.0\nClockRate=8000000\nReadyLine=pinctrl-rp1:25\n"
 		"Key=/k\n");
+	put("nodes.d/e.conf", NODE "Link=ble\nDevice=c0:11:22:33:44:5f\nKey=/k\n");
+	put("nodes.d/f.conf", NODE "Link=ble\nDevice=name:Pump 7\nKey=/k\n");
 	struct config *c = load_good();
 
+	ck_assert_str_eq(c->nodes[4].device, "C0:11:22:33:44:5F");
+	ck_assert_str_eq(c->nodes[5].device, "name:Pump 7");
+	ck_assert_ptr_null(c->adapter);
+	ck_assert_uint_eq(c->connections, 4);
 	ck_assert_uint_eq(c->nodes[0].baud_max, 3000000);
 	ck_assert(c->nodes[0].rs485);
 	ck_assert_int_eq(c->nodes[0].entry, ENTRY_LINES);
@@ -234,7 +240,7 @@ START_TEST(node_wiring_faults_F27)
 		{"Link=udp\nDevice=/dev/x\nKey=/k\n", "Device= is a path"},
 		{"Device=192.0.2.7\nKey=/k\n", "Device= is an address"},
 		{"Link=udp\nDevice=192.0.2.7\nSecurity=none\n", "Security=none with Link=udp"},
-		{"Link=udp\nDevice=node.example\nKey=/k\n", "expected an absolute path, or"},
+		{"Link=udp\nDevice=node.example\nKey=/k\n", "expected an absolute path, for"},
 		{"Link=spi\nDevice=/dev/spidev0.0\nKey=/k\n", "ReadyLine= is missing"},
 		{"Device=/dev/x\nKey=/k\nBaudRateMax=9600\n", "BaudRateMax= is below"},
 		{"Device=/dev/x\nKey=/k\nEntry=lines\n", "Entry=lines needs ResetLine="},
@@ -249,7 +255,18 @@ START_TEST(node_wiring_faults_F27)
 		{"Device=/dev/x\nKey=/k\nBootSec=11s\n", "expected a time span from 1ms"},
 		{"Device=/dev/x\nKey=/k\nClockRate=1\n", "expected a number of hertz"},
 		{"Device=/dev/x\nKey=/k\nRS485=maybe\n", "expected yes or no"},
-		{"Link=can\nDevice=/dev/x\nKey=/k\n", "expected uart, spi, udp or sim"},
+		{"Link=udp\nDevice=192.0.2.7\nKey=/k\nAddress=1\n", "Address= is for"},
+		{"Device=/dev/x\nKey=/k\nAddress=248\n", "expected a number from 1 to 247"},
+		{"Device=/dev/x\nSecurity=none\nFraming=raw\nAddress=1\n", "Address= needs"},
+		{"Device=/dev/x\nKey=/k\nBaudRateMax=3000000\nAddress=1\n", "BaudRateMax="},
+		{"Link=can\nDevice=/dev/x\nKey=/k\n", "expected uart, spi, udp, ble or sim"},
+		{"Link=ble\nDevice=/dev/x\nKey=/k\n", "Device= is no Bluetooth device"},
+		{"Link=ble\nDevice=192.0.2.7\nKey=/k\n", "Device= is no Bluetooth device"},
+		{"Link=ble\nDevice=C0:11:22:33:44\nKey=/k\n", "expected an absolute path, for"},
+		{"Link=ble\nDevice=C0:11:22:33:44:5G\nKey=/k\n", "expected an absolute path, for"},
+		{"Link=ble\nDevice=name:\nKey=/k\n", "name: and 1 to 64 characters"},
+		{"Device=C0:11:22:33:44:55\nKey=/k\n", "that is for Link=ble"},
+		{"Link=udp\nDevice=name:pump\nKey=/k\n", "that is for Link=ble"},
 	};
 
 	put("edgeferry.conf", BASE);
@@ -264,6 +281,37 @@ START_TEST(node_wiring_faults_F27)
 		ck_assert_msg(strstr(e.detail, t[i].says) != NULL, "%s: %s", t[i].keys, e.detail);
 		ck_assert_ptr_nonnull(strstr(e.detail, "nodes.d/a.conf"));
 	}
+}
+END_TEST
+
+/* F-27: nodes on one line have an address each, and agree about the line. */
+START_TEST(shared_line_F27)
+{
+	static const struct {
+		const char *keys, *says;
+	} t[] = {
+		{"", "b.conf: /dev/x is the device of node a already: nodes that share"},
+		{"RS485=yes\nAddress=7\n", "b.conf:6: Address=7 on /dev/x is that of node a"},
+		{"Address=8\nBaudRate=9600\n", "b.conf: Link=, BaudRate= and RS485="},
+	};
+	struct error e = {0};
+	struct config *c;
+	char text[512];
+
+	put("edgeferry.conf", BASE);
+	put("nodes.d/a.conf", NODE "Device=/dev/x\nKey=/k\nRS485=yes\nAddress=7\n");
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		snprintf(text, sizeof(text), NODE "Device=/dev/x\nKey=/k\n%s", t[i].keys);
+		put("nodes.d/b.conf", text);
+		error_clear(&e);
+		ck_assert_int_eq(config_load(dir, &c, &e), EF_REASON_CONFIG);
+		ck_assert_msg(strstr(e.detail, t[i].says) != NULL, "%s", e.detail);
+	}
+	put("nodes.d/b.conf", NODE "Device=/dev/x\nKey=/k\nRS485=yes\nAddress=8\n");
+	c = load_good();
+	ck_assert_uint_eq(c->nodes[0].address, 7);
+	ck_assert_uint_eq(c->nodes[1].address, 8);
+	config_free(c);
 }
 END_TEST
 
@@ -395,12 +443,13 @@ START_TEST(bad_nodes_F27)
 	ck_assert_str_eq(with_credential->nodes[0].key, "credential:node-a.key");
 	config_free(with_credential);
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nLink=can\n");
-	load_bad("nodes.d/a.conf:4: Link=can: expected uart, spi, udp or sim");
+	load_bad("nodes.d/a.conf:4: Link=can: expected uart, spi, udp, ble or sim");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nOptional=perhaps\n");
 	load_bad("nodes.d/a.conf:4: Optional=perhaps: expected yes or no");
 	put("nodes.d/a.conf", NONE "Device=/d\n");
 	put("nodes.d/b.conf", NONE "Device=/d\n");
-	load_bad("nodes.d/b.conf: /d is the device of node a already");
+	load_bad("nodes.d/b.conf: /d is the device of node a already: nodes that share a line have "
+		 "an Address= each");
 	put("nodes.d/b.conf", NONE "Device=/d2\n");
 	config_free(load_good());
 	put("nodes.d/Big.conf", "[Node]\nCompatible=v,c\nDevice=/d3\n");
@@ -519,6 +568,7 @@ static Suite *suite(void)
 	tcase_add_test(t, nodes);
 	tcase_add_test(t, node_wiring);
 	tcase_add_test(t, node_wiring_faults_F27);
+	tcase_add_test(t, shared_line_F27);
 	tcase_add_test(t, bad_values_F27);
 	tcase_add_test(t, unknown_keys_F27);
 	tcase_add_test(t, bad_nodes_F27);

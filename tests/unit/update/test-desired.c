@@ -320,6 +320,23 @@ START_TEST(killed_anywhere_while_bringing_back_F30)
 }
 END_TEST
 
+/* What nobody asked for gives way to what somebody wants, until it has activated something. */
+START_TEST(gives_way)
+{
+	struct error e = {0};
+	uint64_t id;
+
+	install("1.0.0");
+	world_hash(w, "2.0.0", 0, w->nodes[0].id.slots[0].hash);
+	ck_assert_int_eq(update_catch_up(w->update, &id, &e), EF_REASON_OK);
+	ck_assert_int_eq(update_current(w->update)->origin, ORIGIN_CATCH_UP);
+	install("2.0.0");
+	ends(DEPLOYMENT_CONFIRMED);
+	ck_assert(node_has(0, "2.0.0") && node_has(1, "2.0.0"));
+	ck_assert_str_eq(update_release(w->update), "2.0.0");
+}
+END_TEST
+
 /* A floor is absolute (S-12): nodes that may not go back stay, and it is on record why. */
 START_TEST(no_further_back_than_the_floor)
 {
@@ -356,6 +373,7 @@ static Suite *suite(void)
 	tcase_add_test(t, what_failed_is_not_tried_for_ever);
 	tcase_add_test(t, a_gateway_that_fell_back_brings_its_nodes_back_F30);
 	tcase_add_test(t, killed_anywhere_while_bringing_back_F30);
+	tcase_add_test(t, gives_way);
 	tcase_add_test(t, no_further_back_than_the_floor);
 	suite_add_tcase(s, t);
 	return s;
