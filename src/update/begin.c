@@ -40,21 +40,10 @@ enum ef_reason deployment_asked_load(struct update *u, struct deployment *d, str
 	return EF_REASON_OK;
 }
 
-/* What the gateway does for its nodes by itself, before the first of them was started anew:
- * somebody asks for something else. */
-static bool catch_up_gives_way(struct update *u)
-{
-	struct error e = {0};
-
-	if (!u->current || u->current->origin != ORIGIN_CATCH_UP || !u->asker[0])
-		return false;
-	error_set(&e, EF_REASON_BUSY, "gives way to what %s asks for", u->asker);
-	return deployment_move(u, EVENT_CANCEL, &e, NULL);
-}
-
 static enum ef_reason may_begin(struct update *u, struct error *e)
 {
-	const struct error way = {EF_REASON_CANCELLED, "another deployment is wanted"};
+	/* BUSY passes: it is no try that counts against the nodes */
+	const struct error way = {EF_REASON_BUSY, "another deployment is wanted"};
 	struct transition t;
 
 	/* a look at what would be gives way to what is to be */
@@ -67,8 +56,6 @@ static enum ef_reason may_begin(struct update *u, struct error *e)
 		u->current = deployment_free(u->current);
 		bundle_close(TAKE_PTR(u->bundle));
 	}
-	if (catch_up_gives_way(u))
-		u->current = deployment_free(u->current);
 	if (!u->current)
 		return u->rebooting ? error_set(e, EF_REASON_BUSY, "restarting") : EF_REASON_OK;
 	if (u->current->state == DEPLOYMENT_TRIAL)

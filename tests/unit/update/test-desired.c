@@ -196,30 +196,6 @@ START_TEST(a_spare_part_is_brought_up)
 }
 END_TEST
 
-/* F-21: what the gateway does by itself does not keep anybody waiting, as long as nothing runs of
- * it. */
-START_TEST(it_gives_way_to_whoever_asks)
-{
-	struct error e = {0};
-	uint64_t id;
-
-	install("1.0.0");
-	world_hash(w, "2.0.0", 1, w->nodes[1].id.slots[0].hash);
-	nodes_poll(w->update);
-	ck_assert(comes(began));
-	ck_assert_int_eq(update_current(w->update)->origin, ORIGIN_CATCH_UP);
-	ck_assert_int_eq(
-		update_install(w->update, "2.0.0", &id, &e), EF_REASON_BUSY); /* by itself */
-	error_clear(&e);
-	update_ask_as(w->update, "user 1000");
-	ck_assert_int_eq(update_install(w->update, "2.0.0", &id, &e), EF_REASON_OK);
-	update_ask_as(w->update, NULL);
-	world_run(w, 0, false);
-	ends(DEPLOYMENT_CONFIRMED);
-	ck_assert(node_has(0, "2.0.0") && node_has(1, "2.0.0"));
-}
-END_TEST
-
 START_TEST(only_when_it_is_wanted)
 {
 	w->config.catch_up = false;
@@ -368,7 +344,6 @@ static Suite *suite(void)
 	tcase_add_test(t, a_failure_within_the_budget);
 	tcase_add_test(t, a_node_lost_within_the_budget);
 	tcase_add_test(t, a_spare_part_is_brought_up);
-	tcase_add_test(t, it_gives_way_to_whoever_asks);
 	tcase_add_test(t, only_when_it_is_wanted);
 	tcase_add_test(t, what_failed_is_not_tried_for_ever);
 	tcase_add_test(t, a_gateway_that_fell_back_brings_its_nodes_back_F30);
