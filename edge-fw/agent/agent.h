@@ -6,11 +6,13 @@
  * and feeds the watchdog, as long as it is called.
  */
 #include "agent/ahead.h"
+#include "agent/lease.h"
 #include "agent/rate.h"
 #include "agent/request.h"
 #include "agent/session.h"
 #include "agent/settings.h"
 #include "agent/shared.h"
+#include "agent/spread.h"
 #include "agent/text.h"
 #include "boot/factory.h"
 #include "boot/state.h"
@@ -58,6 +60,7 @@ struct upload {
 	uint32_t erases;       /* pages of slot 1, since the program started */
 	uint8_t sha[32];
 	uint8_t block[UPLOAD_BLOCK];
+	struct upload_spread spread;
 };
 
 /* What is known of a slot; asked of the flash once, as a signature takes seconds on a small core.
@@ -78,13 +81,14 @@ struct agent {
 	struct line_receiver line;
 	struct settings settings;
 	struct agent_rate rate;
-	struct agent_shared shared;
 	uint32_t started, heard; /* milliseconds; heard: the last byte */
 	uint32_t second, uptime; /* when it was counted, milliseconds; seconds */
 	uint32_t epoch;		 /* seconds since 1970 when the program started; 0: not known */
 	uint8_t version;	 /* of SMP, of the request at hand */
 	bool reset;		 /* as soon as the answer is out */
 	bool works, calm;	 /* what agent/health.h has noted already */
+	struct agent_shared shared;
+	struct agent_lease lease;
 	/* each with what a shared line and a session add and with the checksum of its frame */
 	uint8_t message[EF_SHARED_HEAD + PORT_MESSAGE_MAX + EF_SESSION_OVERHEAD + 2];
 	uint8_t response[EF_SHARED_HEAD + AGENT_RESPONSE_MAX + EF_SESSION_OVERHEAD + 2];

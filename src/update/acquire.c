@@ -460,8 +460,11 @@ static void acquire_nodes(struct update *u)
 			else if (ns->present)
 				plan_admit_node(c, &nodes[i], &e);
 			else if (needed(u, c, ns->config))
-				error_set(&e, EF_REASON_NODE_UNREACHABLE, "node %s: %s",
-					ns->config->name, ns->last.detail);
+				error_set(&e,
+					ns->last.reason == EF_REASON_BUSY
+						? EF_REASON_BUSY
+						: EF_REASON_NODE_UNREACHABLE,
+					"node %s: %s", ns->config->name, ns->last.detail);
 		}
 	}
 	if (e.reason != EF_REASON_OK) {
