@@ -3,7 +3,7 @@
 #include "agent/request.h"
 
 const struct command_group *const agent_groups[] = {
-	&os_more_group, /* its info before that of os_group */
+	&os_more_group, /* its info before that of os_info_group */
 	&os_group,
 	&os_info_group,
 	&image_group,
