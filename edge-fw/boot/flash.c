@@ -63,7 +63,8 @@ int flash_erase(uint32_t offset, uint32_t size)
 {
 	uint32_t page = port_board()->page;
 
-	for (uint32_t at = offset; at < offset + size; at += page) {
+	for (uint32_t at = offset + size; at > offset;) {
+		at -= page;
 		port_watchdog_feed();
 		if (port_flash_erase(at) < 0 || !flash_blank(at, page))
 			return -1;

@@ -101,9 +101,11 @@ static bool start(
 	struct ef_session_handshake *hs, const struct ef_session_hello *node, const uint8_t psk[32])
 {
 	static const char name[] = "Noise_NNpsk0_25519_ChaChaPoly_SHA256";
-	uint8_t prologue[PROLOGUE_SIZE] = "edge-link";
+	static const uint8_t begin[] = {
+		'e', 'd', 'g', 'e', '-', 'l', 'i', 'n', 'k', EF_SESSION_VERSION};
+	uint8_t prologue[PROLOGUE_SIZE];
 
-	prologue[9] = EF_SESSION_VERSION;
+	memcpy(prologue, begin, sizeof(begin));
 	memcpy(prologue + 10, node->board, 4);
 	memcpy(prologue + 14, node->device, 16);
 	le32_put(prologue + 30, node->counter);

@@ -45,8 +45,10 @@ size_t ef_version_format(const struct ef_version *v, char out[EF_VERSION_TEXT_MA
 		uint32_t rest = part[i];
 
 		do {
-			*--p = (char)('0' + rest % 10);
-			rest /= 10;
+			uint32_t tens = rest / 10;
+
+			*--p = (char)('0' + rest - tens * 10);
+			rest = tens;
 		} while (rest);
 		if (i)
 			*--p = " ..+"[i];

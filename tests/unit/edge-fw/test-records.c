@@ -283,6 +283,25 @@ START_TEST(swap_with_torn_marks)
 }
 END_TEST
 
+static void erase_two_pages(void *ctx)
+{
+	(void)ctx;
+	flash_erase(0, 2 * sim.board.page);
+}
+
+/* Who goes on with an upload takes the last page that holds anything for the last one begun. */
+START_TEST(erase_leaves_nothing_behind)
+{
+	memset(sim.flash, 0, 2 * sim.board.page);
+	sim.cut_kind = CUT_BEFORE;
+	sim.cut_at = sim.operations + 2;
+	ck_assert_int_eq(sim_run(erase_two_pages, NULL), SIM_CUT);
+	sim_power_on();
+	ck_assert(!flash_blank(0, sim.board.page));
+	ck_assert(flash_blank(sim.board.page, sim.board.page));
+}
+END_TEST
+
 static void erase_first_page(void *ctx)
 {
 	(void)ctx;
@@ -412,6 +431,7 @@ static Suite *suite(void)
 	tcase_add_test(c, bad_cells);
 	tcase_add_test(c, torn_record_is_settled);
 	tcase_add_test(c, record_in_a_place_that_looks_blank);
+	tcase_add_test(c, erase_leaves_nothing_behind);
 	tcase_add_test(c, half_erased_page_that_is_to_be_blank);
 	tcase_add_test(c, factory_page);
 	tcase_add_loop_test(c, swap_moves_its_units_only, 0, 2); /* both ways */
