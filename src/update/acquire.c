@@ -467,8 +467,10 @@ static bool admit_node(struct update *u, const struct node_state *ns, const stru
 		if (ns->present)
 			plan_admit_node(c, node, e);
 		else if (needed(u, c, ns->config))
-			error_set(e, EF_REASON_NODE_UNREACHABLE, "node %s: %s", ns->config->name,
-				ns->last.detail);
+			error_set(e,
+				ns->last.reason == EF_REASON_BUSY ? EF_REASON_BUSY
+								  : EF_REASON_NODE_UNREACHABLE,
+				"node %s: %s", ns->config->name, ns->last.detail);
 	}
 	return true;
 }

@@ -135,6 +135,7 @@ struct node_state {
 	const struct config_node *config;
 	struct node *node;
 	struct shared *shared;	/* the line, when it has an address on one */
+	struct spread *spread;	/* with whom it may be sent an image there */
 	bool owns_shared;	/* the first one of that line */
 	struct node_identity identity, incoming;
 	bool present;
