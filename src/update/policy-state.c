@@ -176,8 +176,11 @@ enum ef_reason update_waiting(struct update *u, int64_t *until, struct error *e)
 	if (update_current(u))
 		return waits_under_way(u, until, e);
 	newest = look_candidate(u->known, u->n_known, &refused);
+	/* nothing is due: no hour is waited for, but what the operator has said is shown */
 	if (!newest || newest->installed)
-		return update_may_begin(u, until, e);
+		return u->when.paused || u->when.postponed_until > u->env.now()
+			       ? update_may_begin(u, until, e)
+			       : EF_REASON_OK;
 	if (!policy_automatic(u->env.config->automatic, newest))
 		return error_set(e, EF_REASON_HELD,
 			"release %s is there, and Automatic= leaves it to 'edgeferry install'",

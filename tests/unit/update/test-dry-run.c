@@ -119,7 +119,8 @@ static void on_plan(void *ctx, const struct update_plan *p, const struct error *
 		a->parts[i].component = NULL; /* gone with the plan */
 	}
 	a->n_gates = p->n_gates;
-	memcpy(a->gates, p->gates, p->n_gates * sizeof(*p->gates));
+	for (size_t i = 0; i < p->n_gates; i++)
+		a->gates[i] = p->gates[i];
 	a->room = p->room;
 }
 

@@ -181,6 +181,11 @@ START_TEST(activation_waits_for_its_window)
 	w->clock = AT(1, 12, 0);
 	ck_assert_int_eq(update_may_begin(w->update, &until, &e), EF_REASON_HELD);
 	ck_assert_int_eq(until, AT(1, 22, 0));
+	/* which nobody is told, as nothing is due; a pause they are */
+	error_clear(&e);
+	ck_assert_int_eq(update_waiting(w->update, &until, &e), EF_REASON_OK);
+	ck_assert_int_eq(update_pause(w->update, &e), EF_REASON_OK);
+	ck_assert_int_eq(update_waiting(w->update, &until, &e), EF_REASON_HELD);
 }
 END_TEST
 
