@@ -4,6 +4,7 @@
 
 const struct command_group *const agent_groups[] = {
 	&os_group,
+	&os_info_group,
 	&image_group,
 	&slot_info_group,
 	&edgeferry_group,

@@ -92,3 +92,12 @@ bool ef_smp_header_decode(const uint8_t *buf, size_t size, struct ef_smp_header 
  * header and body (src/wire/cobs.h). size of the encoded frame for n bytes of header and body, at most:
  */
 #define EF_SMP_FRAME_MAX(n) ((n) + 2u + ((n) + 2u) / 254u + 1u + 1u)
+
+/*
+ * A line that several nodes share: type, address and the sender's number, big-endian, in front of
+ * every message (SPEC-dfu section 1). A node repeats the number of whoever it answers.
+ */
+#define EF_SHARED_HEAD 4u
+#define EF_SHARED_ALL 0u /* every node, and none answers */
+#define EF_SHARED_ADDRESS_MAX 247u
+enum { EF_SHARED_TO_NODE = 0xf0, EF_SHARED_FROM_NODE = 0xf1 };

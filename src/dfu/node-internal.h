@@ -10,6 +10,7 @@
 #include "dfu/session.h"
 #include "dfu/smp-client.h"
 #include "dfu/upload.h"
+#include "links/shared.h"
 
 /* Bytes of a small request's body. */
 #define NODE_BODY_MAX 128u
@@ -101,9 +102,13 @@ struct node {
 	char *key; /* where it is; NULL: the node is spoken to in the clear */
 	bool key_next, key_other; /* the one beside it is tried; and the other one was */
 	struct session session;
-	uint8_t held[SMP_MESSAGE_MAX]; /* body of the request under way, until it can be sent */
+	/* body of the request under way, until there is a link, a session, or the turn for it */
+	uint8_t held[SMP_MESSAGE_MAX];
 	size_t held_size;
 	struct upload upload;
+	struct turn turn;	 /* on a shared line: spec.shared */
+	uint64_t turn_us;	 /* since when it is ours */
+	uint64_t again_until_us; /* the request under way is sent again until then; 0: not yet sent */
 	struct node_rate rate;
 	enum node_entry entry;
 	struct entry_spec lines; /* texts are owned */
@@ -111,7 +116,7 @@ struct node {
 	/* What was uploaded last, for nodes that name no hashes. */
 	uint8_t staged_hash[32];
 	struct ef_version staged_version;
-	uint32_t window_max, buf_max;  /* 0: what the node takes. For benchmarks */
+	uint32_t window_max, buf_max;  /* 0: what the node takes. buf_max is for benchmarks */
 	struct node_identity identity; /* of the last answers */
 	uint8_t nonce[NODE_NONCE_SIZE];
 	struct node_request request; /* under way */
@@ -138,6 +143,9 @@ void node_fail_with(struct node *n, const struct error *e);
 void node_send(
 	struct node *n, const struct node_request *request, const uint8_t *body, size_t size);
 
+/* The same for n->request, in its turn. */
+void node_send_now(struct node *n);
+
 /* The request under way, when the link is open and the session, if it needs one, too. */
 void node_call(struct node *n, const uint8_t *body, size_t size);
 /* It ends without an answer. */
@@ -146,6 +154,15 @@ void node_silent(struct node *n);
 /* Sessions (node-session.c): node_call with what is held, by way of one. */
 enum ef_reason node_session_init(struct node *n, const struct node_config *config, struct error *e);
 void node_session_call(struct node *n);
+
+/* Turns on a shared line (node-turn.c); anywhere else it is always one's turn. */
+void node_turn_init(struct node *n);
+/* False: node_send_now is called when it is this node's turn. */
+bool node_turn(struct node *n);
+/* The request had no answer. True: it waits for another turn. */
+bool node_turn_again(struct node *n);
+void node_turn_leave(struct node *n);
+bool node_turn_upload(void *ctx, uint32_t under_way); /* may_send of an upload */
 
 /* Steps that several operations share (node-steps.c). */
 void step_ask(struct node *n);	 /* identify and image state into n->identity */

@@ -181,6 +181,7 @@ static void step_upload(struct node *n)
 		.ahead = n->identity.ahead,
 		.ctx = n,
 		.progress = upload_progress,
+		.may_send = node_turn_upload,
 		.ended = upload_ended,
 	};
 

@@ -197,9 +197,17 @@ static void upload_fill(struct upload *u)
 			upload_fail(u, EF_REASON_NODE_UNREACHABLE, "too much is lost on the line");
 			return;
 		}
+		if (u->config.may_send && !u->config.may_send(u->config.ctx, u->under_way))
+			return;
 		if (!upload_one(u))
 			return;
 	}
+}
+
+void upload_go_on(struct upload *u, uint64_t now_us)
+{
+	u->now_us = now_us;
+	upload_fill(u);
 }
 
 static uint32_t square_root(uint64_t n)

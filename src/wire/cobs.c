@@ -91,14 +91,6 @@ void frame_receiver_init(struct frame_receiver *r, void *buf, size_t size)
 	frame_receiver_restart(r);
 }
 
-static void frame_emit(struct frame_receiver *r, uint8_t b)
-{
-	if (r->used < r->size)
-		r->buf[r->used++] = b;
-	else
-		r->bad = true;
-}
-
 static size_t frame_end(struct frame_receiver *r)
 {
 	bool empty = r->used == 0 && r->run == 0 && r->code == RUN_FULL;
@@ -116,16 +108,23 @@ static size_t frame_end(struct frame_receiver *r)
 
 size_t frame_receive(struct frame_receiver *r, uint8_t b)
 {
+	bool emits = true;
+
 	if (b == 0)
 		return frame_end(r);
 	if (r->run) {
 		r->run--;
-		frame_emit(r, b);
-		return 0;
+	} else {
+		emits = r->code != RUN_FULL;
+		r->code = b;
+		r->run = (uint8_t)(b - 1);
+		b = 0; /* the one between two runs */
 	}
-	if (r->code != RUN_FULL)
-		frame_emit(r, 0);
-	r->code = b;
-	r->run = (uint8_t)(b - 1);
+	if (!emits)
+		return 0;
+	if (r->used < r->size)
+		r->buf[r->used++] = b;
+	else
+		r->bad = true;
 	return 0;
 }

@@ -24,8 +24,10 @@ from scene import NODES, equal, holds, play
 
 VERBS = {"status": "GetStatus", "list": "ListReleases", "nodes": "ListNodes", "deployments": "ListDeployments",
          "history": "GetHistory"}
-ACTING = (["check"], ["install"], ["install", "1.0.0"], ["confirm"], ["reject"], ["rollback"], ["cancel"])
-ALL_VERBS = (*VERBS, "check", "install", "confirm", "reject", "rollback", "cancel", "monitor")
+ACTING = (["check"], ["install"], ["install", "--dry-run"], ["install", "1.0.0"], ["confirm"], ["reject"], ["rollback"],
+          ["cancel"], ["activate"], ["pause"], ["resume"], ["postpone", "1h"])
+ALL_VERBS = (*VERBS, "check", "install", "confirm", "reject", "rollback", "cancel", "activate", "pause",
+             "resume", "postpone", "monitor")
 
 
 # ---- helpers ----

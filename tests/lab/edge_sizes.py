@@ -23,8 +23,8 @@ import elf  # noqa: E402
 BEGIN, END = "<!-- edge-sizes: written by ninja edge-sizes -->\n", "<!-- end of edge-sizes -->\n"
 TOLERANCE = 0.02
 # bytes: no board's code grows beyond without somebody deciding so
-LIMITS = {"nrf51-microbit": {"bootloader text": 28 << 10, "bootloader RAM": 8 << 10, "application RAM": 8 << 10,
-                             "agent text": 21 << 10, "small agent text": 12 << 10}}
+LIMITS = {"nrf51-microbit": {"bootloader text": 24 << 10, "bootloader RAM": 8 << 10, "application RAM": 8 << 10,
+                             "agent text": 20 << 10, "small agent text": 11 << 10}}
 
 
 class Sizes:

@@ -152,8 +152,19 @@ static void add_mcu(struct world *w, json_t *list, size_t node, const struct wor
 			  "s:i}",
 			"name", names[node], "type", "mcu", "compatible", w->nodes[node].compatible,
 			"hardware", "min", 1, "max", 1, "version", r->version, "security",
-			r->security ? r->security : 1, "policy", "required", "image", "sha256", hex,
-			"size", (int)n, "requires", "self_test", 5, "confirm", 60));
+			r->security ? r->security : 1, "policy",
+			node == 1 && r->sensor_policy ? r->sensor_policy : "required", "image",
+			"sha256", hex, "size", (int)n, "requires", "self_test", 5, "confirm", 60));
+	if (node == 1 && r->sensor_budget > 0)
+		json_object_set_new(json_array_get(list, json_array_size(list) - 1), "budget",
+			json_integer(r->sensor_budget));
+	json_t *last = json_array_get(list, json_array_size(list) - 1);
+	if (node == 0 && r->meter_budget > 0)
+		json_object_set_new(last, "budget", json_integer(r->meter_budget));
+	if (node == 0 && r->meter_soak > 0)
+		json_object_set_new(last, "soak", json_integer(r->meter_soak));
+	if (node == 0 && r->meter_policy)
+		json_object_set_new(last, "policy", json_string(r->meter_policy));
 	say_protocol(list, r->node_protocol);
 }
 
@@ -193,7 +204,7 @@ void world_publish(struct world *w, const struct world_release *r)
 	char path[180];
 	size_t i = w->n_releases++;
 
-	for (size_t n = 0; n < WORLD_NODES; n++)
+	for (size_t n = 0; n < 2; n++)
 		add_mcu(w, list, n, r);
 	if (!r->no_rootfs)
 		add_rootfs(w, list, r);
@@ -370,6 +381,16 @@ void world_reboot(struct world *w)
 		w->server_down = false;
 }
 
+void world_fall_back(struct world *w)
+{
+	struct boot_state s = world_boot(w);
+	struct slot_vars v = {slot_other(s.running), SLOT_NONE, {s.mark[0], s.mark[1]}};
+	struct slot_evidence running = {v.primary, false};
+
+	v.mark[s.running] = SLOT_BAD;
+	set_vars(w, &v, &running);
+}
+
 void world_power_cut(struct world *w)
 {
 	for (size_t i = 0; i < WORLD_NODES; i++)
@@ -432,6 +453,11 @@ struct world *world_new(void)
 	world_put(w, "metadata/timestamp.json", "{}", 2);
 	set_node(w, 0, "meter-1", VENDOR ",mps2-an385");
 	set_node(w, 1, "sensor-1", VENDOR ",nrf51-microbit");
+	for (size_t i = 2; i < WORLD_NODES; i++) {
+		static char names[WORLD_NODES][16];
+		snprintf(names[i], sizeof(names[i]), "meter-%zu", i);
+		set_node(w, i, names[i], VENDOR ",mps2-an385");
+	}
 	w->config = (struct config){.product = (char *)"demo",
 		.compatible = (char *)VENDOR ",sim-gateway",
 		.hardware = 1,
