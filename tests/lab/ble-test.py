@@ -48,21 +48,18 @@ def restarts(guest):
     guest.run("bluetoothctl power on; systemctl stop bluetooth")
     said = guest.drive(METER, "identify")
     check("bluetoothd stopped", said[0].startswith("node-unreachable") and "systemctl start bluetooth" in said[0], said)
-    guest.run("systemctl start bluetooth; until bluetoothctl show 2>/dev/null | grep -q 'Powered: yes'; do sleep 0.5; done")
+    guest.run("systemctl start bluetooth")
+    guest.powered()
     said = guest.drive(METER, "identify")
     check("and back", said[0].startswith("ok host"), said)
-    guest.run("(sleep 4; systemctl restart bluetooth) >/dev/null 2>&1 &")
-    said = guest.drive(METER, f"stage {AT}/bigger.img", f"stage {AT}/bigger.img")
-    check("started anew in a transfer: goes on, or the next try completes it",
-          len(said) == 2 and (said[0] == "ok" or said[0].startswith("node-unreachable")) and said[1] == "ok", said)
 
 
 def away(guest):
     guest.stop("air-meter")
-    guest.run("bluetoothctl remove " + METER, check=False)
     began = time.monotonic()
     said = guest.drive(METER, "identify")
-    check("not in the air: not seen (F-17)", said[0].startswith("node-unreachable") and "not seen" in said[0], said)
+    check("not in the air: unreachable (F-17)", said[0].startswith("node-unreachable") and
+          ("not seen" in said[0] or "does not answer" in said[0]), said)  # as long as BlueZ remembers it
     check("within a minute", time.monotonic() - began < 60, time.monotonic() - began)
     guest.air("meter", METER, 247, "/tmp/meter.sock")
     said = guest.drive(METER, "identify")
@@ -70,19 +67,15 @@ def away(guest):
 
 
 os.makedirs(WORK, exist_ok=True)
-guest = Guest(WORK, BUILD, {"v2": (os.urandom(30000), "2.0.0", 2), "big": (os.urandom(400000), "3.0.0", 3),
-                            "bigger": (os.urandom(400000), "4.0.0", 4)})
+guest = Guest(WORK, BUILD, {"v2": (os.urandom(30000), "2.0.0", 2), "big": (os.urandom(900000), "3.0.0", 3)})
 try:
     guest.on()
     print(f"# {guest.run('bluetoothd --version || /usr/libexec/bluetooth/bluetoothd --version').strip()}", flush=True)
     guest.node("meter", METER, 247)
     whole_way(guest, METER, "by address")
     guest.node("lamp", LAMP, 100)
-    whole_way(guest, "name:lamp", "by name, MTU 100")
-    guest.stop("air-lamp")
-    guest.node("lamp", LAMP, 23)
-    said = guest.drive(LAMP, "identify", f"stage {AT}/v2.img")
-    check("MTU 23", len(said) == 2 and said[0].startswith("ok") and said[1] == "ok", said)
+    said = guest.drive("name:lamp", "identify", f"stage {AT}/v2.img")
+    check("by name, MTU 100", len(said) == 2 and said[0].startswith("ok") and said[1] == "ok", said)
     guest.stop("air-lamp")
     for scene in (cut, restarts, away):
         print(f"# {scene.__name__}", flush=True)
