@@ -33,23 +33,29 @@ const struct slot_view *agent_slot(struct agent *a, unsigned slot)
 	return s;
 }
 
+enum ef_reason agent_slot_busy(const struct agent *a)
+{
+	static const uint8_t reason[PHASE_COUNT] = {
+		[PHASE_TRIAL] = EF_REASON_TRIAL_RUNNING, /* slot 1 is the way back */
+		[PHASE_SWAPPING] = EF_REASON_NODE_FLASH,
+		[PHASE_REVERTING] = EF_REASON_NODE_FLASH,
+		[PHASE_RESTORING] = EF_REASON_NODE_FLASH,
+	};
+
+	return (enum ef_reason)reason[a->state.phase];
+}
+
 enum ef_reason agent_claim_slot(struct agent *a)
 {
-	switch (a->state.phase) {
-	case PHASE_TRIAL: /* slot 1 is the way back */
-		return EF_REASON_TRIAL_RUNNING;
-	case PHASE_SWAPPING:
-	case PHASE_REVERTING:
-	case PHASE_RESTORING:
-		return EF_REASON_NODE_FLASH;
-	case PHASE_PENDING:
+	enum ef_reason busy = agent_slot_busy(a);
+
+	if (busy)
+		return busy;
+	if (a->state.phase == PHASE_PENDING) {
 		a->state.phase = a->state.flags & STATE_FALLBACK ? PHASE_CONFIRMED : PHASE_EMPTY;
 		a->state.flags &= (uint8_t)~STATE_FALLBACK;
 		if (state_store(&a->state) < 0)
 			return EF_REASON_NODE_FLASH;
-		break;
-	default:
-		break;
 	}
 	/* whatever the slot held: once it is written to, it is nothing to go back to */
 	a->state.flags &= (uint8_t)~STATE_FALLBACK;
@@ -64,7 +70,7 @@ enum ef_reason agent_claim_slot(struct agent *a)
  */
 static bool may_change(const struct agent *a)
 {
-	return a->line.framing == FRAMING_COBS || plain_allowed(a);
+	return talk_is_ours(a) || plain_allowed(a);
 }
 
 static const struct command *find_command(const struct agent *a, const struct ef_smp_header *h)
@@ -72,7 +78,7 @@ static const struct command *find_command(const struct agent *a, const struct ef
 	const struct command_group *const *g = agent_groups;
 
 	for (; *g; g++) {
-		if ((*g)->number != h->group || ((*g)->application && a->program->bootloader))
+		if ((*g)->number != h->group || ((*g)->application && agent_in_bootloader(a)))
 			continue;
 		for (unsigned i = 0; i < (*g)->n_commands; i++)
 			if ((*g)->commands[i].number == h->command && (*g)->commands[i].op == h->op)
@@ -133,14 +139,14 @@ size_t agent_request(struct agent *a, const uint8_t *message, size_t size)
 	cbor_close(&w);
 	if (w.overflow)
 		o = smp_error(EF_SMP_MSG_SIZE);
-	if (o.rc || o.reason) {
+	if (o.code) {
 		cbor_write_init(&w, body, AGENT_RESPONSE_MAX - EF_SMP_HEADER_SIZE);
 		cbor_open_map(&w);
-		if (o.rc)
-			put_uint(&w, "rc", o.rc);
+		if (o.code < 0)
+			put_uint(&w, "rc", (uint32_t)-o.code);
 		else
-			put_refusal(a, &w, o.reason);
-		if (!o.rc && o.reason == EF_REASON_BUSY)
+			put_refusal(a, &w, (enum ef_reason)o.code);
+		if (o.code == EF_REASON_BUSY)
 			lease_put_owner(a, &w);
 		cbor_close(&w);
 	}
@@ -190,7 +196,7 @@ static void watch_trial(struct agent *a)
 {
 	struct retained r;
 
-	if (!agent_on_trial(a) || a->program->bootloader)
+	if (!agent_on_trial(a) || agent_in_bootloader(a))
 		return;
 	if (a->program->self_test && a->program->self_test() == SELF_TEST_FAILED) {
 		retained_load(&r);
@@ -206,11 +212,13 @@ static void watch_trial(struct agent *a)
 static void answer(struct agent *a, size_t size)
 {
 	uint8_t *message = shared_receive(a, &size);
+	bool tagged = message && ef_session_is_tagged(message);
 
 	size = message ? agent_session_receive(a, message, size) : 0;
 	if (size)
 		shared_send(a, size);
-	agent_rate_answered(a);
+	/* a request of a session that nobody opened may be noise: it came without a checksum */
+	agent_rate_answered(a, message && (!tagged || (size && a->session.open)));
 }
 
 static void receive(struct agent *a, const uint8_t *data, size_t size)

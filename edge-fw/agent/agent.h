@@ -43,23 +43,23 @@ struct agent_program {
 
 /* One image on its way into slot 1. */
 struct upload {
-	bool approved; /* a preflight was accepted: for this size and this header */
-	bool open;     /* begun */
-	bool complete; /* all there and found good */
-	bool vouched;  /* it is the one of the preflight */
-	bool named;    /* its sender gave sha */
-	uint32_t approved_size, approved_image; /* of the file; of the image in it */
-	uint8_t approved_header[EF_IMAGE_HEADER_SIZE], approved_digest[32];
+	bool approved;	       /* a preflight was accepted: for this size and this header */
+	bool open;	       /* begun */
+	bool complete;	       /* all there and found good */
+	bool vouched;	       /* it is the one of the preflight */
+	bool named;	       /* its sender gave sha */
 	uint32_t size, wanted; /* of the file; the next byte */
 	uint32_t from;	       /* what of block is not yet in flash */
-	struct ahead ahead[AHEAD_PIECES];
 	uint32_t image_size;   /* of what is written of it */
 	uint32_t place;	       /* where in flash it begins */
-	uint32_t tlv_at;       /* where its unprotected area begins, if it is not vouched for */
-	uint8_t tlv[4];	       /* and the head of that */
 	uint32_t erases;       /* pages of slot 1, since the program started */
+	uint32_t approved_size, approved_image; /* of the file; of the image in it */
+	uint32_t tlv_at; /* where its unprotected area begins, if it is not vouched for */
+	uint8_t tlv[4];	 /* and the head of that */
 	uint8_t sha[32];
+	uint8_t approved_header[EF_IMAGE_HEADER_SIZE], approved_digest[32];
 	uint8_t block[UPLOAD_BLOCK];
+	struct ahead ahead[AHEAD_PIECES];
 	struct upload_spread spread;
 };
 
@@ -72,26 +72,26 @@ struct slot_view {
 };
 
 struct agent {
-	const struct agent_program *program;
-	struct factory factory; /* with the keys in force */
-	struct state state;
-	struct slot_view slot[2];
-	struct upload upload;
+	uint8_t version;  /* of SMP, of the request at hand */
+	bool reset;	  /* as soon as the answer is out */
+	bool works, calm; /* what agent/health.h has noted already */
 	struct agent_session session;
-	struct line_receiver line;
-	struct settings settings;
-	struct agent_rate rate;
 	uint32_t started, heard; /* milliseconds; heard: the last byte */
 	uint32_t second, uptime; /* when it was counted, milliseconds; seconds */
-	uint32_t epoch;		 /* seconds since 1970 when the program started; 0: not known */
-	uint8_t version;	 /* of SMP, of the request at hand */
-	bool reset;		 /* as soon as the answer is out */
-	bool works, calm;	 /* what agent/health.h has noted already */
+	const struct agent_program *program;
+	uint32_t epoch; /* seconds since 1970 when the program started; 0: not known */
+	struct agent_rate rate;
 	struct agent_shared shared;
-	struct agent_lease lease;
+	struct state state;
+	struct upload upload;
+	struct line_receiver line;
+	struct slot_view slot[2];
+	struct factory factory; /* with the keys in force */
+	struct settings settings;
 	/* each with what a shared line and a session add and with the checksum of its frame */
 	uint8_t message[EF_SHARED_HEAD + PORT_MESSAGE_MAX + EF_SESSION_OVERHEAD + 2];
 	uint8_t response[EF_SHARED_HEAD + AGENT_RESPONSE_MAX + EF_SESSION_OVERHEAD + 2];
+	struct agent_lease lease;
 };
 
 void agent_init(struct agent *a, const struct agent_program *program);
@@ -106,8 +106,12 @@ bool agent_poll(struct agent *a);
 size_t agent_request(struct agent *a, const uint8_t *message, size_t size);
 
 /* For the command handlers. */
+/* In place-boot.c the answer is known when the program is linked; in place-any.c it is asked. */
+bool agent_in_bootloader(const struct agent *a);
 const struct slot_view *agent_slot(struct agent *a, unsigned slot);
 bool agent_on_trial(const struct agent *a);
+/* OK, or why slot 1 is needed as it is. */
+enum ef_reason agent_slot_busy(const struct agent *a);
 /* Makes slot 1 free to be written: OK, or why it may not be touched now. A pending trial is called
  * off. */
 enum ef_reason agent_claim_slot(struct agent *a);

@@ -35,12 +35,11 @@ static struct outcome ef_identify(struct agent *a, const struct value *v, struct
 	put_version(w, "boot", &boot);
 	put_uints(w, "v hwrev mode buf win slot floor test revert attempts cause bat",
 		(const uint32_t[]){PROTOCOL_VERSION, a->factory.hardware_revision,
-			!a->program->bootloader, PORT_MESSAGE_MAX, PORT_WINDOW, b->slot[0].size,
+			!agent_in_bootloader(a), PORT_MESSAGE_MAX, PORT_WINDOW, b->slot[0].size,
 			a->state.floor, self_test(a), a->state.revert,
 			agent_on_trial(a) ? a->state.attempts : r.boots, r.cause, power.battery});
-	put_bool(w, "ext", power.external);
-	put_bool(w, "trial", agent_on_trial(a));
-	put_bool(w, "plain", plain_allowed(a));
+	put_bools(w, "ext trial plain",
+		power.external | agent_on_trial(a) << 1 | plain_allowed(a) << 2);
 	if (ahead_span())
 		put_uint(w, "ahead", ahead_span());
 	if (shared_address(a)) {

@@ -5,6 +5,7 @@
 const struct command_group *const agent_groups[] = {
 	&os_more_group, /* its info before that of os_group */
 	&os_group,
+	&os_info_group,
 	&image_group,
 	&slot_info_group,
 	&edgeferry_group,

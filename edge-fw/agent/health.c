@@ -20,7 +20,7 @@ void health_watch(struct agent *a)
 		return;
 	a->calm = true;
 	health_answered(a);
-	if (a->state.phase != PHASE_CONFIRMED || a->state.attempts == 0 || a->program->bootloader)
+	if (a->state.phase != PHASE_CONFIRMED || a->state.attempts == 0 || agent_in_bootloader(a))
 		return;
 	a->state.attempts = 0;
 	state_store(&a->state); /* where that fails the count goes on: nothing is lost by it */

@@ -11,7 +11,10 @@
 static void put_slot(struct agent *a, unsigned slot, struct cbor_writer *w)
 {
 	const struct slot_view *s = agent_slot(a, slot);
-	bool trial = agent_on_trial(a);
+	bool trial = agent_on_trial(a), pending = slot == 1 && a->state.phase == PHASE_PENDING,
+	     active = slot == 0 && !agent_in_bootloader(a);
+	/* while slot 0 is on trial, the image that would come back is the confirmed one */
+	bool confirmed = slot == 0 ? !trial && a->state.phase != PHASE_EMPTY : trial;
 
 	if (s->reason != EF_REASON_OK)
 		return;
@@ -19,12 +22,8 @@ static void put_slot(struct agent *a, unsigned slot, struct cbor_writer *w)
 	put_uint(w, "slot", slot);
 	put_version(w, "version", &s->info.header.version);
 	put_bytes(w, "hash", s->info.digest, 32);
-	put_bool(w, "bootable", true);
-	put_bool(w, "pending", slot == 1 && a->state.phase == PHASE_PENDING);
-	/* while slot 0 is on trial, the image that would come back is the confirmed one */
-	put_bool(w, "confirmed", slot == 0 ? !trial && a->state.phase != PHASE_EMPTY : trial);
-	put_bool(w, "active", slot == 0 && !a->program->bootloader);
-	put_bool(w, "permanent", false);
+	put_bools(w, "bootable pending confirmed active permanent",
+		1u | pending << 1 | confirmed << 2 | active << 3);
 	cbor_close(w);
 }
 
@@ -50,12 +49,10 @@ static bool holds(struct agent *a, unsigned slot, const struct value *hash)
 static enum ef_reason try_image(struct agent *a, const struct value *hash, uint32_t deadline)
 {
 	struct state next = a->state;
+	enum ef_reason busy = agent_slot_busy(a);
 
-	if (agent_on_trial(a))
-		return EF_REASON_TRIAL_RUNNING;
-	if (a->state.phase == PHASE_SWAPPING || a->state.phase == PHASE_REVERTING ||
-		a->state.phase == PHASE_RESTORING)
-		return EF_REASON_NODE_FLASH;
+	if (busy)
+		return busy;
 	if (!holds(a, 1, hash))
 		return holds(a, 0, hash) ? EF_REASON_ALREADY_INSTALLED : EF_REASON_NOT_FOUND;
 	if (a->state.phase != PHASE_PENDING) {
@@ -113,7 +110,7 @@ static struct outcome image_state_write(
 
 	if (!confirm && !v[0].present)
 		return smp_error(EF_SMP_INVALID);
-	if (confirm && a->program->bootloader)
+	if (confirm && agent_in_bootloader(a))
 		return smp_error(EF_SMP_BAD_STATE);
 	reason = confirm ? confirm_image(a, &v[0]) : try_image(a, &v[0], v[2].number);
 	if (reason != EF_REASON_OK)

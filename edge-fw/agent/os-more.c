@@ -4,7 +4,9 @@
 #include "boot/retained.h"
 #include <string.h>
 
-#define SWAP_USING_SCRATCH 1u /* of the modes that stock clients know */
+/* Of the modes that stock clients know, MCUboot's, the one that says what holds here: slots are
+ * swapped and swapped back, without a scratch area. How pages move is our own. */
+#define SWAP_WITHOUT_SCRATCH 3u
 
 static void add_version(struct agent *a, struct text *t, bool boot)
 {
@@ -87,7 +89,7 @@ static struct outcome os_bootloader(struct agent *a, const struct value *v, stru
 	if (!v[0].present)
 		put_text(w, "bootloader", "edgeferry");
 	else if (asks_for(&v[0], "mode"))
-		put_uint(w, "mode", SWAP_USING_SCRATCH);
+		put_uint(w, "mode", SWAP_WITHOUT_SCRATCH);
 	else
 		return smp_error(EF_SMP_NO_ENTRY);
 	return DONE;

@@ -13,9 +13,10 @@ struct outcome ef_rate(struct agent *a, const struct value *v, struct cbor_write
 	return DONE;
 }
 
-void agent_rate_answered(struct agent *a)
+void agent_rate_answered(struct agent *a, bool sound)
 {
-	a->rate.heard = port_millis();
+	if (sound)
+		a->rate.heard = port_millis();
 	if (!a->rate.asked)
 		return;
 	a->rate.asked = false;

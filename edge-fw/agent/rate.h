@@ -10,11 +10,11 @@
 
 struct agent_rate {
 	uint32_t next;	/* asked for and, from its answer on, in use; 0: the first one */
-	uint32_t heard; /* milliseconds, when the last message came */
+	uint32_t heard; /* milliseconds, when the last message came that was none by chance */
 	bool asked;	/* to be set when the answer is out */
 };
 
 struct outcome ef_rate(struct agent *a, const struct value *v, struct cbor_writer *w);
-/* A message came and its answer, if it has one, is out. */
-void agent_rate_answered(struct agent *a);
+/* A message came and its answer, if it has one, is out. sound: it was no noise. */
+void agent_rate_answered(struct agent *a, bool sound);
 void agent_rate_tick(struct agent *a);

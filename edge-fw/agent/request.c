@@ -2,31 +2,30 @@
 #include "agent/request.h"
 #include <string.h>
 
+/* What cannot be read leaves its error in r. */
 static bool get_value(struct cbor_reader *r, char type, struct value *v)
 {
-	uint64_t n;
-	bool b;
-	const char *s;
+	uint64_t n = 0;
+	bool b = false;
+	const char *s = NULL;
 
 	if (v->present)
 		return false;
 	v->present = true;
 	switch (type) {
 	case 'u':
-		if (!cbor_get_uint(r, &n) || n > UINT32_MAX)
-			return false;
+		cbor_get_uint(r, &n);
 		v->number = (uint32_t)n;
-		return true;
+		return n <= UINT32_MAX;
 	case 'f':
-		if (!cbor_get_bool(r, &b))
-			return false;
+		cbor_get_bool(r, &b);
 		v->number = b;
 		return true;
 	case 'b':
-		return cbor_get_bytes(r, &v->data, &v->size);
+		cbor_get_bytes(r, &v->data, &v->size);
+		return true;
 	default:
-		if (!cbor_get_text(r, &s, &v->size))
-			return false;
+		cbor_get_text(r, &s, &v->size);
 		v->data = (const uint8_t *)s;
 		return true;
 	}
@@ -56,26 +55,25 @@ bool request_parse(const uint8_t *body, size_t size, const char *fields, struct 
 
 	memset(v, 0, REQUEST_FIELDS_MAX * sizeof(*v));
 	cbor_read_init(&r, body, size);
-	if (cbor_peek(&r) != CBOR_MAP || !cbor_enter(&r))
+	if (cbor_peek(&r) != CBOR_MAP)
 		return false;
+	cbor_enter(&r);
 	while (cbor_peek(&r) != CBOR_NONE) {
 		const char *key;
 		size_t key_size;
 		char type;
-		int i;
+		int i = -1;
 
-		if (cbor_peek(&r) != CBOR_TEXT) {
-			if (!cbor_skip(&r) || !cbor_skip(&r))
-				return false;
-			continue;
-		}
-		if (!cbor_get_text(&r, &key, &key_size))
-			return false;
-		i = find_field(fields, key, key_size, &type);
-		if (i < 0 ? !cbor_skip(&r) : !get_value(&r, type, &v[i]))
+		if (cbor_peek(&r) != CBOR_TEXT)
+			cbor_skip(&r);
+		else if (cbor_get_text(&r, &key, &key_size))
+			i = find_field(fields, key, key_size, &type);
+		if (i < 0)
+			cbor_skip(&r);
+		else if (!get_value(&r, type, &v[i]))
 			return false;
 	}
-	return cbor_leave(&r) && cbor_ok(&r);
+	return cbor_leave(&r); /* false after any error */
 }
 
 void put_uint(struct cbor_writer *w, const char *key, uint32_t n)
@@ -84,16 +82,30 @@ void put_uint(struct cbor_writer *w, const char *key, uint32_t n)
 	cbor_put_uint(w, n);
 }
 
+/* Puts the first of the keys; returns the others. */
+static const char *put_first(struct cbor_writer *w, const char *keys)
+{
+	size_t size = 0;
+
+	while (keys[size] && keys[size] != ' ')
+		size++;
+	cbor_put_text_of(w, keys, size);
+	return keys + size + (keys[size] == ' ');
+}
+
 void put_uints(struct cbor_writer *w, const char *keys, const uint32_t *n)
 {
 	while (*keys) {
-		size_t size = 0;
-
-		while (keys[size] && keys[size] != ' ')
-			size++;
-		cbor_put_text_of(w, keys, size);
+		keys = put_first(w, keys);
 		cbor_put_uint(w, *n++);
-		keys += size + (keys[size] == ' ');
+	}
+}
+
+void put_bools(struct cbor_writer *w, const char *keys, unsigned bits)
+{
+	for (; *keys; bits >>= 1) {
+		keys = put_first(w, keys);
+		cbor_put_bool(w, bits & 1);
 	}
 }
 

@@ -17,21 +17,21 @@ struct value {
 
 struct agent;
 
-/* How a handler ended: at most one of the two is set. */
+/* How a handler ended: 0, an enum ef_reason, or below 0 the negative of an enum ef_smp_rc. One word
+ * in a struct, so that it is mistaken for neither and comes back in a register. */
 struct outcome {
-	enum ef_smp_rc rc;
-	enum ef_reason reason;
+	int code;
 };
-#define DONE ((struct outcome){EF_SMP_OK, EF_REASON_OK})
+#define DONE ((struct outcome){0})
 
 static inline struct outcome smp_error(enum ef_smp_rc rc)
 {
-	return (struct outcome){.rc = rc};
+	return (struct outcome){.code = -(int)rc};
 }
 
 static inline struct outcome refused(enum ef_reason reason)
 {
-	return (struct outcome){.reason = reason};
+	return (struct outcome){.code = (int)reason};
 }
 
 /* v in the order of the command's fields; entries of the answer's map go to w. */
@@ -61,8 +61,8 @@ struct command_group {
  * the first counts. NULL at the end.
  */
 extern const struct command_group *const agent_groups[];
-extern const struct command_group os_group, image_group, slot_info_group, edgeferry_group,
-	data_group, lease_group, spread_group;
+extern const struct command_group os_group, os_info_group, image_group, slot_info_group,
+	edgeferry_group, data_group, lease_group, spread_group;
 /* of the application only */
 extern const struct command_group os_more_group, datetime_group, stat_group, settings_group,
 	monitor_group, keys_group;
@@ -74,6 +74,8 @@ bool request_parse(const uint8_t *body, size_t size, const char *fields, struct 
 void put_uint(struct cbor_writer *w, const char *key, uint32_t n);
 /* Several of them: keys with a blank between two. */
 void put_uints(struct cbor_writer *w, const char *keys, const uint32_t *n);
+/* The same of flags; the lowest bit is that of the first key. */
+void put_bools(struct cbor_writer *w, const char *keys, unsigned bits);
 void put_version(struct cbor_writer *w, const char *key, const struct ef_version *version);
 void put_bool(struct cbor_writer *w, const char *key, bool b);
 void put_text(struct cbor_writer *w, const char *key, const char *s);

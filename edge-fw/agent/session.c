@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/session.h"
 #include "agent/agent.h"
+#include "agent/talk.h"
 #include "boot/secrets.h"
+#include "wire/le.h"
 #include "wire/session-crypto.h"
 #include <string.h>
 
@@ -67,20 +69,28 @@ static size_t answer_hello(struct agent *a, const uint8_t *token)
 	return EF_SESSION_HELLO_ANSWER_SIZE;
 }
 
+/* 32 secret bytes from salt, what is given and, where there are some, random bytes. ret may be
+ * salt. */
+static bool derive(const uint8_t salt[32], const uint8_t *given, size_t size, uint8_t ret[32])
+{
+	uint8_t input[64];
+	bool good;
+
+	memcpy(input, given, size);
+	if (port_random(input + size, 32))
+		size += 32;
+	good = noise_hkdf(salt, input, size, ret, 32);
+	ef_session_wipe(input, sizeof(input));
+	return good;
+}
+
 /* No counter comes twice, so no key does, even without a source of random bytes. */
 static bool make_ephemeral(const uint8_t seed[32], uint32_t counter, uint8_t ret[32])
 {
-	uint8_t input[36];
-	size_t size = 4;
-	bool good;
+	uint8_t number[4];
 
-	for (int i = 0; i < 4; i++)
-		input[i] = (uint8_t)(counter >> 8 * i);
-	if (port_random(input + 4, 32))
-		size += 32;
-	good = noise_hkdf(seed, input, size, ret, 32);
-	ef_session_wipe(input, sizeof(input));
-	return good;
+	le32_put(number, counter);
+	return derive(seed, number, sizeof(number), ret);
 }
 
 /* The counter is used up before anything is made from it. */
@@ -162,7 +172,7 @@ size_t agent_session_receive(struct agent *a, uint8_t *message, size_t size)
 	size_t n;
 
 	/* in another framing it is no frame of a session, nor a request either */
-	if (a->line.framing != FRAMING_COBS || !ef_session_is_frame(message)) {
+	if (!talk_is_ours(a) || !ef_session_is_frame(message)) {
 		n = agent_request(a, message, size);
 		if (n)
 			a->session.kept = 0;
@@ -181,23 +191,6 @@ size_t agent_session_receive(struct agent *a, uint8_t *message, size_t size)
 	}
 }
 
-/* Who sends the seed must not know what it becomes. */
-static bool mix_seed(struct secret_key *key, const uint8_t given[32])
-{
-	uint8_t input[64], seed[32];
-	size_t size = 32;
-	bool good;
-
-	memcpy(input, given, 32);
-	if (port_random(input + 32, 32))
-		size += 32;
-	good = noise_hkdf(key->seed, input, size, seed, 32);
-	memcpy(key->seed, seed, 32);
-	ef_session_wipe(input, sizeof(input));
-	ef_session_wipe(seed, sizeof(seed));
-	return good;
-}
-
 struct outcome ef_key(struct agent *a, const struct value *v, struct cbor_writer *w)
 {
 	enum { KEY, SEED, NEEDED };
@@ -212,7 +205,8 @@ struct outcome ef_key(struct agent *a, const struct value *v, struct cbor_writer
 	secrets_load(&key);
 	memcpy(key.psk, v[KEY].data, 32);
 	key.required = v[NEEDED].number;
-	stored = mix_seed(&key, v[SEED].data) && secrets_store(&key) == 0;
+	/* who sends the seed must not know what it becomes */
+	stored = derive(key.seed, v[SEED].data, 32, key.seed) && secrets_store(&key) == 0;
 	ef_session_wipe(&key, sizeof(key));
 	load_flags(a);
 	return stored ? DONE : refused(EF_REASON_NODE_FLASH);

@@ -11,13 +11,13 @@
 struct agent;
 
 struct agent_session {
-	struct ef_session keys;
-	uint8_t made_by[16]; /* tag of the handshake that made it */
-	uint32_t started;    /* milliseconds */
-	uint16_t kept; /* bytes of the last answer, which still stands in a->response; 0: gone */
-	uint8_t flags; /* of a hello answer */
 	bool open;
-	bool inside; /* the request being served came in the session */
+	bool inside;	  /* the request being served came in the session */
+	uint8_t flags;	  /* of a hello answer */
+	uint16_t kept;	  /* bytes of the last answer, which still stands in a->response; 0: gone */
+	uint32_t started; /* milliseconds */
+	uint8_t made_by[16]; /* tag of the handshake that made it */
+	struct ef_session keys;
 };
 
 void agent_session_init(struct agent *a);

@@ -7,6 +7,11 @@ void talk_init(struct agent *a)
 	line_receiver_init(&a->line, a->message, sizeof(a->message));
 }
 
+bool talk_is_ours(const struct agent *a)
+{
+	return a->line.framing == FRAMING_COBS;
+}
+
 size_t talk_receive(struct agent *a, uint8_t b)
 {
 	return line_receive(&a->line, b);

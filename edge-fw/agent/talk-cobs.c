@@ -7,6 +7,12 @@ void talk_init(struct agent *a)
 	frame_receiver_init(&a->line.frame, a->message, sizeof(a->message));
 }
 
+bool talk_is_ours(const struct agent *a)
+{
+	(void)a;
+	return true;
+}
+
 size_t talk_receive(struct agent *a, uint8_t b)
 {
 	return frame_receive(&a->line.frame, b);

@@ -251,16 +251,22 @@ enum boot_end boot_decide(struct boot *b)
 	return recovery(b, EF_REASON_INTERNAL);
 }
 
+/* By its parts, which are numbers where the board is known: nothing then needs all of that. */
+struct port_area boot_recovery_area(void)
+{
+	return (struct port_area){port_board()->recovery.offset, port_board()->recovery.size};
+}
+
 enum boot_end boot_recovery_image(struct boot *b)
 {
-	const struct port_area *where = &port_board()->recovery;
+	struct port_area where = boot_recovery_area();
 
-	if (!where->size)
+	if (!where.size)
 		return BOOT_RECOVERY;
 	memset(&b->state, 0, sizeof(b->state));
 	factory_read(port_board()->factory.offset, &b->factory);
 	b->state.floor = b->factory.floor;
-	return verify_image(where, b->state.floor, &b->factory, &b->image) == EF_REASON_OK
+	return verify_image(&where, b->state.floor, &b->factory, &b->image) == EF_REASON_OK
 		       ? BOOT_RUN
 		       : BOOT_RECOVERY;
 }

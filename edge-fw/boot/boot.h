@@ -38,6 +38,9 @@ enum boot_end boot_decide(struct boot *b);
  */
 enum boot_end boot_recovery_image(struct boot *b);
 
+/* Where it lies; size 0: the board has none. */
+struct port_area boot_recovery_area(void);
+
 /* Looks at what is about to be started as if nothing had been looked at before. */
 enum boot_end boot_look_again(struct boot *b, const struct port_area *where);
 

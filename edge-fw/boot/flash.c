@@ -42,11 +42,6 @@ int flash_zero(uint32_t offset, uint32_t size)
 	return 0;
 }
 
-uint32_t flash_mark_size(void)
-{
-	return port_board()->word < 4 ? 4 : port_board()->word;
-}
-
 bool flash_blank(uint32_t offset, uint32_t size)
 {
 	uint8_t buf[CHUNK];
@@ -104,7 +99,8 @@ static int copy_page(uint32_t to, uint32_t from, uint32_t page, bool erase)
 /*
  * A page that is equal already is not erased: the copy may be one that is done, and whose end is
  * not known because power went at it. It is only programmed once more, which is nothing to a page
- * that is well and makes firm what was half programmed. A blank one may be half erased.
+ * that is well and makes firm what was half programmed. One that is to be blank may be half erased:
+ * the source says so, which reads the same every time.
  */
 int flash_copy(uint32_t to, uint32_t from, uint32_t size, bool trusted)
 {
@@ -116,7 +112,7 @@ int flash_copy(uint32_t to, uint32_t from, uint32_t size, bool trusted)
 		port_watchdog_feed();
 		if (equal && trusted)
 			continue;
-		if (copy_page(to, from, page, !equal || flash_blank(to, page)) < 0 &&
+		if (copy_page(to, from, page, !equal || flash_blank(from, page)) < 0 &&
 			copy_page(to, from, page, true) < 0)
 			return -1;
 	}

@@ -10,8 +10,6 @@
 int flash_write(uint32_t offset, const void *data, size_t size);
 /* Programs zeros, which can be done again at any time; whole words. */
 int flash_zero(uint32_t offset, uint32_t size);
-/* Bytes of a mark: a word of flash, of 4 bytes at least. */
-uint32_t flash_mark_size(void);
 /* Erases whole pages and checks that they are blank. */
 int flash_erase(uint32_t offset, uint32_t size);
 /*
@@ -20,6 +18,12 @@ int flash_erase(uint32_t offset, uint32_t size);
  */
 int flash_copy(uint32_t to, uint32_t from, uint32_t size, bool trusted);
 bool flash_blank(uint32_t offset, uint32_t size);
+
+/* Bytes of a mark: a word of flash, of 4 bytes at least. A number where the board is known. */
+__attribute__((always_inline)) static inline uint32_t flash_mark_size(void)
+{
+	return port_board()->word < 4 ? 4 : port_board()->word;
+}
 
 static inline uint32_t round_up(uint32_t n, uint32_t unit)
 {

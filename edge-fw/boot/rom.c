@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "boot/rom.h"
+#include "boot/session-crypto.h"
 #include "wire/session-crypto.h"
 
 _Static_assert(sizeof(void *) != 4 || sizeof(struct crypto) == 144,
@@ -20,7 +21,8 @@ __attribute__((section(".rom_table"), used)) const struct rom_table rom_table = 
 	.magic = ROM_MAGIC,
 	.size = sizeof(struct rom_table),
 	.crypto_init = crypto_init,
-	.noise = {noise_hash, noise_hkdf, noise_public, noise_shared, noise_encrypt, noise_decrypt},
+	.noise = {crypto_hash, crypto_hkdf, noise_public, noise_shared, crypto_encrypt,
+		noise_decrypt},
 	.p256_verify_raw = crypto_p256_verify_raw,
 	.image = {ef_image_parse_header, ef_image_preflight, ef_image_check},
 	.session = {ef_session_seal, ef_session_open},

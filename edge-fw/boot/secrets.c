@@ -134,18 +134,22 @@ static int move(int page, struct record *r)
 	return to;
 }
 
-static uint32_t next_counter(const struct record *r, uint32_t used)
+/* 0: all are used up. *used: the marks of the page, read once, as a torn one may read otherwise the
+ * next time. */
+static uint32_t next_counter(int page, const struct record *r, uint32_t *used)
 {
-	return r->counter > UINT32_MAX - used ? 0 : r->counter + used;
+	*used = page < 0 ? 0 : marks_used(page);
+	return r->counter > UINT32_MAX - *used ? 0 : r->counter + *used;
 }
 
 void secrets_tidy(void)
 {
 	struct record r;
 	int page = current(&r);
+	uint32_t used;
 
 	if (page >= 0 && !is_firm(page)) {
-		r.counter = next_counter(&r, marks_used(page));
+		r.counter = next_counter(page, &r, &used);
 		move(page, &r);
 	} else if (page >= 0 && !is_wiped(!page) && seal(page, FIRM_AT) == 0)
 		wipe(!page);
@@ -168,8 +172,9 @@ int secrets_store(const struct secret_key *key)
 {
 	struct record r;
 	int page = current(&r), done = -1;
+	uint32_t used;
 
-	r.counter = page < 0 ? 1 : next_counter(&r, marks_used(page));
+	r.counter = page < 0 ? 1 : next_counter(page, &r, &used);
 	r.flags = key->required ? REQUIRED : 0;
 	memcpy(r.psk, key->psk, sizeof(r.psk));
 	memcpy(r.seed, key->seed, sizeof(r.seed));
@@ -183,7 +188,7 @@ uint32_t secrets_counter(void)
 {
 	struct record r;
 	int page = current(&r);
-	uint32_t counter = next_counter(&r, page < 0 ? 0 : marks_used(page));
+	uint32_t used, counter = next_counter(page, &r, &used);
 
 	ef_session_wipe(&r, sizeof(r));
 	return counter;
@@ -193,10 +198,9 @@ int secrets_use_counter(uint32_t counter)
 {
 	struct record r;
 	int page = current(&r);
-	/* read once: a torn mark may read otherwise the next time */
-	uint32_t used = page < 0 ? 0 : marks_used(page);
+	uint32_t used, next = next_counter(page, &r, &used);
 
-	if (page < 0 || counter == 0 || counter != next_counter(&r, used))
+	if (page < 0 || counter == 0 || counter != next)
 		page = -1;
 	else if (used == marks()) {
 		r.counter = counter;

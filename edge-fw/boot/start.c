@@ -76,7 +76,7 @@ void boot_main(void)
 	if (end != BOOT_RUN && !b.stay && !recovery_failed) {
 		end = boot_recovery_image(&b);
 		b.retained.started = STARTED_RECOVERY;
-		where = port_board()->recovery;
+		where = boot_recovery_area();
 	}
 	if (end != BOOT_RUN || b.stay)
 		b.retained.started = STARTED_NONE;

@@ -6,6 +6,7 @@
 
 #define STATE_MAGIC 0x31534645u /* "EFS1" */
 #define FIRM_SIZE 16u		/* as large as a word of flash may be */
+#define BLANK_LOOKS 16u
 #define PLACE_SIZE (sizeof(struct state) + FIRM_SIZE)
 _Static_assert(sizeof(struct state) == 96, "records lie in flash as they are, in whole words");
 
@@ -54,13 +55,15 @@ bool state_load(struct state *s, uint32_t factory_floor)
 	return found;
 }
 
-/* The first place after everything that was ever begun in the page; torn records stay behind. */
+/* The first place after everything that was ever begun in the page; torn records stay behind. What
+ * was hardly begun reads as ones now and then, and under a record would go on reading as it likes:
+ * it takes many looks to be blank. */
 static uint32_t first_free(uint32_t page)
 {
-	uint32_t i = records_in_page();
-	while (i && flash_blank(place(page, i - 1), PLACE_SIZE))
-		i--;
-	return i;
+	for (uint32_t looks = records_in_page() * BLANK_LOOKS; looks--;)
+		if (!flash_blank(place(page, looks / BLANK_LOOKS), PLACE_SIZE))
+			return looks / BLANK_LOOKS + 1;
+	return 0;
 }
 
 static int append(struct state *s)
@@ -95,7 +98,7 @@ static int append(struct state *s)
 int state_store(struct state *s)
 {
 	/* worn places are left behind, as many as a page has; then it is more than that */
-	for (uint32_t tries = 0; tries <= records_in_page(); tries++)
+	for (uint32_t tries = records_in_page() + 1; tries--;)
 		if (append(s) == 0)
 			return 0;
 	return -1;
@@ -104,10 +107,13 @@ int state_store(struct state *s)
 struct port_area state_slot(const struct state *s, unsigned slot)
 {
 	const struct port_board *b = port_board();
-	struct port_area a = {b->slot[slot].offset, b->slot[0].size};
+	struct port_area a = {b->slot[0].offset, b->slot[0].size};
 
-	if (slot && s->flags & STATE_SHIFTED)
-		a.offset += b->slot[1].size - a.size;
+	if (slot) {
+		a.offset = b->slot[1].offset;
+		if (s->flags & STATE_SHIFTED)
+			a.offset += b->slot[1].size - a.size;
+	}
 	return a;
 }
 

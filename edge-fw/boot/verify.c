@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "boot/verify.h"
 #include "boot/crypto.h"
+#include "wire/le.h"
 #include <string.h>
 
 static int read_slot(void *ctx, uint32_t offset, void *buf, size_t size)
@@ -64,9 +65,7 @@ static int read_preflight(void *ctx, uint32_t offset, void *buf, size_t size)
 		return 0;
 	}
 	/* header size and payload size, both checked against the limit by the reader */
-	tlv_at = (uint32_t)(p->header[8] | p->header[9] << 8) +
-		 (p->header[12] | (uint32_t)p->header[13] << 8 | (uint32_t)p->header[14] << 16 |
-			 (uint32_t)p->header[15] << 24);
+	tlv_at = le16_get(p->header + 8) + le32_get(p->header + 12);
 	if (offset < tlv_at || offset - tlv_at > p->tlv_size ||
 		size > p->tlv_size - (offset - tlv_at))
 		return -1;

@@ -15,3 +15,11 @@
 #define PASTE_int one_curve(int
 #define PASTE_curve one_curve(BR_EC_secp256r1
 #endif
+#if defined SOURCE_sha2small && defined SMALL_SHA256
+/* br_sha2small_round(const unsigned char *buf, …) is defined as unused_round, calls go to the one
+ * of sha256-small.c */
+#define br_sha2small_round(first, second) ROUND_##first, second)
+#define ROUND_const unused_round(const
+#define ROUND_cc (br_sha2small_round)(cc
+#define ROUND_buf (br_sha2small_round)(buf
+#endif

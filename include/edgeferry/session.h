@@ -52,6 +52,12 @@ static inline bool ef_session_is_frame(const uint8_t *data)
 	return (data[0] & 0xe0) == 0xe0;
 }
 
+/* One that ends with a tag, and needs no checksum around it? */
+static inline bool ef_session_is_tagged(const uint8_t *data)
+{
+	return (data[0] & 0xfe) == EF_SESSION_REQUEST;
+}
+
 void ef_session_put_hello(
 	const uint8_t token[EF_SESSION_TOKEN_SIZE], uint8_t out[EF_SESSION_HELLO_SIZE]);
 /* The token, or NULL when it is no hello. Its version does not matter: the answer says the node's. */

@@ -77,6 +77,9 @@
 		"wait until it goes on, or for the release after it")                              \
 	X(UNLISTED, 71, "unlisted", "its publisher has not begun to roll it out",                  \
 		"wait, or take it now with 'edgeferry install VERSION'")                           \
+	X(PROTOCOL, 73, "protocol", "gateway and node would not understand each other",            \
+		"install the releases between first")                                              \
+	X(DEFERRED, 74, "deferred", "the node is away and is brought up when it is back", "")      \
 	X(LATER, 72, "later", "not this gateway's turn yet",                                       \
 		"wait, or take it now with 'edgeferry install VERSION'")                           \
 	/* image and node */                                                                       \

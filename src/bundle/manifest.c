@@ -10,8 +10,9 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static const char *const type_words[] = {[COMPONENT_ROOTFS] = "rootfs", [COMPONENT_MCU] = "mcu"};
-static const char *const policy_words[] = {
-	[POLICY_REQUIRED] = "required", [POLICY_OPTIONAL] = "optional"};
+static const char *const policy_words[] = {[POLICY_REQUIRED] = "required",
+	[POLICY_OPTIONAL] = "optional",
+	[POLICY_DEFERRED] = "deferred"};
 static const char *const kind_words[] = {[KIND_FEATURE] = "feature", [KIND_SECURITY] = "security"};
 
 const char *component_type_word(enum component_type t)
@@ -150,21 +151,36 @@ static enum ef_reason get_objects(const struct at *at, const json_t *o, struct c
 	return r;
 }
 
-static enum ef_reason get_hardware(const struct at *at, const json_t *o, struct component *c)
+static enum ef_reason get_range(
+	const struct at *at, const json_t *o, const char *key, uint32_t *min, uint32_t *max)
 {
 	static const char *const known[] = {"min", "max", NULL};
-	const json_t *v = json_get_object(o, "hardware");
+	const json_t *v = json_get_object(o, key);
 	enum ef_reason r;
 
 	if (!v)
-		return bad(at, "hardware", "is not an object");
+		return bad(at, key, "is not an object");
 	r = only(at, v, known);
 	if (!r)
-		r = get_u32(at, v, "min", UINT32_MAX, &c->hardware_min);
+		r = get_u32(at, v, "min", UINT32_MAX, min);
 	if (!r)
-		r = get_u32(at, v, "max", UINT32_MAX, &c->hardware_max);
-	if (!r && c->hardware_min > c->hardware_max)
-		r = bad(at, "hardware", "ends before it begins");
+		r = get_u32(at, v, "max", UINT32_MAX, max);
+	if (!r && *min > *max)
+		r = bad(at, key, "ends before it begins");
+	return r;
+}
+
+/* Nodes count from 1. */
+static enum ef_reason get_protocol(const struct at *at, const json_t *o, struct component *c)
+{
+	enum ef_reason r;
+
+	c->protocol_min = c->protocol_max = 1;
+	if (!json_object_get(o, "protocol"))
+		return EF_REASON_OK;
+	r = get_range(at, o, "protocol", &c->protocol_min, &c->protocol_max);
+	if (!r && c->protocol_min == 0)
+		r = bad(at, "protocol", "begins at 0");
 	return r;
 }
 
@@ -212,10 +228,11 @@ static enum ef_reason get_component(
 	struct error *e, const json_t *o, size_t number, struct component *c)
 {
 	static const char *const known_rootfs[] = {"name", "type", "compatible", "hardware",
-		"version", "security", "policy", "image", "index", "pack", "requires", "self_test",
-		"confirm", NULL};
+		"version", "security", "policy", "protocol", "image", "index", "pack", "requires",
+		"self_test", "confirm", NULL};
 	static const char *const known_mcu[] = {"name", "type", "compatible", "hardware", "version",
-		"security", "policy", "image", "requires", "self_test", "confirm", NULL};
+		"security", "policy", "budget", "soak", "protocol", "image", "requires",
+		"self_test", "confirm", NULL};
 	char what[64];
 	struct at at = {e, what};
 	const char *compatible;
@@ -240,7 +257,9 @@ static enum ef_reason get_component(
 		!manifest_compatible_valid(compatible))
 		return bad(&at, "compatible", "is not VENDOR,CLASS");
 	strcpy(c->compatible, compatible);
-	r = get_hardware(&at, o, c);
+	r = get_range(&at, o, "hardware", &c->hardware_min, &c->hardware_max);
+	if (!r)
+		r = get_protocol(&at, o, c);
 	if (!r)
 		r = get_version(&at, o, "version", &c->version);
 	if (!r)
@@ -250,6 +269,14 @@ static enum ef_reason get_component(
 	if (r)
 		return r;
 	c->policy = (enum component_policy)policy;
+	if (c->type == COMPONENT_ROOTFS && c->policy == POLICY_DEFERRED)
+		return bad(&at, "policy", "is for nodes: a gateway is always there");
+	if (json_object_get(o, "budget"))
+		r = get_u32(&at, o, "budget", UINT32_MAX, &c->budget);
+	if (!r && json_object_get(o, "soak"))
+		r = get_u32(&at, o, "soak", DEADLINE_MAX, &c->soak_s);
+	if (r)
+		return r;
 	r = get_objects(&at, o, c);
 	if (!r)
 		r = get_requires(&at, o, c);

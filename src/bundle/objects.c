@@ -20,6 +20,16 @@ static bool digest_is(const void *data, size_t size, const uint8_t sha256[32])
 	       memcmp(digest, sha256, sizeof(digest)) == 0;
 }
 
+enum ef_reason object_check(
+	const uint8_t sha256[32], const void *data, size_t size, struct error *e)
+{
+	char name[DIGEST_HEX_MAX];
+
+	if (digest_is(data, size, sha256))
+		return EF_REASON_OK;
+	return error_set(e, EF_REASON_BAD_DIGEST, "object %s", digest_hex(sha256, name));
+}
+
 bool object_have(int objects_dir_fd, const uint8_t sha256[32], uint64_t size)
 {
 	char name[DIGEST_HEX_MAX];
@@ -34,9 +44,9 @@ enum ef_reason object_put(int objects_dir_fd, const uint8_t sha256[32], const vo
 {
 	char name[DIGEST_HEX_MAX];
 
+	if (object_check(sha256, data, size, e))
+		return e->reason;
 	digest_hex(sha256, name);
-	if (!digest_is(data, size, sha256))
-		return error_set(e, EF_REASON_BAD_DIGEST, "object %s", name);
 	if (object_have(objects_dir_fd, sha256, size))
 		return EF_REASON_OK;
 	int r = atomic_file_write_at(objects_dir_fd, name, data, size, 0644);
@@ -83,6 +93,7 @@ struct listing {
 	struct stored *list; /* of what may go */
 	size_t n;
 	uint64_t used; /* by all */
+	bool look_only;
 };
 
 static int oldest_first(const void *a, const void *b)
@@ -116,6 +127,8 @@ static int look_at(int fd, const char *name, struct listing *l,
 	uint8_t digest[DIGEST_SIZE];
 	struct stat st;
 
+	if (is_temporary(name) && l->look_only)
+		return 0;
 	if (is_temporary(name))
 		return unlinkat(fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
 	if (!hex_decode(name, digest, sizeof(digest)))
@@ -167,5 +180,18 @@ int object_trim(int objects_dir_fd, uint64_t max, bool (*keep)(void *ctx, const 
 	}
 	free(l.list);
 	*used = l.used;
+	return r;
+}
+
+int object_usage(int objects_dir_fd, bool (*keep)(void *ctx, const uint8_t sha256[32]), void *ctx,
+	uint64_t *used, uint64_t *kept)
+{
+	struct listing l = {.look_only = true};
+	int r = look_at_all(objects_dir_fd, &l, keep, ctx);
+
+	*used = *kept = l.used;
+	for (size_t i = 0; i < l.n; i++)
+		*kept -= l.list[i].size;
+	free(l.list);
 	return r;
 }

@@ -22,3 +22,8 @@ enum ef_reason object_get(int objects_dir_fd, const uint8_t sha256[32], uint64_t
  */
 int object_trim(int objects_dir_fd, uint64_t max, bool (*keep)(void *ctx, const uint8_t sha256[32]),
 	void *ctx, uint64_t *used);
+/* Changes nothing: *used is what is there, *kept what object_trim would leave at least. */
+int object_usage(int objects_dir_fd, bool (*keep)(void *ctx, const uint8_t sha256[32]), void *ctx,
+	uint64_t *used, uint64_t *kept);
+/* Whether the bytes have this digest: BAD_DIGEST. */
+enum ef_reason object_check(const uint8_t sha256[32], const void *data, size_t size, struct error *e);

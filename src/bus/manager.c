@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define NAME_MAX_TEXT 255
+#define POSTPONE_MAX_S (400LL * 86400) /* more than PostponeMax= can be */
 
 static struct document_source source(struct bus *b)
 {
@@ -118,33 +119,85 @@ static int act_install(struct bus *b, sd_bus_message *m)
 		return r;
 	if (flags)
 		return bad_flags(m);
-	if (strstr(version, "://"))
-		update_install_url(b->update, version, &id, &e);
-	else
-		update_install(b->update, version, &id, &e);
+	update_install(b->update, version, &id, &e);
 	return reply_deployment(b, m, id, &e);
+}
+
+/* 1: *fd is the caller's to close; otherwise m was answered, or it is what to return. */
+static int read_bundle(sd_bus_message *m, int *fd, const char **name)
+{
+	struct error e = {0};
+	uint64_t flags;
+	int theirs, r = sd_bus_message_read(m, "hst", &theirs, name, &flags);
+
+	if (r < 0)
+		return r;
+	if (flags)
+		return bad_flags(m);
+	if (strlen(*name) > NAME_MAX_TEXT) {
+		error_set(&e, EF_REASON_USAGE, "name of the bundle is too long");
+		return reply_error(m, &e);
+	}
+	*fd = fcntl(theirs, F_DUPFD_CLOEXEC, 3); /* the message closes its own */
+	return *fd < 0 ? -errno : 1;
 }
 
 static int act_install_bundle(struct bus *b, sd_bus_message *m)
 {
 	struct error e = {0};
 	const char *name;
-	uint64_t flags, id = 0;
-	int fd, own, r = sd_bus_message_read(m, "hst", &fd, &name, &flags);
+	uint64_t id = 0;
+	int fd = -1, r = read_bundle(m, &fd, &name);
+
+	if (fd < 0)
+		return r;
+	update_install_bundle(b->update, fd, name, &id, &e);
+	return reply_deployment(b, m, id, &e);
+}
+
+static void plan_done(void *ctx, const struct update_plan *p, const struct error *e)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = ctx;
+
+	if (!p)
+		reply_error(m, e);
+	else
+		reply_json(m, document_plan(p));
+}
+
+static int plan_begun(sd_bus_message *m, const struct error *e)
+{
+	if (e->reason == EF_REASON_OK)
+		return 0;
+	sd_bus_message_unref(m);
+	return reply_error(m, e);
+}
+
+static int act_plan(struct bus *b, sd_bus_message *m)
+{
+	struct error e = {0};
+	const char *version;
+	uint64_t flags;
+	int r = sd_bus_message_read(m, "st", &version, &flags);
 
 	if (r < 0)
 		return r;
 	if (flags)
 		return bad_flags(m);
-	if (strlen(name) > NAME_MAX_TEXT) {
-		error_set(&e, EF_REASON_USAGE, "name of the bundle is too long");
-		return reply_error(m, &e);
-	}
-	own = fcntl(fd, F_DUPFD_CLOEXEC, 3); /* the message closes its own */
-	if (own < 0)
-		return -errno;
-	update_install_bundle(b->update, own, name, &id, &e);
-	return reply_deployment(b, m, id, &e);
+	update_plan(b->update, version, plan_done, sd_bus_message_ref(m), &e);
+	return plan_begun(m, &e);
+}
+
+static int act_plan_bundle(struct bus *b, sd_bus_message *m)
+{
+	struct error e = {0};
+	const char *name;
+	int fd = -1, r = read_bundle(m, &fd, &name);
+
+	if (fd < 0)
+		return r;
+	update_plan_bundle(b->update, fd, name, plan_done, sd_bus_message_ref(m), &e);
+	return plan_begun(m, &e);
 }
 
 static int act_confirm(struct bus *b, sd_bus_message *m)
@@ -178,6 +231,44 @@ static int act_rollback(struct bus *b, sd_bus_message *m)
 
 	update_rollback(b->update, &id, &e);
 	return reply_deployment(b, m, id, &e);
+}
+
+static int act_activate(struct bus *b, sd_bus_message *m)
+{
+	struct error e = {0};
+
+	update_activate(b->update, &e);
+	return reply_outcome(m, &e);
+}
+
+static int act_pause(struct bus *b, sd_bus_message *m)
+{
+	struct error e = {0};
+
+	update_pause(b->update, &e);
+	return reply_outcome(m, &e);
+}
+
+static int act_resume(struct bus *b, sd_bus_message *m)
+{
+	struct error e = {0};
+
+	update_unpause(b->update, &e);
+	return reply_outcome(m, &e);
+}
+
+static int act_postpone(struct bus *b, sd_bus_message *m)
+{
+	struct error e = {0};
+	uint64_t seconds;
+	int64_t until = 0;
+	int r = sd_bus_message_read(m, "t", &seconds);
+
+	if (r < 0)
+		return r;
+	update_postpone(b->update, seconds > POSTPONE_MAX_S ? POSTPONE_MAX_S : (int64_t)seconds,
+		&until, &e);
+	return e.reason ? reply_error(m, &e) : sd_bus_reply_method_return(m, "x", until);
 }
 
 static void key_done(void *ctx, const struct error *e)
@@ -219,10 +310,16 @@ static const struct action {
 	{"Check", BUS_NAME ".check", act_check},
 	{"Install", BUS_NAME ".install", act_install},
 	{"InstallBundle", BUS_NAME ".install", act_install_bundle},
+	{"Plan", BUS_NAME ".install", act_plan},
+	{"PlanBundle", BUS_NAME ".install", act_plan_bundle},
 	{"Confirm", BUS_NAME ".manage", act_confirm},
 	{"Reject", BUS_NAME ".manage", act_reject},
 	{"Cancel", BUS_NAME ".manage", act_cancel},
 	{"Rollback", BUS_NAME ".manage", act_rollback},
+	{"Activate", BUS_NAME ".manage", act_activate},
+	{"Pause", BUS_NAME ".manage", act_pause},
+	{"Resume", BUS_NAME ".manage", act_resume},
+	{"Postpone", BUS_NAME ".manage", act_postpone},
 	{"ProvisionNode", BUS_NAME ".keys", act_provision},
 	{"RotateNodeKey", BUS_NAME ".keys", act_rotate},
 };
@@ -237,6 +334,21 @@ static const struct action *action_of(sd_bus_message *m)
 	return NULL;
 }
 
+static void ask_as_sender(struct bus *b, sd_bus_message *m)
+{
+	sd_bus_creds *creds = NULL;
+	char who[32] = "somebody";
+	uid_t uid;
+
+	/* what the bus knows, not what the sender says; a number, since names are looked up
+	 * elsewhere */
+	if (sd_bus_query_sender_creds(m, SD_BUS_CREDS_EUID, &creds) >= 0 &&
+		sd_bus_creds_get_euid(creds, &uid) >= 0)
+		snprintf(who, sizeof(who), uid ? "user %u" : "root", (unsigned)uid);
+	sd_bus_creds_unref(creds);
+	update_ask_as(b->update, who);
+}
+
 static void on_answer(sd_bus_message *m, bool allowed, void *ctx)
 {
 	const struct action *a = action_of(m);
@@ -248,7 +360,9 @@ static void on_answer(sd_bus_message *m, bool allowed, void *ctx)
 		reply_error(m, &e);
 		return;
 	}
+	ask_as_sender(ctx, m);
 	r = a->act(ctx, m);
+	update_ask_as(((struct bus *)ctx)->update, NULL);
 	if (r < 0)
 		sd_bus_reply_method_errno(m, r, NULL);
 }
@@ -314,10 +428,16 @@ const sd_bus_vtable manager_vtable[] = {
 	ACT("Check", "", "s"),
 	ACT("Install", "st", "o"),
 	ACT("InstallBundle", "hst", "o"),
+	ACT("Plan", "st", "s"),
+	ACT("PlanBundle", "hst", "s"),
 	ACT("Confirm", "", ""),
 	ACT("Reject", "", ""),
 	ACT("Cancel", "", ""),
 	ACT("Rollback", "", "o"),
+	ACT("Activate", "", ""),
+	ACT("Pause", "", ""),
+	ACT("Resume", "", ""),
+	ACT("Postpone", "t", "x"),
 	ACT("ProvisionNode", "s", ""),
 	ACT("RotateNodeKey", "s", ""),
 	SD_BUS_SIGNAL("Event", "s", 0),

@@ -33,6 +33,7 @@ struct cli {
 	enum json_mode json;
 	bool no_wait;
 	bool once;
+	bool dry_run;
 	uint32_t max;
 	struct term out;
 	sd_bus *bus;
@@ -49,6 +50,10 @@ int verb_confirm(struct cli *cli, char **args);
 int verb_reject(struct cli *cli, char **args);
 int verb_rollback(struct cli *cli, char **args);
 int verb_cancel(struct cli *cli, char **args);
+int verb_activate(struct cli *cli, char **args);
+int verb_pause(struct cli *cli, char **args);
+int verb_resume(struct cli *cli, char **args);
+int verb_postpone(struct cli *cli, char **args);
 int verb_nodes(struct cli *cli, char **args);
 int verb_node_key(struct cli *cli, char **args);
 int verb_deployments(struct cli *cli, char **args);

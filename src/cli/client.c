@@ -40,7 +40,7 @@ int reason_exit(enum ef_reason r)
 			return single[i].code;
 	/* trust; release and policy; what an image says of itself */
 	if ((r >= EF_REASON_BAD_FORMAT && r <= EF_REASON_NO_TRUST) ||
-		(r >= EF_REASON_NOT_COMPATIBLE && r <= EF_REASON_LATER) ||
+		(r >= EF_REASON_NOT_COMPATIBLE && r <= EF_REASON_PROTOCOL) ||
 		(r >= EF_REASON_BAD_IMAGE && r <= EF_REASON_IMAGE_DIGEST))
 		return EXIT_REFUSED;
 	return EXIT_FAILED;

@@ -16,6 +16,7 @@ enum option_id {
 	OPT_WAIT,
 	OPT_NO_WAIT,
 	OPT_ONCE,
+	OPT_DRY_RUN,
 };
 
 /* What a verb takes besides --help and --address. */
@@ -24,6 +25,7 @@ enum {
 	TAKES_MAX = 2,
 	TAKES_WAIT = 4,
 	TAKES_ONCE = 8,
+	TAKES_DRY_RUN = 16,
 };
 
 static const struct verb {
@@ -44,13 +46,15 @@ static const struct verb {
 	{"list", verb_list, TAKES_JSON, 0, 0, "", "List the releases known",
 		"Lists the releases that the last check has found, newest first, and why one\n"
 		"of them would be refused or is held back."},
-	{"install", verb_install, TAKES_JSON | TAKES_WAIT, 1, 0, "[VERSION|BUNDLE]",
+	{"install", verb_install, TAKES_JSON | TAKES_WAIT | TAKES_DRY_RUN, 1, 0, "[VERSION|BUNDLE]",
 		"Install a release or a bundle",
 		"Installs the release named, also before this gateway's turn, without a name the\n"
 		"newest one whose turn it is, or the one in a bundle;\n"
 		"shows its progress and ends when it is confirmed or has gone back. What consists\n"
 		"of digits, dots and '+' is a version, what begins with https:// the address of a\n"
-		"bundle on a web server, everything else is a file."},
+		"bundle on a web server, everything else is a file. With --dry-run nothing is\n"
+		"changed: shows what would be done, what is skipped and why, and what it would\n"
+		"wait for."},
 	{"confirm", verb_confirm, 0, 0, 0, "", "Keep the release on trial",
 		"Keeps the release that is on trial, without waiting for its checks."},
 	{"reject", verb_reject, 0, 0, 0, "", "Go back from the release on trial",
@@ -61,9 +65,24 @@ static const struct verb {
 		"own, and shows its progress. Never below the floor."},
 	{"cancel", verb_cancel, 0, 0, 0, "", "Call off the deployment under way",
 		"Calls off the deployment under way, as long as nothing of it is activated."},
-	{"nodes", verb_nodes, TAKES_JSON, 2, 0, "[ACTION NODE]", "List the nodes, or give one a key",
+	{"activate", verb_activate, 0, 0, 0, "", "Let what lies ready go now",
+		"Activates the deployment under way as soon as it is staged, whatever the hour "
+		"and\n"
+		"whatever Reboot= says. Batteries, hours of nodes and interlocks still count."},
+	{"pause", verb_pause, 0, 0, 0, "", "Begin nothing by itself any more",
+		"Nothing is begun or activated by itself until 'edgeferry resume'. What is asked\n"
+		"for by hand goes on."},
+	{"resume", verb_resume, 0, 0, 0, "", "End a pause or postponement",
+		"Ends a pause or a postponement, and looks at the server."},
+	{"postpone", verb_postpone, 0, 1, 0, "DURATION", "Begin nothing by itself for a while",
+		"Nothing is begun or activated by itself for a while, as in 8h or 2d; all in all "
+		"at\n"
+		"most PostponeMax= from the first time on."},
+	{"nodes", verb_nodes, TAKES_JSON, 2, 0, "[ACTION NODE]",
+		"List the nodes, or give one a key",
 		"Lists the attached microcontrollers: what they are, what they run, and what is\n"
-		"wrong with them. With 'provision NODE' the node gets its first key, in the clear:\n"
+		"wrong with them. With 'provision NODE' the node gets its first key, in the "
+		"clear:\n"
 		"over a wire that is trusted at this moment. With 'rotate-key NODE' it gets\n"
 		"another one under the one that it has. Either is stored where Key= of its file\n"
 		"says."},
@@ -90,6 +109,7 @@ static const struct {
 	{TAKES_MAX, "  -n, --max=N            Show at most N entries, 0 for all\n"},
 	{TAKES_WAIT, "      --wait             Wait for the end and show the progress (default)\n"
 		     "      --no-wait          End as soon as the deployment has begun\n"},
+	{TAKES_DRY_RUN, "      --dry-run          Show what would be done, and change nothing\n"},
 	{TAKES_ONCE,
 		"      --once             End with the deployment under way, or the next one,\n"
 		"                         with its exit code\n"},
@@ -197,6 +217,10 @@ static int parse_option(struct parsed *p, int c)
 		p->given |= TAKES_WAIT;
 		p->cli.no_wait = c == OPT_NO_WAIT;
 		break;
+	case OPT_DRY_RUN:
+		p->given |= TAKES_DRY_RUN;
+		p->cli.dry_run = true;
+		break;
 	case OPT_ONCE:
 		p->given |= TAKES_ONCE;
 		p->cli.once = true;
@@ -218,6 +242,7 @@ static int parse(struct parsed *p, int argc, char **argv)
 		{"wait", no_argument, NULL, OPT_WAIT},
 		{"no-wait", no_argument, NULL, OPT_NO_WAIT},
 		{"once", no_argument, NULL, OPT_ONCE},
+		{"dry-run", no_argument, NULL, OPT_DRY_RUN},
 		{0},
 	};
 	int c, r = EXIT_DONE;
@@ -233,6 +258,8 @@ static int run(struct parsed *p, const struct verb *v, char **args, int n_args)
 		return usage(v, "too many arguments, from ", args[v->max_args]);
 	if (p->given & ~v->takes)
 		return usage(v, v->name, " does not take all of these options");
+	if (p->cli.dry_run && (p->given & TAKES_WAIT))
+		return usage(v, "--dry-run begins nothing that could be waited for", "");
 	if (!p->max_given)
 		p->cli.max = v->max;
 	term_init(&p->cli.out, stdout);

@@ -2,11 +2,13 @@
 /* check, install, confirm, reject, rollback, cancel, monitor: what changes things, and watching it.
  */
 #include "cli/client.h"
+#include "cli/plan.h"
 #include "cli/show.h"
 #include "cli/watch.h"
 #include "util/cleanup.h"
 #include "util/json.h"
 #include "util/text.h"
+#include "util/time-util.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -104,6 +106,43 @@ int verb_cancel(struct cli *cli, char **args)
 	return simple(cli, "Cancel", "The deployment is being called off.");
 }
 
+int verb_activate(struct cli *cli, char **args)
+{
+	return simple(
+		cli, "Activate", "It goes as soon as it is staged: 'edgeferry monitor' shows it.");
+}
+
+int verb_pause(struct cli *cli, char **args)
+{
+	return simple(cli, "Pause", "Nothing is begun by itself until 'edgeferry resume'.");
+}
+
+int verb_resume(struct cli *cli, char **args)
+{
+	return simple(cli, "Resume", "What is due is begun by itself again.");
+}
+
+int verb_postpone(struct cli *cli, char **args)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	char utc[21], when[STAMP_MAX];
+	uint64_t us;
+	int64_t until;
+
+	if (!args[0] || !timespan_parse(args[0], &us) || us < USEC_PER_SEC) {
+		complain("say for how long, as in 8h or 2d", "postpone for how long?");
+		return EXIT_USAGE;
+	}
+	int r = client_call(cli, ACT_US, "Postpone", &reply, "t", us / USEC_PER_SEC);
+	if (r != EXIT_DONE)
+		return r;
+	if (sd_bus_message_read(reply, "x", &until) < 0)
+		return client_error(NULL, -EBADMSG);
+	fprintf(cli->out.file, "Nothing is begun by itself before %s.\n",
+		stamp_format(time_format_utc(until, utc), when));
+	return r;
+}
+
 /* The call's reply names a deployment: follow it, or say which it is. */
 static int follow(struct cli *cli, struct watch *w, sd_bus_message *reply)
 {
@@ -152,6 +191,17 @@ static int open_bundle(const char *path)
 	return fd;
 }
 
+/* The document that the reply to Plan or PlanBundle is. */
+static int show_plan(struct cli *cli, sd_bus_message *reply)
+{
+	_cleanup_json_ json_t *plan = NULL;
+	const char *text;
+
+	if (sd_bus_message_read(reply, "s", &text) < 0 || !(plan = document_parse(text)))
+		return client_error(NULL, -EBADMSG);
+	return plan_show(cli, plan);
+}
+
 static int install_bundle(struct cli *cli, const char *path)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
@@ -161,10 +211,15 @@ static int install_bundle(struct cli *cli, const char *path)
 
 	if (fd < 0)
 		return fd == -ENOENT ? EXIT_NOT_FOUND : fd == -EACCES ? EXIT_DENIED : EXIT_USAGE;
+	const char *name = slash ? slash + 1 : path;
+	if (cli->dry_run) {
+		int r = client_call(
+			cli, CHECK_US, "PlanBundle", &reply, "hst", fd, name, (uint64_t)0);
+		return r == EXIT_DONE ? show_plan(cli, reply) : r;
+	}
 	int r = begin_watch(cli, &w);
 	if (r == EXIT_DONE)
-		r = client_call(cli, ACT_US, "InstallBundle", &reply, "hst", fd,
-			slash ? slash + 1 : path, (uint64_t)0);
+		r = client_call(cli, ACT_US, "InstallBundle", &reply, "hst", fd, name, (uint64_t)0);
 	return r == EXIT_DONE ? follow(cli, w, reply) : r;
 }
 
@@ -172,8 +227,13 @@ static int install_version(struct cli *cli, const char *version)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	_cleanup_(watch_freep) struct watch *w = NULL;
-	int r = begin_watch(cli, &w);
+	int r;
 
+	if (cli->dry_run) {
+		r = client_call(cli, CHECK_US, "Plan", &reply, "st", version, (uint64_t)0);
+		return r == EXIT_DONE ? show_plan(cli, reply) : r;
+	}
+	r = begin_watch(cli, &w);
 	if (r == EXIT_DONE)
 		r = client_call(cli, ACT_US, "Install", &reply, "st", version, (uint64_t)0);
 	return r == EXIT_DONE ? follow(cli, w, reply) : r;

@@ -123,12 +123,18 @@ static enum ef_reason load_drop_in(const struct loader *l, const char *path, con
 /* What the kind of wire needs of the other keys. NULL: nothing is wrong. */
 static const char *wiring_fault(const struct config_node *n)
 {
-	bool udp = strcmp(n->link, "udp") == 0, path = n->device[0] == '/';
+	bool udp = strcmp(n->link, "udp") == 0, ble = strcmp(n->link, "ble") == 0;
+	bool path = n->device[0] == '/', bluetooth = value_is_bluetooth(n->device);
 
-	if (udp && path)
-		return "Device= is a path: with Link=udp it is the node's address in numbers";
-	if (!udp && !path)
-		return "Device= is an address: that is for Link=udp";
+	if (udp && (path || bluetooth))
+		return path ? "Device= is a path: with Link=udp it is the node's address in numbers"
+			    : "Device= is a Bluetooth device: that is for Link=ble";
+	if (ble && !bluetooth)
+		return "Device= is no Bluetooth device: with Link=ble it is the node's address as "
+		       "C0:11:22:33:44:55, or name:NAME";
+	if (!udp && !ble && !path)
+		return bluetooth ? "Device= is a Bluetooth device: that is for Link=ble"
+				 : "Device= is an address: that is for Link=udp";
 	if (udp && n->security == SECURITY_NONE && !n->exposed)
 		return "Security=none with Link=udp lets everybody on the network speak to the "
 		       "node and for it: give it a Key=, or say Exposed=yes as well";

@@ -41,11 +41,18 @@ static const struct key gateway_keys[] = {
 	{"Mqtt", "PasswordFile", value_path, FIELD(mqtt_password_file), NULL},
 	{"Mqtt", "TopicPrefix", value_topic, FIELD(mqtt_prefix), "edgeferry"},
 	{"Network", "User", value_user, FIELD(network_user), "edgeferry-net"},
+	{"Bluetooth", "Adapter", value_adapter, FIELD(adapter), NULL},
+	{"Bluetooth", "MaxConnections", value_connections, FIELD(connections), "4"},
 	{"Slots", "Boot", value_boot, FIELD(boot), "sim"},
 	{"Slots", "BootDirectory", value_path, FIELD(boot_dir), NULL},
 	{"Slots", "A", value_path, FIELD(slot_a), NULL},
 	{"Slots", "B", value_path, FIELD(slot_b), NULL},
 	{"Update", "Automatic", value_automatic, FIELD(automatic), "security"},
+	{"Update", "Window", value_window, FIELD(window), "00:00-00:00"},
+	{"Update", "WindowDays", value_days, FIELD(window_days), "Mon..Sun"},
+	{"Update", "Reboot", value_reboot, FIELD(reboot), "window"},
+	{"Update", "PostponeMax", value_span, FIELD(postpone_max), "7d"},
+	{"Update", "CatchUp", value_yes, FIELD(catch_up), "yes"},
 	{"Update", "ChecksDirectory", value_path, FIELD(checks_dir), "/etc/edgeferry/checks.d"},
 	{"Update", "InterlockDirectory", value_path, FIELD(interlock),
 		"/etc/edgeferry/interlock.d"},
@@ -74,6 +81,7 @@ static const struct key node_keys[] = {
 	{"Node", "Framing", value_framing, FIELD(framing), "cobs"},
 	{"Node", "Security", value_security, FIELD(security), "session"},
 	{"Node", "Key", value_key, FIELD(key), NULL},
+	{"Node", "RedundancyGroup", value_name, FIELD(group), NULL},
 	{"Node", "Optional", value_no, FIELD(required), "no"},
 	{"Node", "MinimumBattery", value_percent, FIELD(battery), "20"},
 	{"Node", "ExternalPower", value_yes, FIELD(external), "no"},
@@ -86,7 +94,7 @@ static bool is_text(const struct key *k)
 	static const value_reader numbers[] = {value_u32, value_size, value_span, value_automatic,
 		value_security, value_framing, value_address, value_baud, value_baud_max,
 		value_clock, value_entry, value_pulse, value_yes, value_no, value_percent,
-		value_window};
+		value_window, value_connections, value_days, value_reboot};
 
 	for (size_t i = 0; i < COUNT(numbers); i++)
 		if (k->read == numbers[i])

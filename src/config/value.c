@@ -30,6 +30,20 @@ static bool only(const char *text, const char *set)
 	return *text && text[strspn(text, set)] == 0;
 }
 
+static bool number(const char *value, uint64_t min, uint64_t max, uint64_t *ret)
+{
+	uint64_t v = 0;
+
+	if (!only(value, DIGITS) || strlen(value) > 18)
+		return false;
+	for (; *value; value++)
+		v = v * 10 + (uint64_t)(*value - '0');
+	if (v < min || v > max)
+		return false;
+	*ret = v;
+	return true;
+}
+
 const char *value_text(const char *value, void *to)
 {
 	return strlen(value) > 255 ? "at most 255 characters" : store_all(value, to);
@@ -67,17 +81,66 @@ const char *value_path(const char *value, void *to)
 	return store(value, n, to);
 }
 
+/* "C0:11:22:33:44:55" */
+static bool is_bluetooth(const char *value)
+{
+	for (size_t i = 0; i < 17; i++)
+		if (i % 3 == 2 ? value[i] != ':'
+			       : !value[i] || !strchr(DIGITS "ABCDEFabcdef", value[i]))
+			return false;
+	return value[17] == '\0';
+}
+
+/* In capitals, as BlueZ writes them, so that one device has one name. */
+static const char *store_bluetooth(const char *value, void *to)
+{
+	char address[18];
+
+	for (size_t i = 0; i < sizeof(address); i++)
+		address[i] = (char)(value[i] >= 'a' ? value[i] - 'a' + 'A' : value[i]);
+	return store_all(address, to);
+}
+
+bool value_is_bluetooth(const char *device)
+{
+	return is_bluetooth(device) || strncmp(device, "name:", 5) == 0;
+}
+
 const char *value_device(const char *value, void *to)
 {
 	struct sockaddr_storage address;
 	socklen_t length;
 
-	if (value[0] != '/')
-		return address_parse(value, 1, &address, &length)
-			       ? store_all(value, to)
-			       : "an absolute path, or for Link=udp an address in numbers as "
-				 "'192.0.2.7' or '[fe80::7%eth0]:1337'";
-	return value_path(value, to) ? "an absolute path without '..'" : NULL;
+	if (value[0] == '/')
+		return value_path(value, to) ? "an absolute path without '..'" : NULL;
+	if (is_bluetooth(value))
+		return store_bluetooth(value, to);
+	if (strncmp(value, "name:", 5) == 0)
+		return value[5] && strlen(value + 5) <= 64 ? store_all(value, to)
+							   : "name: and 1 to 64 characters";
+	if (address_parse(value, 1, &address, &length))
+		return store_all(value, to);
+	return "an absolute path, for Link=udp an address in numbers as '192.0.2.7' or "
+	       "'[fe80::7%eth0]:1337', for Link=ble one as 'C0:11:22:33:44:55', or name:NAME";
+}
+
+const char *value_adapter(const char *value, void *to)
+{
+	if (is_bluetooth(value))
+		return store_bluetooth(value, to);
+	if (strncmp(value, "hci", 3) != 0 || !only(value + 3, DIGITS) || strlen(value) > 8)
+		return "an adapter's address as 'DC:A6:32:01:02:03', or its name as 'hci0'";
+	return store_all(value, to);
+}
+
+const char *value_connections(const char *value, void *to)
+{
+	uint64_t v;
+
+	if (!number(value, 1, 32, &v))
+		return "a number from 1 to 32";
+	*(uint32_t *)to = (uint32_t)v;
+	return NULL;
 }
 
 const char *value_key(const char *value, void *to)
@@ -125,20 +188,6 @@ const char *value_user(const char *value, void *to)
 	if (!only(value, LOWER UPPER DIGITS "-_.") || strlen(value) > 32 || value[0] == '-')
 		return "the name of a user";
 	return store_all(value, to);
-}
-
-static bool number(const char *value, uint64_t min, uint64_t max, uint64_t *ret)
-{
-	uint64_t v = 0;
-
-	if (!only(value, DIGITS) || strlen(value) > 18)
-		return false;
-	for (; *value; value++)
-		v = v * 10 + (uint64_t)(*value - '0');
-	if (v < min || v > max)
-		return false;
-	*ret = v;
-	return true;
 }
 
 const char *value_u32(const char *value, void *to)
@@ -298,9 +347,9 @@ const char *value_framing(const char *value, void *to)
 
 const char *value_link(const char *value, void *to)
 {
-	static const char *const words[] = {"uart", "spi", "udp", "sim", NULL};
+	static const char *const words[] = {"uart", "spi", "udp", "ble", "sim", NULL};
 
-	return word(value, words) < 0 ? "uart, spi, udp or sim" : store_all(value, to);
+	return word(value, words) < 0 ? "uart, spi, udp, ble or sim" : store_all(value, to);
 }
 
 const char *value_boot(const char *value, void *to)
@@ -395,5 +444,58 @@ const char *value_window(const char *value, void *to)
 		return "hours of the day as in 22:00-05:30";
 	*(struct config_window *)to =
 		(struct config_window){(uint16_t)(h[0] * 60 + m[0]), (uint16_t)(h[1] * 60 + m[1])};
+	return NULL;
+}
+
+const char *value_reboot(const char *value, void *to)
+{
+	static const char *const words[] = {[REBOOT_WINDOW] = "window",
+		[REBOOT_NOW] = "now",
+		[REBOOT_REQUEST] = "request",
+		NULL};
+	int i = word(value, words);
+
+	if (i < 0)
+		return "now, window or request";
+	*(enum config_reboot *)to = (enum config_reboot)i;
+	return NULL;
+}
+
+/* The day at *at, which is moved behind it; -1: none. */
+static int read_day(const char **at)
+{
+	static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+
+	for (int i = 0; i < 7; i++)
+		if (strncmp(*at, days[i], 3) == 0) {
+			*at += 3;
+			return i;
+		}
+	return -1;
+}
+
+const char *value_days(const char *value, void *to)
+{
+	static const char expected[] = "days as in 'Mon..Fri Sun'";
+	uint8_t mask = 0;
+
+	for (const char *at = value; *at;) {
+		int first = read_day(&at), last = first;
+		if (strncmp(at, "..", 2) == 0) {
+			at += 2;
+			last = read_day(&at);
+		}
+		if (first < 0 || last < 0 || (*at && *at != ' '))
+			return expected;
+		for (int i = first;; i = (i + 1) % 7) {
+			mask = (uint8_t)(mask | 1u << i);
+			if (i == last)
+				break;
+		}
+		at += strspn(at, " ");
+	}
+	if (mask == 0)
+		return expected;
+	*(uint8_t *)to = mask;
 	return NULL;
 }

@@ -73,7 +73,7 @@ struct node_op {
 	uint64_t until_us; /* end of step_wait */
 	uint64_t wake_us;  /* when step_wait looks again, or the result is delivered */
 	uint64_t reset_at_us;
-	unsigned restarts, resets;
+	unsigned restarts, resets, cuts; /* cuts: of the link, with a request on its way */
 	bool patient; /* the node may be restarting */
 	enum node_place place;
 	bool was_silent; /* it answered only in its bootloader */
@@ -107,11 +107,12 @@ struct node {
 	sd_event *event;
 	sd_event_source *timer;
 	struct link *link; /* NULL: closed */
+	bool up;	   /* it carries what is sent */
 	struct smp_client client;
 	char *key; /* where it is; NULL: the node is spoken to in the clear */
 	bool key_next, key_other; /* the one beside it is tried; and the other one was */
 	struct session session;
-	/* body of the request under way, until there is a session, or the turn for it */
+	/* body of the request under way, until there is a link, a session, or the turn for it */
 	uint8_t held[SMP_MESSAGE_MAX];
 	size_t held_size;
 	struct upload upload;
@@ -155,21 +156,21 @@ void node_send(
 	struct node *n, const struct node_request *request, const uint8_t *body, size_t size);
 
 /* The same for n->request, in its turn. */
-void node_send_now(struct node *n, const uint8_t *body, size_t size);
+void node_send_now(struct node *n);
 
 /* The request under way, when the link is open and the session, if it needs one, too. */
 void node_call(struct node *n, const uint8_t *body, size_t size);
 /* It ends without an answer. */
 void node_silent(struct node *n);
 
-/* Sessions (node-session.c): node_call by way of one. */
+/* Sessions (node-session.c): node_call with what is held, by way of one. */
 enum ef_reason node_session_init(struct node *n, const struct node_config *config, struct error *e);
-void node_session_call(struct node *n, const uint8_t *body, size_t size);
+void node_session_call(struct node *n);
 
 /* Turns on a shared line (node-turn.c); anywhere else it is always one's turn. */
 void node_turn_init(struct node *n);
-/* False: the body is kept, and node_send_now called when it is this node's turn. */
-bool node_turn(struct node *n, const uint8_t *body, size_t size);
+/* False: node_send_now is called when it is this node's turn. */
+bool node_turn(struct node *n);
 /* The request had no answer. True: it waits for another turn. */
 bool node_turn_again(struct node *n);
 void node_turn_leave(struct node *n);

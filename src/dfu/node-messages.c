@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define OWNER_MAX 32u
-#define PROTOCOL_VERSION 1u
 #define IMAGES_MAX 16u
 #define IMAGE_SIZE_MAX (64u << 20)
 
@@ -220,7 +219,7 @@ enum ef_reason node_parse_identify(const uint8_t *body, size_t size,
 	if (!smp_body_read(body, size, identity_fields,
 		    sizeof identity_fields / sizeof *identity_fields, &raw))
 		return error_set(e, EF_REASON_NODE_PROTOCOL, "identify: malformed answer");
-	if (raw.v != PROTOCOL_VERSION)
+	if (raw.v < NODE_PROTOCOL_MIN || raw.v > NODE_PROTOCOL_MAX)
 		return error_set(e, EF_REASON_NODE_PROTOCOL, "identify: protocol version %u",
 			(unsigned)raw.v);
 	if (memcmp(raw.nonce.data, nonce, NODE_NONCE_SIZE) != 0)
@@ -236,6 +235,7 @@ enum ef_reason node_parse_identify(const uint8_t *body, size_t size,
 	memcpy(ret->vendor, raw.vid.data, 16);
 	memcpy(ret->class_id, raw.cid.data, 16);
 	memcpy(ret->id, raw.id.data, 16);
+	ret->protocol = (uint32_t)raw.v;
 	ret->hardware = (uint32_t)raw.hwrev;
 	ret->bootloader = raw.mode == 0;
 	ret->buf = (uint32_t)raw.buf;

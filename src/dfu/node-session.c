@@ -117,15 +117,10 @@ enum ef_reason node_session_init(struct node *n, const struct node_config *confi
 	return EF_REASON_OK;
 }
 
-void node_session_call(struct node *n, const uint8_t *body, size_t size)
+void node_session_call(struct node *n)
 {
 	uint64_t now = now_monotonic_us();
 
-	if (size > sizeof n->held)
-		size = 0; /* an error of the caller's, as in node_call */
-	if (body != n->held)
-		memcpy(n->held, body, size);
-	n->held_size = size;
 	n->key_other = false;
 	if (session_ready(&n->session, now))
 		node_call(n, n->held, n->held_size);

@@ -5,7 +5,6 @@
  */
 #include "dfu/node-internal.h"
 #include "util/time-util.h"
-#include <string.h>
 
 #define SLICE_US (400 * USEC_PER_MSEC)
 #define SESSION_US (12 * USEC_PER_SEC) /* a slow core computes in a handshake */
@@ -28,7 +27,7 @@ static void granted(void *ctx)
 	if (n->upload.running)
 		upload_go_on(&n->upload, n->turn_us);
 	else if (n->request.then)
-		node_send_now(n, n->held, n->held_size);
+		node_send_now(n);
 	else
 		node_turn_leave(n);
 	node_wake(n);
@@ -44,12 +43,10 @@ void node_turn_init(struct node *n)
 	n->session.longest_us = SESSION_US;
 }
 
-bool node_turn(struct node *n, const uint8_t *body, size_t size)
+bool node_turn(struct node *n)
 {
 	if (!n->spec.shared)
 		return true;
-	n->held_size = size <= sizeof n->held ? size : 0;
-	memcpy(n->held, body, n->held_size);
 	n->again_until_us = 0;
 	if (n->turn.state == TURN_HELD)
 		return true;

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#define CUTS_MAX 8u /* of a link during one operation */
+
 static const struct node_timing default_timing = {
 	.first_us = USEC_PER_SEC,
 	.ask_us = 5 * USEC_PER_SEC,
@@ -69,11 +71,50 @@ void node_silent(struct node *n)
 	silent(n, NULL, 0);
 }
 
-static void link_lost(void *ctx, const struct error *e)
+/* To whom it is sent can hear it: in a session, or in the clear. */
+static void node_dispatch(struct node *n)
+{
+	if (n->key && !n->op.clear)
+		node_session_call(n);
+	else
+		node_call(n, n->held, n->held_size);
+}
+
+static void link_up(void *ctx)
 {
 	struct node *n = ctx;
 
+	n->up = true;
+	if (n->op.plan && !n->op.finished && n->request.then)
+		node_dispatch(n);
+	node_arm(n);
+}
+
+/*
+ * A wire in the air is cut without anybody having done it: what was on its way is asked again over
+ * a new one. False: this was not that.
+ */
+static bool link_cut(struct node *n, bool was_up)
+{
+	bool busy = n->upload.running || n->request.then;
+
+	if (!n->ops->connects || (busy && (!was_up || n->op.cuts >= CUTS_MAX)))
+		return false;
+	n->op.cuts += busy;
+	if (n->upload.running)
+		upload_interrupt(&n->upload);
+	else if (busy)
+		node_send_now(n);
+	return true;
+}
+
+static void link_lost(void *ctx, const struct error *e)
+{
+	struct node *n = ctx;
+	bool was_up = n->up;
+
 	n->link = NULL;
+	n->up = false;
 	node_turn_leave(n);
 	session_close(&n->session);
 	smp_client_forget_all(&n->client);
@@ -81,7 +122,7 @@ static void link_lost(void *ctx, const struct error *e)
 		/* A node that is told to reset may take its port away and bring it back. */
 		if (n->request.then && (n->op.waiting || n->request.may_hang_up))
 			node_silent(n);
-		else if (!n->op.waiting)
+		else if (!n->op.waiting && !link_cut(n, was_up))
 			node_fail_with(n, e);
 	}
 	node_arm(n);
@@ -89,7 +130,8 @@ static void link_lost(void *ctx, const struct error *e)
 
 static enum ef_reason node_open(struct node *n, struct error *e)
 {
-	struct link_callbacks cb = {.ctx = n, .message = link_message, .lost = link_lost};
+	struct link_callbacks cb = {
+		.ctx = n, .message = link_message, .lost = link_lost, .up = link_up};
 
 	if (n->link)
 		return EF_REASON_OK;
@@ -98,6 +140,7 @@ static enum ef_reason node_open(struct node *n, struct error *e)
 	smp_client_init(&n->client, client_send, n, n->spec.baud);
 	n->client.first_us = n->timing.first_us;
 	node_rate_reset(n);
+	n->up = !n->ops->connects;
 	if (n->ops->open(&n->link, n->event, &n->spec, &cb, e))
 		return e->reason;
 	if (n->ops->set_framing)
@@ -192,11 +235,25 @@ void node_goto(struct node *n, node_step step)
 	node_run(n);
 }
 
+/* An operation is over: others may have what this node's wire shares with theirs. */
+static void node_rest(struct node *n)
+{
+	if (!n->link || !n->ops->rest)
+		return;
+	if (n->up) {
+		n->ops->rest(n->link);
+	} else {
+		n->ops->close(n->link);
+		n->link = NULL;
+	}
+}
+
 /* The only place that calls the user's done; nothing of n is touched behind it. */
 static void node_deliver(struct node *n)
 {
 	struct node_op op = n->op;
 
+	node_rest(n);
 	if (op.ret && op.result.reason == EF_REASON_OK)
 		*op.ret = n->identity;
 	memset(&n->op, 0, sizeof n->op);
@@ -298,14 +355,8 @@ void node_call(struct node *n, const uint8_t *body, size_t size)
 		node_fail(n, EF_REASON_INTERNAL, "%s: %s", request->what, strerror(-r));
 }
 
-void node_send(struct node *n, const struct node_request *request, const uint8_t *body, size_t size)
-{
-	n->request = *request;
-	if (node_turn(n, body, size))
-		node_send_now(n, body, size);
-}
-
-void node_send_now(struct node *n, const uint8_t *body, size_t size)
+/* What is held goes out as soon as the link carries it. */
+void node_send_now(struct node *n)
 {
 	struct error e = {0};
 
@@ -314,12 +365,18 @@ void node_send_now(struct node *n, const uint8_t *body, size_t size)
 			node_silent(n);
 		else
 			node_fail_with(n, &e);
-		return;
+	} else if (n->up) {
+		node_dispatch(n);
 	}
-	if (n->key && !n->op.clear)
-		node_session_call(n, body, size);
-	else
-		node_call(n, body, size);
+}
+
+void node_send(struct node *n, const struct node_request *request, const uint8_t *body, size_t size)
+{
+	n->request = *request;
+	n->held_size = size <= sizeof n->held ? size : 0; /* an error of the caller's: node_call */
+	memcpy(n->held, body, n->held_size);
+	if (node_turn(n))
+		node_send_now(n);
 }
 
 /* Life */

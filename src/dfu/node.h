@@ -23,8 +23,13 @@ struct node_slot {
 	bool pending, confirmed, active;
 };
 
+/* Versions of the node protocol that this program speaks (docs/SPEC-dfu.md, identify). */
+#define NODE_PROTOCOL_MIN 1u
+#define NODE_PROTOCOL_MAX 1u
+
 /* What the node said of itself last. Every text is bounded and stripped (S-35, F-32). */
 struct node_identity {
+	uint32_t protocol;	/* version that it answered with; 0: plain */
 	bool plain;		/* no group 239: a plain SMP device; fields below up to slots are empty */
 	char board[33];
 	uint8_t vendor[16], class_id[16], id[16];

@@ -17,12 +17,13 @@ struct link_spec {
 	/*
 	 * uart: path of the tty, best a lasting name, which is looked up anew at every open (F-17);
 	 * spi: path of the spidev; udp: "ADDRESS" or "ADDRESS:PORT" (util/address.h), port 1337;
-	 * sim: path of a unix stream socket.
+	 * sim: path of a unix stream socket; ble: an address or "name:NAME" (links/bluez.h).
 	 */
 	const char *device;
 	uint32_t baud;		/* uart: bits a second; spi: clock in Hz; else unused */
 	bool rs485;		/* uart: the driver turns the direction (TIOCSRS485) */
 	const char *ready;	/* spi: the node's ready line (links/lines.h) */
+	struct bluez *bluez;	/* ble: what reaches it; outlives the link */
 	struct shared *shared;	/* shared: the line (links/shared.h), and the node's address on it */
 	uint8_t address;
 };
@@ -34,10 +35,18 @@ struct link_callbacks {
 	void (*lost)(void *ctx, const struct error *e);
 	/* Everything queued was handed to the driver. */
 	void (*drained)(void *ctx);
+	/* A link that connects has connected: from now on it carries what is sent. */
+	void (*up)(void *ctx);
 };
 
 struct link_ops {
-	const char *name;	/* "uart", "spi", "udp", "sim": Link= of the node's file */
+	const char *name;	/* "uart", "spi", "udp", "sim", "ble": Link= of the node's file */
+	/*
+	 * open only begins to connect, which ends in up or in lost and may take long, since turns may
+	 * be waited for; nothing can be sent before. When lost comes after up the wire was cut, as
+	 * happens in the air: a new open may well find the node again.
+	 */
+	bool connects;
 	/*
 	 * Opens and locks the port (F-21: BUSY when another process holds it). An error names the
 	 * device, what is wrong, and what to do about it. Takes no more than a few system calls.
@@ -57,8 +66,13 @@ struct link_ops {
 	int (*set_rate)(struct link *l, uint32_t baud);
 	/* COBS until then. NULL: this wire has a framing of its own, which does for every node. */
 	void (*set_framing)(struct link *l, enum framing framing);
+	/*
+	 * Nothing more for now, until the next send: others may have the adapter, which then is lost
+	 * here. NULL: nobody waits for this wire.
+	 */
+	void (*rest)(struct link *l);
 	void (*close)(struct link *l);		/* no callback comes after it */
 };
 
-extern const struct link_ops link_uart, link_spi, link_udp, link_sim;
+extern const struct link_ops link_uart, link_spi, link_udp, link_sim, link_ble;
 const struct link_ops *link_find(const char *name);	/* NULL: no such kind */

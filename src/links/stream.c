@@ -8,6 +8,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#define IDLE_US 20000u /* a line on which nothing was sent for so long */
+
 struct link {
 	struct link_callbacks cb;
 	void (*before_close)(int fd);
@@ -17,6 +19,7 @@ struct link {
 	bool closed;
 	char device[96];
 	size_t tx_at, tx_used; /* waiting: tx[tx_at, tx_used) */
+	uint64_t sent_us;
 	struct framer framing;
 	uint8_t tx[STREAM_QUEUE_MAX];
 	uint8_t rx_buf[STREAM_MESSAGE_MAX + 2];
@@ -70,6 +73,7 @@ static int stream_watch(struct link *l)
 int stream_send(struct link *l, const uint8_t *data, size_t size)
 {
 	size_t waiting = stream_queued(l);
+	uint64_t now = now_monotonic_us();
 
 	if (l->closed)
 		return -ENOTCONN;
@@ -81,8 +85,9 @@ int stream_send(struct link *l, const uint8_t *data, size_t size)
 		l->tx_used = waiting;
 	}
 	/* Whatever lay on the line before, or came up on it while it was idle, ends here. */
-	if (!waiting && l->framing.kind == FRAMING_COBS)
+	if (!waiting && now - l->sent_us >= IDLE_US && l->framing.kind == FRAMING_COBS)
 		l->tx[l->tx_used++] = 0;
+	l->sent_us = now;
 	l->tx_used += framing_encode(l->framing.kind, data, size, l->tx + l->tx_used);
 	return stream_watch(l);
 }

@@ -24,7 +24,14 @@ void component_options_table(struct component_options *c, struct option out[COMP
 		{"security", OPTION_NUMBER, &c->security, "N", "security version (default: 0)"},
 		{"hardware", OPTION_TEXT, &c->hardware, "MIN-MAX",
 			"hardware revisions (default: 0-4294967295)"},
-		{"policy", OPTION_TEXT, &c->policy, "POLICY", "required (default) or optional"},
+		{"policy", OPTION_TEXT, &c->policy, "POLICY",
+			"required (default), optional or deferred"},
+		{"budget", OPTION_NUMBER, &c->budget, "N",
+			"so many of its nodes may fail (default: 0)"},
+		{"protocol", OPTION_TEXT, &c->protocol, "MIN-MAX",
+			"of the node protocol, the versions it speaks (default: 1)"},
+		{"soak", OPTION_NUMBER, &c->soak, "S",
+			"seconds between two waves of its nodes (default: 0)"},
 		{"requires", OPTION_LIST, &c->requires, "NAME>=V",
 			"another component, at least as new"},
 		{"self-test", OPTION_NUMBER, &c->self_test, "S",
@@ -46,8 +53,8 @@ json_t *component_object(const struct object *o)
 		"{s:s, s:I}", "sha256", digest_hex(o->sha256, hex), "size", (json_int_t)o->size);
 }
 
-/* "2-5" or "3" */
-static enum ef_reason hardware_range(const char *text, json_t **ret, struct error *e)
+/* "2-5" or "3"; NULL: any */
+static enum ef_reason range(const char *option, const char *text, json_t **ret, struct error *e)
 {
 	unsigned long long min = 0, max = UINT32_MAX;
 	char end;
@@ -59,7 +66,7 @@ static enum ef_reason hardware_range(const char *text, json_t **ret, struct erro
 		if (n < 1 || n > 2 || (n == 1 && strchr(text, '-')) || min > max ||
 			max > UINT32_MAX || text[strspn(text, "0123456789-")])
 			return error_set(
-				e, EF_REASON_USAGE, "--hardware %s: MIN-MAX or one number", text);
+				e, EF_REASON_USAGE, "--%s %s: MIN-MAX or one number", option, text);
 	}
 	*ret = json_pack("{s:I, s:I}", "min", (json_int_t)min, "max", (json_int_t)max);
 	return EF_REASON_OK;
@@ -102,7 +109,8 @@ static enum ef_reason check_alone(const json_t *component, struct error *e)
 static enum ef_reason make(const char *name, enum component_type type,
 	const struct component_options *c, const json_t *objects, json_t **ret, struct error *e)
 {
-	_cleanup_json_ json_t *hardware = NULL, *requires = NULL, *component = NULL, *others = NULL;
+	_cleanup_json_ json_t *hardware = NULL, *protocol = NULL, *requires = NULL;
+	_cleanup_json_ json_t *component = NULL, *others = NULL;
 	uint64_t security = c->security == UINT64_MAX ? 0 : c->security;
 	const struct object none = {.size = 1};
 
@@ -112,12 +120,15 @@ static enum ef_reason make(const char *name, enum component_type type,
 	if (!c->compatible || (!c->version && objects))
 		return error_set(e, EF_REASON_USAGE, "--%s is needed",
 			c->compatible ? "version" : "compatible");
-	enum ef_reason r = hardware_range(c->hardware, &hardware, e);
+	enum ef_reason r = range("hardware", c->hardware, &hardware, e);
+	if (!r && c->protocol)
+		r = range("protocol", c->protocol, &protocol, e);
 	if (!r)
 		r = requirements(&c->requires, &requires, e);
 	if (r)
 		return r;
-	if (security > UINT32_MAX || c->self_test > UINT32_MAX || c->confirm > UINT32_MAX)
+	if (security > UINT32_MAX || c->budget > UINT32_MAX || c->soak > UINT32_MAX ||
+		c->self_test > UINT32_MAX || c->confirm > UINT32_MAX)
 		return error_set(
 			e, EF_REASON_USAGE, "component %s: a number is out of range", name);
 	component = json_pack("{s:s, s:s, s:s, s:O, s:s, s:I, s:s, s:O, s:I, s:I}", "name", name,
@@ -125,6 +136,12 @@ static enum ef_reason make(const char *name, enum component_type type,
 		hardware, "version", c->version ? c->version : "0.0.0", "security",
 		(json_int_t)security, "policy", c->policy, "requires", requires, "self_test",
 		(json_int_t)c->self_test, "confirm", (json_int_t)c->confirm);
+	if (component && c->soak > 0)
+		json_object_set_new(component, "soak", json_integer((json_int_t)c->soak));
+	if (component && c->budget > 0)
+		json_object_set_new(component, "budget", json_integer((json_int_t)c->budget));
+	if (component && protocol)
+		json_object_set(component, "protocol", protocol);
 	if (!objects)
 		objects = others =
 			type == COMPONENT_MCU

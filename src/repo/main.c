@@ -142,7 +142,8 @@ static int exit_status(const struct invocation *i, enum ef_reason r)
 		return EXIT_USAGE;
 	if (r == EF_REASON_DENIED)
 		return EXIT_DENIED;
-	return r >= EF_REASON_NOT_COMPATIBLE && r <= EF_REASON_LATER ? EXIT_REFUSED : EXIT_FAILURE;
+	return r >= EF_REASON_NOT_COMPATIBLE && r <= EF_REASON_PROTOCOL ? EXIT_REFUSED
+									: EXIT_FAILURE;
 }
 
 static int run(struct invocation *i)

@@ -8,6 +8,7 @@
 #include "bundle/chunks.h"
 #include "bundle/objects.h"
 #include "update/internal.h"
+#include "update/waves.h"
 #include "util/hex.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -64,7 +65,7 @@ static bool take_release(struct update *u, struct known_release *k)
 	d->manifest = TAKE_PTR(k->manifest);
 	u->run.manifest = TAKE_PTR(k->bytes);
 	u->run.manifest_size = k->size;
-	if (store_deployment_save(u->store, d, &e)) {
+	if (!d->dry && store_deployment_save(u->store, d, &e)) {
 		acquire_failed(u, &e);
 		return false;
 	}
@@ -154,12 +155,11 @@ static void take_stored(struct update *u)
 
 	if (u->current->origin == ORIGIN_ROLLBACK)
 		store_deployment_before(u->store, u->release, &before, &k.bytes, &k.size, &e);
-	else
-		store_deployment_of(u->store, u->release, &before, &k.bytes, &k.size, &e);
-	if (!before) {
-		if (!e.reason)
-			error_set(
-				&e, EF_REASON_NOT_FOUND, "release %s is not on record", u->release);
+	else if (store_deployment_of(u->store, u->release, &before, &k.bytes, &k.size, &e) ==
+			 EF_REASON_OK &&
+		 !before)
+		error_set(&e, EF_REASON_NOT_FOUND, "release %s is not on record", u->release);
+	if (e.reason) {
 		acquire_failed(u, &e);
 		return;
 	}
@@ -205,6 +205,7 @@ static void acquire_admit(struct update *u)
 	struct deployment *d = u->current;
 	struct plan_gateway g;
 	struct admit_input in;
+	struct plan_room room;
 	struct error e = {0};
 
 	if (statement_stops(u, &e)) {
@@ -212,55 +213,21 @@ static void acquire_admit(struct update *u)
 		return;
 	}
 	admit_prepare(u, &g, &in, d->origin == ORIGIN_ROLLBACK || d->origin == ORIGIN_CATCH_UP);
-	if (plan_admit(d->manifest, &in, &e) || objects_admit(u, d->manifest, &e)) {
+	if (plan_admit(d->manifest, &in, &e) || objects_room(u, d->manifest, &room, &e) ||
+		(!d->dry && objects_make_room(u, &room, &e))) {
+		acquire_failed(u, &e);
+		return;
+	}
+	u->dry.room = room;
+	free(u->run.images);
+	u->run.images = calloc(d->manifest->n_components + 1, sizeof(*u->run.images));
+	if (!u->run.images) {
+		error_set(&e, EF_REASON_NO_MEMORY, "images");
 		acquire_failed(u, &e);
 		return;
 	}
 	u->run.phase = ACQUIRE_OBJECTS;
 	u->run.at = 0;
-	update_kick(u);
-}
-
-static void on_object(struct update *u, const uint8_t *data, size_t size, const struct error *e)
-{
-	const struct component *c = &u->current->manifest->components[u->run.at];
-	const struct object *o = held_object(c);
-	struct error why = *e;
-
-	u->run.busy = false;
-	if (why.reason == EF_REASON_OK && size != o->size)
-		error_set(&why, EF_REASON_BAD_SIZE, "%s: %zu bytes, %" PRIu64 " were signed",
-			c->name, size, o->size);
-	if (why.reason == EF_REASON_OK)
-		object_put(u->objects_fd, o->sha256, data, size, &why);
-	if (why.reason != EF_REASON_OK)
-		acquire_failed(u, &why);
-	update_kick(u);
-}
-
-static void acquire_objects(struct update *u)
-{
-	const struct manifest *m = u->current->manifest;
-	char path[16 + DIGEST_HEX_MAX], hex[DIGEST_HEX_MAX];
-	struct error e = {0};
-
-	if (!bundle_reopen(u, &e)) {
-		if (e.reason)
-			acquire_failed(u, &e);
-		return;
-	}
-	for (; u->run.at < m->n_components; u->run.at++) {
-		const struct object *o = held_object(&m->components[u->run.at]);
-		if (object_have(u->objects_fd, o->sha256, o->size))
-			continue;
-		if (u->look.phase != LOOK_IDLE)
-			return; /* a check has the reader; it kicks */
-		snprintf(path, sizeof(path), "objects/%s", digest_hex(o->sha256, hex));
-		u->run.busy = true;
-		reader_start(u, u->current->origin != ORIGIN_BUNDLE, path, o->size, on_object);
-		return;
-	}
-	u->run.phase = ACQUIRE_IMAGES;
 	update_kick(u);
 }
 
@@ -315,26 +282,87 @@ static enum ef_reason look_into_index(
 	return e->reason;
 }
 
+static enum ef_reason look_into(const struct component *c, const uint8_t *data, size_t size,
+	struct plan_image *ret, struct error *e)
+{
+	if (c->type == COMPONENT_MCU)
+		look_into_image(c, data, size, ret, e);
+	else
+		look_into_index(c, data, size, e);
+	ret->known = e->reason == EF_REASON_OK;
+	return e->reason;
+}
+
+/* Not stored: it is what it says, or nothing of it is looked at. */
+static enum ef_reason look_into_fetched(
+	struct update *u, const uint8_t *data, size_t size, struct error *e)
+{
+	const struct component *c = &u->current->manifest->components[u->run.at];
+
+	if (object_check(held_object(c)->sha256, data, size, e))
+		return e->reason;
+	return look_into(c, data, size, &u->run.images[u->run.at], e);
+}
+
+static void on_object(struct update *u, const uint8_t *data, size_t size, const struct error *e)
+{
+	const struct component *c = &u->current->manifest->components[u->run.at];
+	const struct object *o = held_object(c);
+	struct error why = *e;
+
+	u->run.busy = false;
+	if (why.reason == EF_REASON_OK && size != o->size)
+		error_set(&why, EF_REASON_BAD_SIZE, "%s: %zu bytes, %" PRIu64 " were signed",
+			c->name, size, o->size);
+	if (why.reason == EF_REASON_OK && u->current->dry)
+		look_into_fetched(u, data, size, &why);
+	else if (why.reason == EF_REASON_OK)
+		object_put(u->objects_fd, o->sha256, data, size, &why);
+	if (why.reason != EF_REASON_OK)
+		acquire_failed(u, &why);
+	update_kick(u);
+}
+
+static void acquire_objects(struct update *u)
+{
+	const struct manifest *m = u->current->manifest;
+	char path[16 + DIGEST_HEX_MAX], hex[DIGEST_HEX_MAX];
+	struct error e = {0};
+
+	if (!bundle_reopen(u, &e)) {
+		if (e.reason)
+			acquire_failed(u, &e);
+		return;
+	}
+	for (; u->run.at < m->n_components; u->run.at++) {
+		const struct object *o = held_object(&m->components[u->run.at]);
+		if (u->run.images[u->run.at].known ||
+			object_have(u->objects_fd, o->sha256, o->size))
+			continue;
+		if (u->look.phase != LOOK_IDLE)
+			return; /* a check has the reader; it kicks */
+		snprintf(path, sizeof(path), "objects/%s", digest_hex(o->sha256, hex));
+		u->run.busy = true;
+		reader_start(u, u->current->origin != ORIGIN_BUNDLE, path, o->size, on_object);
+		return;
+	}
+	u->run.phase = ACQUIRE_IMAGES;
+	update_kick(u);
+}
+
 static void acquire_images(struct update *u)
 {
 	const struct manifest *m = u->current->manifest;
 	struct error e = {0};
 
-	free(u->run.images);
-	u->run.images = calloc(m->n_components + 1, sizeof(*u->run.images));
-	if (!u->run.images)
-		error_set(&e, EF_REASON_NO_MEMORY, "images");
 	for (size_t i = 0; i < m->n_components && e.reason == EF_REASON_OK; i++) {
 		const struct component *c = &m->components[i];
 		const struct object *o = held_object(c);
 		_cleanup_free_ uint8_t *data = NULL;
 
-		if (object_get(u->objects_fd, o->sha256, o->size, &data, &e))
-			break;
-		if (c->type == COMPONENT_MCU)
-			look_into_image(c, data, o->size, &u->run.images[i], &e);
-		else
-			look_into_index(c, data, o->size, &e);
+		if (!u->run.images[i].known &&
+			object_get(u->objects_fd, o->sha256, o->size, &data, &e) == EF_REASON_OK)
+			look_into(c, data, o->size, &u->run.images[i], &e);
 	}
 	if (e.reason) {
 		acquire_failed(u, &e);
@@ -390,14 +418,15 @@ static void make_plan(struct update *u, const struct plan_node *nodes)
 	d->nodes_before = nodes_present(u);
 	int r = plan_make(
 		d->manifest, u->run.images, &g, nodes, u->n_nodes, &d->parts, &d->n_parts);
+	if (r >= 0)
+		r = waves_number(d, u->env.config);
 	if (r < 0 || !d->nodes_before) {
 		error_set(&e, EF_REASON_NO_MEMORY, "plan");
 		acquire_failed(u, &e);
 		return;
 	}
-	if (d->origin == ORIGIN_CATCH_UP)
-		for (size_t i = 0; i < d->n_parts; i++)
-			plan_catch_up(&d->parts[i]);
+	for (size_t i = 0; d->origin == ORIGIN_CATCH_UP && i < d->n_parts; i++)
+		plan_catch_up(&d->parts[i]);
 	if (nothing_to_do(d) && strcmp(d->release, u->release) == 0) {
 		error_set(&e, EF_REASON_ALREADY_INSTALLED, "release %s", d->release);
 		deployment_move(u, EVENT_REFUSED, &e, NULL);
@@ -413,28 +442,38 @@ static bool needed(
 	       node->required;
 }
 
-/* In a catch-up a node that is not behind, or cannot take the image, is no concern of the others.
- */
-static void leave_out(
-	const struct node_state *ns, const struct component *c, struct plan_node *node)
+/* False: it has not answered yet. */
+static bool admit_node(struct update *u, const struct node_state *ns, const struct plan_node *node,
+	struct error *e)
 {
-	struct error e = {0};
+	const struct manifest *m = u->current->manifest;
 
-	if (!ns->present)
-		return;
-	if (!ns->catching_up)
-		error_set(&e, EF_REASON_HELD, "node %s is not to be brought up now",
-			ns->config->name);
-	else
-		plan_admit_node(c, node, &e);
-	node->present = e.reason == EF_REASON_OK;
-	node->last = e;
+	/* whoever takes nothing must be understood by the new gateway all the same */
+	if (ns->present && plan_admit_protocol(m, node, e))
+		return true;
+	for (size_t k = 0; k < m->n_components && e->reason == EF_REASON_OK; k++) {
+		const struct component *c = &m->components[k];
+		if (!plan_takes(c, ns->config))
+			continue;
+		/* one that nobody needs and that has been silent is not waited for (F-32): when it
+		 * appears it is brought up */
+		if (!nodes_fresh(ns, u->run.since_us) &&
+			(ns->present || ns->misses == 0 || needed(u, c, ns->config)))
+			return false;
+		if (ns->present)
+			plan_admit_node(c, node, e);
+		else if (needed(u, c, ns->config))
+			error_set(e,
+				ns->last.reason == EF_REASON_BUSY ? EF_REASON_BUSY
+								  : EF_REASON_NODE_UNREACHABLE,
+				"node %s: %s", ns->config->name, ns->last.detail);
+	}
+	return true;
 }
 
 /* Nodes that take something must have answered; a required one that does not is waited for. */
 static void acquire_nodes(struct update *u)
 {
-	const struct manifest *m = u->current->manifest;
 	_cleanup_free_ struct plan_node *nodes = calloc(u->n_nodes + 1, sizeof(*nodes));
 	struct error e = {0};
 
@@ -446,25 +485,13 @@ static void acquire_nodes(struct update *u)
 			.present = ns->present,
 			.identity = ns->identity,
 			.last = ns->last};
-		for (size_t k = 0; k < m->n_components && e.reason == EF_REASON_OK; k++) {
-			const struct component *c = &m->components[k];
-			if (!plan_takes(c, ns->config))
-				continue;
-			/* one that nobody needs and that has been silent is not waited for
-			 * (F-32): when it appears it is brought up */
-			if (!nodes_fresh(ns, u->run.since_us) &&
-				(ns->present || ns->misses == 0 || needed(u, c, ns->config)))
-				return;
-			if (u->current->origin == ORIGIN_CATCH_UP)
-				leave_out(ns, c, &nodes[i]);
-			else if (ns->present)
-				plan_admit_node(c, &nodes[i], &e);
-			else if (needed(u, c, ns->config))
-				error_set(&e,
-					ns->last.reason == EF_REASON_BUSY
-						? EF_REASON_BUSY
-						: EF_REASON_NODE_UNREACHABLE,
-					"node %s: %s", ns->config->name, ns->last.detail);
+		if (!admit_node(u, ns, &nodes[i], &e))
+			return;
+		if (e.reason && u->current->origin == ORIGIN_CATCH_UP) {
+			/* each for itself */
+			nodes[i].present = false;
+			nodes[i].last = e;
+			error_clear(&e);
 		}
 	}
 	if (e.reason != EF_REASON_OK) {

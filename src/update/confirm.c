@@ -7,6 +7,7 @@
  * (I-5).
  */
 #include "update/internal.h"
+#include "update/policy.h"
 #include "util/log.h"
 #include <string.h>
 
@@ -41,6 +42,18 @@ static bool runs_it(const struct part *p)
 	       (p->state == COMPONENT_SKIPPED && p->error.reason == EF_REASON_ALREADY_INSTALLED);
 }
 
+/* So that it is seen when another one runs, which nobody here has decided (F-30). */
+static enum ef_reason note_slot(struct update *u, struct error *e)
+{
+	struct boot_state boot;
+
+	if (!u->boot)
+		return EF_REASON_OK;
+	if (update_boot(u, &boot, e))
+		return e->reason;
+	return store_set(u->store, "slot", slot_word(boot.running), e);
+}
+
 /* In the same transaction as CONFIRMED: floors rise only now (S-13), sequences never fall (I-4). */
 static enum ef_reason store_records(struct update *u, struct error *e)
 {
@@ -62,7 +75,8 @@ static enum ef_reason store_records(struct update *u, struct error *e)
 		if (store_set(u->store, "sequence", text, e))
 			return e->reason;
 	}
-	if (store_set(u->store, "release", d->release, e))
+	if (store_set(u->store, "release", d->release, e) || note_slot(u, e) ||
+		(d->itself && when_settle(u, e)))
 		return e->reason;
 	if (d->origin != ORIGIN_ROLLBACK || d->before[0] == 0)
 		return EF_REASON_OK;
@@ -82,7 +96,8 @@ static void finish(struct update *u)
 	strcpy(before, u->release);
 	strcpy(u->release, u->current->release);
 	if (deployment_move(u, EVENT_DONE, NULL, store_records)) {
-		desired_forget(u);
+		if (u->current->itself)
+			when_settled(u);
 		objects_sweep(u);
 		if (u->env.observer.slots_changed)
 			u->env.observer.slots_changed(u->env.observer.ctx);
@@ -131,13 +146,12 @@ static void confirm_node(struct update *u, struct node_state *ns, size_t part);
 
 static void give_up(struct update *u, size_t part, const struct error *e)
 {
-	struct part *p = &u->current->parts[part];
 	bool forward = committed(u->current);
 
 	if (!part_move(u, part, COMPONENT_FAILED, e))
 		return;
 	/* after the point of no return it stays behind, and says so */
-	if (p->required && !forward)
+	if (!forward && policy_broken(u->current))
 		deployment_move(u, EVENT_FAILED, e, NULL);
 	update_kick(u);
 }

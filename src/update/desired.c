@@ -1,115 +1,232 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The release of this gateway says what every node runs. One that appears and runs something else
- * (it was off, it is a spare part, the gateway's boot loader fell back) is brought to it by a
- * deployment of that same release, from our own records, for the nodes that are behind and nothing
- * else. It gives way to any other deployment until it activates something.
+ * The release of the running slot says what every node should run. A node that was away, a spare
+ * part and, when the boot loader fell back, nodes that are ahead are the same case: they are
+ * compared with it whenever they answer, and brought to it by a deployment of its own, which is
+ * stored, gated and tried like any other. What did not do on a node is tried on it a few times
+ * only, by itself.
  */
 #include "update/internal.h"
 #include "util/log.h"
+#include <stdlib.h>
 #include <string.h>
 
-/* In units of the first retry, a second: */
-#define SETTLE 5u   /* since a node was seen to be behind: others may be starting as well */
-#define AGAIN 600u  /* after a try; doubles */
-#define AGAIN_MAX 6 /* times: 10 hours */
-
-static uint64_t units(const struct update *u, uint64_t n)
-{
-	return n * update_backoff(u, 0);
-}
+#define KEY_MAX 64
+#define MARK_MAX 160
+#define TRIES_MAX                                                                       \
+	3 /* of one image on one device (E-11); a power cut in its trial costs one, too \
+	   */
+#define HELD_US (60 * USEC_PER_SEC) /* then the hour is looked at again */
+#define SHIFT_MAX 12		    /* of the wait after what may pass: up to an hour and a bit */
 
 void desired_forget(struct update *u)
 {
-	u->desired = deployment_free(u->desired);
-	u->desired_known = false;
+	u->desired.of = deployment_free(u->desired.of);
+	u->desired.known = false;
 }
 
-/* The release that runs, with the images that its nodes were told of; NULL: not on record. */
-static const struct deployment *desired(struct update *u)
+static void load(struct update *u)
 {
 	struct error e = {0};
 
-	if (!u->desired_known && u->release[0] &&
-		store_deployment_of(u->store, u->release, &u->desired, NULL, NULL, &e))
-		log_warning("what release %s is made of: %s", u->release, e.detail);
-	u->desired_known = true;
-	return u->desired;
+	if (u->desired.known)
+		return;
+	u->desired.known = true;
+	if (store_deployment_of(u->store, u->release, &u->desired.of, NULL, NULL, &e))
+		log_warning("what nodes should run: %s", e.detail);
 }
 
-/* How a node names the image that it is to run. */
-static const uint8_t *wanted(const struct deployment *d, const struct node_state *ns)
+/* A part that has what the node should run; NULL when the release has nothing for it. */
+static const struct part *wanted(const struct update *u, const struct node_state *ns)
 {
-	for (size_t i = 0; i < d->n_parts; i++)
-		if (part_is_mcu(&d->parts[i]) && plan_takes(d->parts[i].component, ns->config))
-			return d->parts[i].hash;
+	const struct deployment *d = u->desired.of;
+
+	for (size_t i = 0; d && i < d->n_parts; i++)
+		if (plan_takes(d->parts[i].component, ns->config))
+			return &d->parts[i];
 	return NULL;
 }
 
-static bool behind(struct update *u, const struct deployment *d, const struct node_state *ns)
+/* What was tried: the image that it should run, on this very device. */
+static void mark_of(const struct node_state *ns, const struct part *p, char out[MARK_MAX])
 {
-	const uint8_t *hash = wanted(d, ns);
-	struct error e = {0};
+	char want[DIGEST_HEX_MAX], id[DIGEST_HEX_MAX];
 
-	/* a trial ends by itself; a plain node may not say what it runs */
-	return hash && ns->present && ns->last.reason == EF_REASON_OK && !ns->identity.trial &&
-	       !ns->identity.plain && !nodes_runs(ns, hash) &&
-	       plan_may_touch(ns->config, &ns->identity, update_minute(u), &e) == EF_REASON_OK;
+	snprintf(out, MARK_MAX, "%s %s ", digest_hex(p->hash, want),
+		hex_encode(ns->identity.id, sizeof(ns->identity.id), id));
 }
 
-/* When a node's turn is; UINT64_MAX: it has nothing to catch up. */
-static uint64_t due(struct update *u, const struct deployment *d, struct node_state *ns)
+static void key_of(const struct node_state *ns, char out[KEY_MAX])
 {
-	uint64_t now = now_monotonic_us();
-
-	if (!behind(u, d, ns)) {
-		ns->behind_us = 0;
-		if (ns->present && wanted(d, ns) && nodes_runs(ns, wanted(d, ns)))
-			ns->tries = 0;
-		return UINT64_MAX;
-	}
-	if (!ns->behind_us)
-		ns->behind_us = now;
-	if (ns->tries && ns->behind_us + units(u, SETTLE) < ns->not_before_us)
-		return ns->not_before_us;
-	return ns->behind_us + units(u, SETTLE);
+	snprintf(out, KEY_MAX, "catch-up %s", ns->config->name);
 }
 
-static void begin(struct update *u)
+/* How often that was tried and did not do. */
+static unsigned tries(struct update *u, const struct node_state *ns, const struct part *p)
 {
+	char key[KEY_MAX], mark[MARK_MAX], stored[MARK_MAX + 16];
 	struct error e = {0};
-	uint64_t now = now_monotonic_us(), id;
 
+	key_of(ns, key);
+	mark_of(ns, p, mark);
+	if (store_get(u->store, key, stored, sizeof(stored), &e))
+		return TRIES_MAX;
+	size_t n = strlen(mark);
+	return strncmp(stored, mark, n) == 0 ? (unsigned)strtoul(stored + n, NULL, 10) : 0;
+}
+
+/* It is there, is what its file says, and runs something else, for good. */
+static const struct part *behind(const struct update *u, const struct node_state *ns)
+{
+	static const uint8_t none[32];
+	const struct node_identity *id = &ns->identity;
+	const struct node_slot *running = plan_running(id);
+	const struct part *p = wanted(u, ns);
+
+	if (!p || !ns->present || ns->last.reason || !running || id->trial ||
+		memcmp(running->hash, none, 32) == 0 || memcmp(running->hash, p->hash, 32) == 0)
+		return NULL;
+	return p;
+}
+
+const struct component *update_node_behind(const struct update *u, size_t node)
+{
+	const struct part *p = u->current ? NULL : behind(u, &u->nodes[node]);
+
+	return p ? p->component : NULL;
+}
+
+static bool anything_to_do(struct update *u)
+{
 	for (size_t i = 0; i < u->n_nodes; i++) {
-		struct node_state *ns = &u->nodes[i];
+		const struct part *p = behind(u, &u->nodes[i]);
+		if (p && tries(u, &u->nodes[i], p) < TRIES_MAX)
+			return true;
+	}
+	return false;
+}
 
-		if (!ns->catching_up)
-			continue;
-		log_info("node %s does not run what release %s says", ns->config->name, u->release);
-		ns->not_before_us = now + (units(u, AGAIN) << ns->tries);
-		if (ns->tries < AGAIN_MAX)
-			ns->tries++;
+/* All of them were asked: they are brought up together. */
+static bool all_asked(const struct update *u)
+{
+	for (size_t i = 0; i < u->n_nodes; i++)
+		if (u->nodes[i].asked_us == 0)
+			return false;
+	return nodes_settled(u);
+}
+
+void desired_advance(struct update *u)
+{
+	struct error e = {0};
+	int64_t until;
+	uint64_t id;
+
+	if (!u->env.config->catch_up || !u->release[0] || u->look.phase != LOOK_IDLE)
+		return;
+	if (now_monotonic_us() < u->desired.wait_until) {
+		update_kick_at(u, u->desired.wait_until);
+		return;
+	}
+	load(u);
+	if (!all_asked(u) || !anything_to_do(u))
+		return;
+	if (update_may_begin(u, &until, &e)) {
+		u->desired.wait_until = now_monotonic_us() + HELD_US;
+		update_kick_at(u, u->desired.wait_until);
+		return;
 	}
 	if (update_catch_up(u, &id, &e))
 		log_warning("nodes are not brought to release %s: %s", u->release, e.detail);
 }
 
-void desired_advance(struct update *u)
+static void mark(struct update *u, const struct node_state *ns, unsigned count)
 {
-	const struct deployment *d = desired(u);
-	uint64_t now = now_monotonic_us(), next = UINT64_MAX;
-	bool any = false;
+	const struct part *p = wanted(u, ns);
+	char key[KEY_MAX], text[MARK_MAX + 16];
+	struct error e = {0};
 
-	for (size_t i = 0; d && i < u->n_nodes; i++) {
-		uint64_t at = due(u, d, &u->nodes[i]);
+	if (!p)
+		return;
+	key_of(ns, key);
+	mark_of(ns, p, text);
+	snprintf(text + strlen(text), 16, "%u", tries(u, ns, p) + count);
+	if (store_set(u->store, key, text, &e))
+		log_warning("remembering the outcome on node %s: %s", ns->config->name, e.detail);
+}
 
-		u->nodes[i].catching_up = at <= now;
-		any |= at <= now;
-		if (at < next)
-			next = at;
+static const struct part *part_of(const struct deployment *d, const char *place)
+{
+	for (size_t i = 0; i < d->n_parts; i++)
+		if (strcmp(d->parts[i].place, place) == 0)
+			return &d->parts[i];
+	return NULL;
+}
+
+void desired_ended(struct update *u)
+{
+	const struct deployment *d = u->current;
+	bool passes = d->state == DEPLOYMENT_CONFIRMED;
+
+	load(u);
+	for (size_t i = 0; i < u->n_nodes; i++) {
+		struct node_state *ns = &u->nodes[i];
+		const struct part *p = part_of(d, ns->config->name);
+		enum ef_reason why = p && p->error.reason ? p->error.reason : d->error.reason;
+		bool concerned =
+			p ? p->state != COMPONENT_CONFIRMED && p->state != COMPONENT_SKIPPED
+			  : behind(u, ns) != NULL;
+
+		if (!concerned)
+			continue;
+		passes = false;
+		if (!reason_passes(why))
+			mark(u, ns, p ? 1 : TRIES_MAX);
 	}
-	if (any)
-		begin(u);
-	else if (next != UINT64_MAX)
-		update_kick_at(u, next);
+	u->desired.tries = passes ? 0 : u->desired.tries + 1;
+	unsigned shift = u->desired.tries < SHIFT_MAX ? u->desired.tries : SHIFT_MAX;
+	u->desired.wait_until = passes ? 0 : now_monotonic_us() + (update_backoff(u, 1) << shift);
+}
+
+/* --- the gateway fell back (F-30) --- */
+
+static enum ef_reason take_slot(
+	struct update *u, enum slot_id running, struct event *ev, struct error *e)
+{
+	struct installed i = {0};
+	bool found = false;
+
+	if (store_installed(u->store, slot_word(running), &i, &found, e))
+		return e->reason;
+	snprintf(ev->from, sizeof(ev->from), "%s", u->release);
+	snprintf(ev->to, sizeof(ev->to), "%s", found ? i.release : "");
+	struct deployment *left = NULL;
+	if (store_deployment_of(u->store, u->release, &left, NULL, NULL, e) == EF_REASON_OK && left)
+		store_refused_put(u->store, left->manifest_sha256, &ev->error, update_stamp(u), e);
+	deployment_free(left);
+	if (e->reason || store_set(u->store, "slot", slot_word(running), e) ||
+		store_set(u->store, "release", ev->to, e))
+		return e->reason;
+	return store_event_add(u->store, ev, e);
+}
+
+enum ef_reason desired_resume(struct update *u, const struct boot_state *boot, struct error *e)
+{
+	struct event ev = {.word = "fell-back", .time = update_stamp(u)};
+	char slot[8];
+
+	if (u->current || boot->on_trial || store_get(u->store, "slot", slot, sizeof(slot), e) ||
+		!slot[0] || strcmp(slot, slot_word(boot->running)) == 0)
+		return e->reason;
+	error_set(&ev.error, EF_REASON_TRIAL_NOT_BOOTED,
+		"slot %s of release %s does not run; slot %s does", slot, u->release,
+		slot_word(boot->running));
+	snprintf(ev.place, sizeof(ev.place), "%s", slot_word(boot->running));
+	if (store_begin(u->store, e) || take_slot(u, boot->running, &ev, e) ||
+		store_commit(u->store, e)) {
+		store_abort(u->store);
+		return e->reason;
+	}
+	log_warning("%s", ev.error.detail);
+	snprintf(u->release, sizeof(u->release), "%.24s", ev.to);
+	return EF_REASON_OK;
 }

@@ -38,7 +38,7 @@ static uint64_t later(const struct update *u)
 	return now_monotonic_us() + update_backoff(u, RETRIES_MAX);
 }
 
-unsigned update_minute(const struct update *u)
+unsigned gate_minute(const struct update *u)
 {
 	time_t now = (time_t)u->env.now();
 	struct tm tm;
@@ -55,7 +55,7 @@ static bool node_passes(struct update *u, size_t part)
 
 	if (!ns || !ns->present) /* whoever speaks to it next finds that out */
 		return true;
-	if (plan_may_touch(ns->config, &ns->identity, update_minute(u), &e) == EF_REASON_OK)
+	if (plan_may_touch(ns->config, &ns->identity, gate_minute(u), &e) == EF_REASON_OK)
 		return true;
 	note(u, part, &r->held, &e);
 	r->wait_until = later(u);
@@ -87,10 +87,9 @@ static void on_interlocks(void *ctx, const struct error *e)
 	update_kick(u);
 }
 
-/* The site: its programs are asked, and a yes counts for a while. */
-static bool site_passes(struct update *u, const char *step)
+enum ef_reason gate_ask_site(struct update *u, const char *step,
+	void (*done)(void *ctx, const struct error *e), struct checks **ret, struct error *e)
 {
-	struct gate *g = &u->run.gate;
 	char release[64], what[64];
 	const char *const env[] = {release, what, NULL};
 	const struct checks_spec spec = {
@@ -99,8 +98,18 @@ static bool site_passes(struct update *u, const char *step)
 		.deadline_us = now_monotonic_us() + INTERLOCK_US,
 		.ctx = u,
 		.each = on_interlock, /* the first no is told at the end */
-		.done = on_interlocks,
+		.done = done,
 	};
+
+	snprintf(release, sizeof(release), "EDGEFERRY_RELEASE=%s", u->current->release);
+	snprintf(what, sizeof(what), "EDGEFERRY_STEP=%s", step);
+	return checks_start(ret, u->env.event, &spec, e);
+}
+
+/* The site: its programs are asked, and a yes counts for a while. */
+static bool site_passes(struct update *u, const char *step)
+{
+	struct gate *g = &u->run.gate;
 	uint64_t now = now_monotonic_us();
 	struct error e = {0};
 
@@ -112,9 +121,7 @@ static bool site_passes(struct update *u, const char *step)
 		update_kick_at(u, g->wait_until);
 		return false;
 	}
-	snprintf(release, sizeof(release), "EDGEFERRY_RELEASE=%s", u->current->release);
-	snprintf(what, sizeof(what), "EDGEFERRY_STEP=%s", step);
-	if (checks_start(&g->checks, u->env.event, &spec, &e))
+	if (gate_ask_site(u, step, on_interlocks, &g->checks, &e))
 		on_interlocks(u, &e);
 	return false;
 }
@@ -124,13 +131,49 @@ bool gate_transfer(struct update *u, size_t part)
 	return node_passes(u, part) && site_passes(u, "transfer");
 }
 
+/* The hour, a pause, a postponement. */
+static bool when_passes(struct update *u)
+{
+	struct gate *g = &u->run.gate;
+	struct error e = {0};
+
+	if (when_lets_activate(u, &g->when_until, &e) == EF_REASON_OK) {
+		error_clear(&g->when);
+		return true;
+	}
+	note(u, NO_PART, &g->when, &e);
+	/* the wall clock may be set meanwhile, so it is not slept through */
+	update_kick_at(u, later(u));
+	return false;
+}
+
+void gate_retry(struct gate *g)
+{
+	g->wait_until = 0;
+}
+
 bool gate_activate(struct update *u)
 {
 	const struct deployment *d = u->current;
 	bool all = true;
 
+	if (!when_passes(u))
+		return false;
+
 	for (size_t i = 0; i < d->n_parts; i++)
 		if (part_is_mcu(&d->parts[i]) && d->parts[i].state == COMPONENT_STAGED)
+			all &= node_passes(u, i);
+	return all && site_passes(u, "activate");
+}
+
+bool gate_wave(struct update *u, const struct component *c, unsigned wave)
+{
+	const struct deployment *d = u->current;
+	bool all = true;
+
+	for (size_t i = 0; i < d->n_parts; i++)
+		if (d->parts[i].component == c && d->parts[i].wave == wave &&
+			d->parts[i].state == COMPONENT_STAGED)
 			all &= node_passes(u, i);
 	return all && site_passes(u, "activate");
 }

@@ -11,6 +11,7 @@
 #include "update/machine.h"
 #include "update/plan.h"
 #include "update/store.h"
+#include "update/when.h"
 #include "util/cleanup.h"
 #include "util/hex.h"
 #include "util/time-util.h"
@@ -143,11 +144,6 @@ struct node_state {
 	uint64_t asking_us;
 	uint64_t ended_us;	/* when the last operation for a part ended */
 	unsigned misses;	/* questions in a row without an answer */
-	/* desired.c */
-	uint64_t behind_us;	/* monotonic: since when it is seen to run something else; 0: it is not */
-	uint64_t not_before_us;	/* the next try */
-	unsigned tries;
-	bool catching_up;	/* by the deployment under way */
 	sd_event_source *timer;
 	bool busy;		/* an operation runs: the poll, or one for a part */
 	bool again;		/* and it is to be asked once more right after it */
@@ -178,6 +174,14 @@ struct gate {
 	uint64_t passed_us;	/* monotonic: when they said yes last; 0: never */
 	uint64_t wait_until;
 	struct error held;
+	struct error when;	/* the hour, a pause …: */
+	int64_t when_until;
+};
+
+/* --- what the operator has asked for (policy-state.c) --- */
+struct when_state {
+	bool paused;
+	int64_t postponed_until, postponed_since;	/* since: for the cap */
 };
 
 enum acquire_phase { ACQUIRE_LOOK, ACQUIRE_ADMIT, ACQUIRE_OBJECTS, ACQUIRE_IMAGES, ACQUIRE_NODES };
@@ -199,9 +203,30 @@ struct run {
 
 	bool asked;		/* the source was, for its statement */
 	bool begun, server_ok, confirmed_by_hand;
+	uint64_t soak_since_us;	/* a wave is up, and the next one waits; 0: none does */
+	bool soak_over;		/* and its nodes are asked once more */
 	struct checks *checks;
 	bool checks_ok;
 	struct gate gate;
+};
+
+/* --- a look at what a deployment would do (dry-run.c); current is it meanwhile --- */
+struct dry {
+	update_plan_done done;
+	void *ctx;
+	struct plan_gate *gates;
+	size_t n_gates;
+	struct checks *checks;	/* interlocks, while they run */
+	unsigned asked;		/* steps for which they were asked */
+	struct plan_room room;
+};
+
+/* --- what nodes should run (desired.c) --- */
+struct desired {
+	bool known;		/* it was looked for: */
+	struct deployment *of;	/* the last one of the installed release; NULL: none is on record */
+	unsigned tries;
+	uint64_t wait_until;	/* monotonic */
 };
 
 struct waiter {
@@ -211,6 +236,7 @@ struct waiter {
 
 struct update {
 	struct update_env env;
+	struct bluez *bluez; /* NULL: no node is reached by it */
 	struct store *store;
 	int objects_fd;
 	struct tuf_store_dir trust_dir;
@@ -243,8 +269,10 @@ struct update {
 
 	struct deployment *current;
 	struct run run;
-	struct deployment *desired;	/* the last one of u->release, as stored; NULL: none */
-	bool desired_known;
+	struct dry dry;
+	struct desired desired;
+	struct when_state when;
+	char asker[65];		/* "": itself */
 	sd_event_source *kick;
 	bool resumed;
 };
@@ -258,9 +286,6 @@ enum ef_reason state_lost(struct update *u, struct error *e);	/* before store_op
 enum ef_reason trust_open(struct update *u, struct error *e);	/* after store_open; again after NO_TRUST */
 void trust_note(struct update *u, int64_t now);	/* a look at the source as of now ended well */
 
-/* desired.c: while no deployment is under way */
-void desired_advance(struct update *u);
-void desired_forget(struct update *u);	/* the release is another one, or its record */
 
 /* update.c */
 enum ef_reason update_catch_up(struct update *u, uint64_t *id, struct error *e);
@@ -274,6 +299,35 @@ bool reason_passes(enum ef_reason r);
 enum ef_reason update_boot(struct update *u, struct boot_state *ret, struct error *e);
 const char *update_slot_path(const struct update *u, enum slot_id s);
 enum slot_id slot_from_word(const char *word);
+
+void note_refusal(struct update *u, const char *version, const struct error *e);
+
+/* dry-run.c */
+void dry_begin(struct update *u, struct deployment *d, update_plan_done done, void *ctx);
+void dry_advance(struct update *u);
+/* deployment_move of one that is only looked at. */
+bool dry_move(struct update *u, enum deployment_event ev, const struct error *cause);
+void dry_cancel(struct update *u, enum ef_reason reason, const char *detail); /* nothing when there is none */
+
+/* policy-state.c */
+enum ef_reason when_load(struct update *u, struct error *e);
+enum ef_reason when_lets_activate(const struct update *u, int64_t *until, struct error *e);
+/* Something was installed by itself: with it, and after it. */
+enum ef_reason when_settle(struct update *u, struct error *e);
+void when_settled(struct update *u);
+
+/* begin.c */
+const char *update_asker(const struct update *u);
+enum ef_reason deployment_asked_save(struct update *u, const struct deployment *d, struct error *e);
+enum ef_reason deployment_asked_load(struct update *u, struct deployment *d, struct error *e);
+
+/* desired.c */
+void desired_advance(struct update *u);	/* while no deployment is under way */
+void desired_ended(struct update *u);	/* a deployment to catch up is over: what was learned of nodes */
+void desired_forget(struct update *u);	/* the release is another one */
+/* Another slot runs than was left, with no deployment knowing: its release is the installed one again. */
+enum ef_reason desired_resume(struct update *u, const struct boot_state *boot, struct error *e);
+enum ef_reason update_catch_up(struct update *u, uint64_t *id, struct error *e);
 
 /* moves.c: everything that is stored about the deployment under way */
 /* Stores the arrow with its event and report in one transaction, then the new state's work begins.
@@ -384,8 +438,13 @@ void ask_reboot(struct update *u);
 /* gate.c. False: not now; it kicks when it is time to ask again. */
 bool gate_transfer(struct update *u, size_t part);	/* an image to the node of a part */
 bool gate_activate(struct update *u);
-unsigned update_minute(const struct update *u);	/* of the day, local time */
 void gate_clear(struct gate *g);
+bool gate_wave(struct update *u, const struct component *c, unsigned wave);	/* the next one, after the first */
+void gate_retry(struct gate *g);	/* what was waited for may have changed */
+unsigned gate_minute(const struct update *u);	/* of the day, local */
+/* Runs the site's interlocks for step, "transfer" or "activate": ctx of the callbacks is u. */
+enum ef_reason gate_ask_site(struct update *u, const char *step,
+	void (*done)(void *ctx, const struct error *e), struct checks **ret, struct error *e);
 
 /* acquire.c */
 /* False and no error: it is being looked at and will kick. */
@@ -395,5 +454,8 @@ void bundle_lost(struct update *u, const struct error *e);	/* reading from it fa
 /* space.c */
 const struct object *held_object(const struct component *c);
 /* What the release lacks fits: into the quota, once what nobody needs is gone, and on the disk. */
-enum ef_reason objects_admit(struct update *u, const struct manifest *m, struct error *e);
+/* Changes nothing: OK, or NO_SPACE, TOO_LARGE. *ret: as far as it was looked at. */
+enum ef_reason objects_room(
+	struct update *u, const struct manifest *m, struct plan_room *ret, struct error *e);
+enum ef_reason objects_make_room(struct update *u, const struct plan_room *room, struct error *e);
 void objects_sweep(struct update *u);	/* back below the quota */

@@ -416,8 +416,11 @@ void admit_prepare(
 	struct error e = {0};
 	char text[32];
 
-	*g = (struct plan_gateway){
-		.config = u->env.config, .running = SLOT_NONE, .target = SLOT_NONE};
+	*g = (struct plan_gateway){.config = u->env.config,
+		.running = SLOT_NONE,
+		.target = SLOT_NONE,
+		.protocol_min = NODE_PROTOCOL_MIN,
+		.protocol_max = NODE_PROTOCOL_MAX};
 	if (u->boot && update_boot(u, &boot, &e) == EF_REASON_OK) {
 		g->slots = true;
 		g->running = boot.running;

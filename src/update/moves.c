@@ -200,6 +200,8 @@ bool deployment_move(struct update *u, enum deployment_event event, const struct
 	struct transition t;
 	struct error e = {0};
 
+	if (d->dry)
+		return dry_move(u, event, cause);
 	if (!machine_next(d->state, event, &t))
 		return false;
 	d->state = t.next;
@@ -220,7 +222,9 @@ bool deployment_move(struct update *u, enum deployment_event event, const struct
 	}
 	log_info("deployment %llu: %s -> %s%s%s", (unsigned long long)d->id, ev.from, ev.to,
 		d->error.reason ? ": " : "", d->error.reason ? d->error.detail : "");
-	if (t.action == ACTION_END && event != EVENT_HELD)
+	if (t.action == ACTION_END && d->origin == ORIGIN_CATCH_UP)
+		desired_ended(u);
+	else if (t.action == ACTION_END && event != EVENT_HELD)
 		remember(u);
 	run_reset(u);
 	told(u, &ev, true);
@@ -310,7 +314,9 @@ enum ef_reason deployment_begin(struct update *u, struct deployment *d, struct e
 		return e->reason;
 	if (store_deployment_add(u->store, d, e) == EF_REASON_OK) {
 		ev.deployment = d->id;
-		if (store_event_add(u->store, &ev, e) == EF_REASON_OK &&
+		snprintf(ev.error.detail, sizeof(ev.error.detail), "asked for by %s", d->by);
+		if (deployment_asked_save(u, d, e) == EF_REASON_OK &&
+			store_event_add(u->store, &ev, e) == EF_REASON_OK &&
 			store_report_add(u->store, make_report, &r, e) == EF_REASON_OK)
 			store_commit(u->store, e);
 	}

@@ -8,6 +8,8 @@
 #include <sys/random.h>
 
 #define POLL_IDLE_US (30 * USEC_PER_SEC)
+/* In the air a look costs a connection and a session, of both battery and flash. */
+#define POLL_AIR_US (300 * USEC_PER_SEC)
 #define POLL_TRIAL_US (1 * USEC_PER_SEC)
 #define POLL_SHARED_TRIAL_US (5 * USEC_PER_SEC)
 #define POLL_ABSENT_US (2 * USEC_PER_SEC) /* doubles */
@@ -21,7 +23,8 @@ static bool watched(const struct update *u)
 	if (!u->current)
 		return false;
 	enum deployment_state s = u->current->state;
-	return s == DEPLOYMENT_TRIAL || s == DEPLOYMENT_CONFIRMING || s == DEPLOYMENT_REVERTING;
+	return s == DEPLOYMENT_ACTIVATING || s == DEPLOYMENT_TRIAL || s == DEPLOYMENT_CONFIRMING ||
+	       s == DEPLOYMENT_REVERTING;
 }
 
 /* From 0.8 to 1.2 times t, so that nodes are not all asked at once. */
@@ -41,7 +44,7 @@ static uint64_t poll_wait(const struct node_state *ns)
 	if (watched(ns->u) && (ns->present || !ns->shared))
 		return ns->shared ? POLL_SHARED_TRIAL_US : POLL_TRIAL_US;
 	if (ns->present)
-		return drawn(POLL_IDLE_US);
+		return drawn(link_find(ns->config->link)->connects ? POLL_AIR_US : POLL_IDLE_US);
 	t = POLL_ABSENT_US << (doublings < 8 ? doublings : 8);
 	return drawn(t < most ? t : most);
 }
@@ -289,7 +292,8 @@ static enum ef_reason open_one(struct update *u, struct node_state *ns, struct e
 		.name = c->name,
 		.link = link_find(c->link),
 		.framing = framings[c->framing],
-		.spec = {.device = c->device,
+		.spec = {.bluez = u->bluez,
+			.device = c->device,
 			.baud = strcmp(c->link, "spi") == 0 ? c->clock : c->baud,
 			.rs485 = c->rs485,
 			.ready = c->ready},
@@ -318,6 +322,29 @@ static enum ef_reason open_one(struct update *u, struct node_state *ns, struct e
 	return node_new(&ns->node, u->env.event, &nc, e);
 }
 
+/* One for all nodes in the air; without one of them there is none. */
+static enum ef_reason open_bluez(struct update *u, struct error *e)
+{
+	const struct config *c = u->env.config;
+	const struct bluez_config bc = {
+		.bus = u->env.bus_address, .adapter = c->adapter, .connections = c->connections};
+
+	for (size_t i = 0; i < c->n_nodes; i++)
+		if (strcmp(c->nodes[i].link, "ble") == 0)
+			return bluez_new(&u->bluez, u->env.event, &bc, e);
+	return EF_REASON_OK;
+}
+
+bool update_node_sight(const struct update *u, size_t node, struct bluez_sight *ret)
+{
+	const struct config_node *c = u->nodes[node].config;
+
+	if (!u->bluez || strcmp(c->link, "ble") != 0)
+		return false;
+	bluez_look(u->bluez, c->device, ret);
+	return true;
+}
+
 enum ef_reason nodes_open(struct update *u, struct error *e)
 {
 	const struct config *c = u->env.config;
@@ -325,6 +352,8 @@ enum ef_reason nodes_open(struct update *u, struct error *e)
 	u->nodes = calloc(c->n_nodes + 1, sizeof(*u->nodes));
 	if (!u->nodes)
 		return error_set(e, EF_REASON_NO_MEMORY, "nodes");
+	if (open_bluez(u, e))
+		return e->reason;
 	for (size_t i = 0; i < c->n_nodes; i++) {
 		struct node_state *ns = &u->nodes[i];
 		*ns = (struct node_state){
@@ -352,4 +381,5 @@ void nodes_close(struct update *u)
 		}
 	free(TAKE_PTR(u->nodes));
 	u->n_nodes = 0;
+	bluez_free(TAKE_PTR(u->bluez));
 }

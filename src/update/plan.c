@@ -72,6 +72,63 @@ static enum ef_reason admit_mcu(
 		"%s is for %s and no node is configured as that", c->name, c->compatible);
 }
 
+static bool meets(uint32_t a_min, uint32_t a_max, uint32_t b_min, uint32_t b_max)
+{
+	return a_min <= b_max && b_min <= a_max;
+}
+
+static const struct component *new_gateway(const struct manifest *m)
+{
+	for (size_t i = 0; i < m->n_components; i++)
+		if (m->components[i].type == COMPONENT_ROOTFS)
+			return &m->components[i];
+	return NULL;
+}
+
+/* Its nodes with its gateway, and with this one: it brings them up, and may be what is gone back
+ * to. */
+static enum ef_reason admit_protocol(
+	const struct manifest *m, const struct plan_gateway *g, struct error *e)
+{
+	const struct component *gateway = new_gateway(m);
+
+	for (size_t i = 0; i < m->n_components; i++) {
+		const struct component *c = &m->components[i];
+		if (c->type != COMPONENT_MCU)
+			continue;
+		if (gateway && !meets(c->protocol_min, c->protocol_max, gateway->protocol_min,
+				       gateway->protocol_max))
+			return error_set(e, EF_REASON_PROTOCOL,
+				"in release %s %s speaks %" PRIu32 " to %" PRIu32
+				", %s speaks %" PRIu32 " to %" PRIu32,
+				m->version, c->name, c->protocol_min, c->protocol_max,
+				gateway->name, gateway->protocol_min, gateway->protocol_max);
+		if (!meets(c->protocol_min, c->protocol_max, g->protocol_min, g->protocol_max))
+			return error_set(e, EF_REASON_PROTOCOL,
+				"%s speaks %" PRIu32 " to %" PRIu32
+				", the gateway that runs now %" PRIu32 " to %" PRIu32,
+				c->name, c->protocol_min, c->protocol_max, g->protocol_min,
+				g->protocol_max);
+	}
+	return EF_REASON_OK;
+}
+
+enum ef_reason plan_admit_protocol(
+	const struct manifest *m, const struct plan_node *node, struct error *e)
+{
+	const struct component *gateway = new_gateway(m);
+	uint32_t v = node->identity.protocol;
+
+	if (!gateway || node->identity.plain ||
+		meets(gateway->protocol_min, gateway->protocol_max, v, v))
+		return EF_REASON_OK;
+	return error_set(e, EF_REASON_PROTOCOL,
+		"node %s speaks %" PRIu32 " and may have to stay at that, %s of release %s %" PRIu32
+		" to %" PRIu32,
+		node->config->name, v, gateway->name, m->version, gateway->protocol_min,
+		gateway->protocol_max);
+}
+
 static enum ef_reason admit_requires(const struct manifest *m, const struct component *c,
 	const struct admit_input *in, struct error *e)
 {
@@ -117,7 +174,7 @@ enum ef_reason plan_admit(const struct manifest *m, const struct admit_input *in
 		if (e->reason || admit_requires(m, c, in, e))
 			return e->reason;
 	}
-	return EF_REASON_OK;
+	return admit_protocol(m, in->gateway, e);
 }
 
 enum ef_reason plan_admit_image(
@@ -243,13 +300,17 @@ static void plan_mcu(const struct component *c, const struct plan_image *image,
 	const struct node_slot *running = plan_running(&node->identity);
 
 	memcpy(p->hash, image->hash, sizeof(p->hash));
-	p->required = c->policy == POLICY_REQUIRED && node->config->required;
+	p->required = c->policy != POLICY_OPTIONAL && node->config->required;
 	snprintf(p->place, sizeof(p->place), "%s", node->config->name);
 	if (running)
 		ef_version_format(&running->version, p->from);
 	if (!node->present) {
 		p->state = COMPONENT_SKIPPED;
-		error_set(&p->error, EF_REASON_NODE_UNREACHABLE, "%s", node->last.detail);
+		error_set(&p->error,
+			c->policy == POLICY_DEFERRED ? EF_REASON_DEFERRED
+			: node->last.reason	     ? node->last.reason
+						     : EF_REASON_NODE_UNREACHABLE,
+			"%s", node->last.detail);
 	} else if (running && memcmp(running->hash, image->hash, 32) == 0 && running->confirmed) {
 		p->state = COMPONENT_SKIPPED;
 		error_set(&p->error, EF_REASON_ALREADY_INSTALLED, "node %s runs it", p->place);

@@ -16,6 +16,7 @@ struct plan_node {
 
 /* What stands in for a component of the manifest once its objects are there. */
 struct plan_image {
+	bool known;		/* it was looked into: */
 	uint8_t hash[32];	/* how a node names the image */
 	uint32_t security;	/* from the image itself */
 	bool has_vendor, has_class;
@@ -30,6 +31,7 @@ struct plan_gateway {
 	uint8_t running_image[32];
 	char running_version[EF_VERSION_TEXT_MAX];
 	uint64_t slot_size[2];		/* bytes; 0 unknown */
+	uint32_t protocol_min, protocol_max;	/* versions of the node protocol that this program speaks */
 };
 
 struct admit_input {
@@ -51,6 +53,14 @@ enum ef_reason plan_admit_image(const struct component *c, const struct plan_ima
 /* Whether a node is what its file says; a swapped cable ends here (F-22). Only for one that is present. */
 enum ef_reason plan_admit_identity(const struct config_node *config, const struct node_identity *identity,
 	struct error *e);
+
+/*
+ * I-3: gateway and nodes understand each other whoever of them is still, or again, at its old version.
+ * plan_admit has compared what is in the release, and its nodes' images with this gateway, to which a
+ * boot loader may fall back; this compares its gateway with what a node runs. PROTOCOL. Only for nodes
+ * that are present.
+ */
+enum ef_reason plan_admit_protocol(const struct manifest *m, const struct plan_node *node, struct error *e);
 
 /* One node against its configuration and the component meant for it. Only for nodes that are present. */
 enum ef_reason plan_admit_node(const struct component *c, const struct plan_node *node, struct error *e);

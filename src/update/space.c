@@ -106,43 +106,50 @@ void objects_sweep(struct update *u)
 		log_warning("objects: %s", e.detail);
 }
 
-static enum ef_reason admit_quota(struct update *u, uint64_t need, struct error *e)
+static enum ef_reason look_at_store(struct update *u, struct plan_room *r, struct error *e)
 {
-	uint64_t quota = u->env.config->object_quota, used = 0;
+	_cleanup_(keep_free) struct keep keep = {.now = NULL};
+	uint64_t used = 0;
 
-	if (need <= quota && trim(u, quota - need, &used, e))
+	if (keep_read(u, &keep, e))
 		return e->reason;
-	if (need > quota || used > quota - need)
+	int res = object_usage(u->objects_fd, keep_object, &keep, &used, &r->kept);
+	if (res < 0)
+		return error_errno(e, res, "objects");
+	r->quota = u->env.config->object_quota;
+	if (r->need > r->quota || r->kept > r->quota - r->need)
 		return error_set(e, EF_REASON_NO_SPACE,
 			"%" PRIu64 " bytes of objects needed beside %" PRIu64
 			", ObjectQuota= is %" PRIu64,
-			need, used, quota);
+			r->need, r->kept, r->quota);
+	/* what objects_make_room will remove */
+	uint64_t stays = r->quota - r->need;
+	r->free = used > stays ? used - (r->kept > stays ? r->kept : stays) : 0;
 	return EF_REASON_OK;
 }
 
-static enum ef_reason admit_files(struct update *u, uint64_t need, unsigned n, struct error *e)
+static enum ef_reason look_at_files(struct update *u, struct plan_room *r, struct error *e)
 {
 	struct statvfs fs;
 
 	if (fstatvfs(u->objects_fd, &fs) < 0)
 		return error_errno(e, -errno, "objects");
-	uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize;
-	if (need + SPACE_MARGIN > room)
+	r->free += (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (r->need + SPACE_MARGIN > r->free)
 		return error_set(e, EF_REASON_NO_SPACE,
 			"%s: %" PRIu64 " bytes needed, %" PRIu64 " there", u->env.config->state_dir,
-			need + SPACE_MARGIN, room);
+			r->need + SPACE_MARGIN, r->free);
 	/* some file systems do not count them */
-	if (fs.f_files > 0 && n + INODES_MARGIN > fs.f_favail)
+	if (fs.f_files > 0 && r->files + INODES_MARGIN > fs.f_favail)
 		return error_set(e, EF_REASON_NO_SPACE, "%s: %u inodes needed, %" PRIu64 " there",
-			u->env.config->state_dir, n + INODES_MARGIN, (uint64_t)fs.f_favail);
+			u->env.config->state_dir, r->files + INODES_MARGIN, (uint64_t)fs.f_favail);
 	return EF_REASON_OK;
 }
 
-enum ef_reason objects_admit(struct update *u, const struct manifest *m, struct error *e)
+enum ef_reason objects_room(
+	struct update *u, const struct manifest *m, struct plan_room *ret, struct error *e)
 {
-	uint64_t need = 0;
-	unsigned n = 0;
-
+	*ret = (struct plan_room){.quota = u->env.config->object_quota};
 	for (size_t i = 0; i < m->n_components; i++) {
 		const struct component *c = &m->components[i];
 		const struct object *o = held_object(c);
@@ -151,10 +158,17 @@ enum ef_reason objects_admit(struct update *u, const struct manifest *m, struct 
 				e, EF_REASON_TOO_LARGE, "%s: %" PRIu64 " bytes", c->name, o->size);
 		if (object_have(u->objects_fd, o->sha256, o->size))
 			continue;
-		need += o->size;
-		n++;
+		ret->need += o->size;
+		ret->files++;
 	}
-	if (n == 0)
+	if (ret->files == 0)
 		return EF_REASON_OK;
-	return admit_quota(u, need, e) ? e->reason : admit_files(u, need, n, e);
+	return look_at_store(u, ret, e) ? e->reason : look_at_files(u, ret, e);
+}
+
+enum ef_reason objects_make_room(struct update *u, const struct plan_room *room, struct error *e)
+{
+	uint64_t used;
+
+	return room->files > 0 ? trim(u, room->quota - room->need, &used, e) : EF_REASON_OK;
 }

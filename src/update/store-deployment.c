@@ -198,6 +198,7 @@ enum ef_reason store_deployment_current(struct store *s, struct deployment **ret
 	return e->reason;
 }
 
+/* The row of q, which a step has found. */
 static enum ef_reason read_with_manifest(struct store *s, sqlite3_stmt *q, struct deployment **ret,
 	uint8_t **manifest, size_t *size, struct error *e)
 {

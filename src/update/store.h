@@ -79,7 +79,8 @@ enum ef_reason store_deployment_current(struct store *s, struct deployment **ret
 /* The last confirmed one of a release other than this; with its manifest's bytes (caller frees). */
 enum ef_reason store_deployment_before(struct store *s, const char *release, struct deployment **ret,
 	uint8_t **manifest, size_t *size, struct error *e);
-/* The last confirmed one of exactly this release; *ret NULL when there is none. manifest may be NULL. */
+/* The last confirmed one of exactly this release, with its manifest's bytes when manifest is not NULL;
+ * *ret NULL when there is none. */
 enum ef_reason store_deployment_of(struct store *s, const char *release, struct deployment **ret,
 	uint8_t **manifest, size_t *size, struct error *e);
 int store_deployments(struct store *s, unsigned max,

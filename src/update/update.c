@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "update/internal.h"
+#include "update/waves.h"
 #include "util/fdio.h"
 #include "util/log.h"
 #include <errno.h>
@@ -95,17 +96,24 @@ static int on_kick(sd_event_source *s, void *userdata)
 		u->rebooting = false; /* something holds it up; the state says what to do again */
 	if (u->rebooting || !u->resumed)
 		return 0;
-	if (u->current && !deployment_over(u->current->state)) {
+	if (!u->current) {
+		desired_advance(u);
+		return 0;
+	}
+	if (u->current->dry) {
+		dry_advance(u);
+		return 0;
+	}
+	if (!deployment_over(u->current->state)) {
 		if (!statement_halts(u))
 			advance[u->current->state](u);
 		return 0;
 	}
-	if (u->current) {
-		judge_again(u);
-		u->current = deployment_free(u->current);
-		bundle_close(TAKE_PTR(u->bundle));
-	}
-	desired_advance(u);
+	judge_again(u);
+	u->current = deployment_free(u->current);
+	bundle_close(TAKE_PTR(u->bundle));
+	desired_forget(u);
+	update_kick(u);
 	return 0;
 }
 
@@ -192,7 +200,7 @@ static enum ef_reason open_all(struct update *u, struct error *e)
 	u->trust_store = trust_store_of(u);
 	if (state_lost(u, e) || store_open(state, &u->store, e) ||
 		store_get(u->store, "release", u->release, sizeof(u->release), e) ||
-		statement_open(u, e) || open_boot(u, e))
+		statement_open(u, e) || when_load(u, e) || open_boot(u, e))
 		return e->reason;
 	if (trust_open(u, e) == EF_REASON_NO_TRUST) {
 		/* it can show what there is, and takes root.json at the next look */
@@ -228,6 +236,7 @@ void update_free(struct update *u)
 	if (!u)
 		return;
 	u->env.net = NULL; /* freed before us */
+	dry_cancel(u, EF_REASON_CANCELLED, "edgeferryd ends");
 	look_clear(u);
 	reader_cancel(u);
 	run_reset(u);
@@ -254,6 +263,10 @@ enum ef_reason update_resume(struct update *u, struct error *e)
 
 	if (store_deployment_current(u->store, &u->current, e))
 		return e->reason;
+	if (u->current && deployment_asked_load(u, u->current, e))
+		return e->reason;
+	if (u->current && waves_number(u->current, u->env.config) < 0)
+		return error_set(e, EF_REASON_NO_MEMORY, "waves");
 	if (u->current)
 		ev.deployment = u->current->id;
 	snprintf(ev.from, sizeof(ev.from), "%s", u->release);
@@ -264,6 +277,8 @@ enum ef_reason update_resume(struct update *u, struct error *e)
 		if (boot.on_trial && !u->current)
 			error_set(&ev.error, EF_REASON_BOOT_STATE,
 				"slot %s is on trial and no deployment knows of it", ev.place);
+		if (desired_resume(u, &boot, e))
+			return e->reason;
 		struct error counted = {0};
 		if (boot_came_up(u->boot, &counted))
 			log_error("boot attempts are not counted anew: %s", counted.detail);
@@ -290,7 +305,7 @@ static void answer(struct update *u, const char *version, const struct error *e)
 }
 
 /* A refusal of what the source offers is an event, once; a network that is away is not. */
-static void note_refusal(struct update *u, const char *version, const struct error *e)
+void note_refusal(struct update *u, const char *version, const struct error *e)
 {
 	struct event ev = {.word = "refused", .error = *e};
 	struct error none = {0};
@@ -369,180 +384,74 @@ enum ef_reason update_check(struct update *u, update_done done, void *ctx, struc
 	return EF_REASON_OK;
 }
 
-/* --- beginning a deployment, and ending one by hand --- */
+/* --- views --- */
 
-static enum ef_reason may_begin(struct update *u, struct error *e)
+const struct deployment *update_current(const struct update *u)
 {
-	struct error way = {EF_REASON_CANCELLED, "another deployment is wanted"};
-	struct transition t;
+	const struct deployment *d = u->current;
 
-	if (u->current && u->current->origin == ORIGIN_CATCH_UP &&
-		machine_next(u->current->state, EVENT_CANCEL, &t))
-		deployment_move(u, EVENT_CANCEL, &way, NULL);
-	if (u->current && deployment_over(u->current->state)) {
-		u->current = deployment_free(u->current);
-		bundle_close(TAKE_PTR(u->bundle));
-	}
-	if (!u->current)
-		return u->rebooting ? error_set(e, EF_REASON_BUSY, "restarting") : EF_REASON_OK;
-	if (u->current->state == DEPLOYMENT_TRIAL)
-		return error_set(e, EF_REASON_TRIAL_RUNNING, "release %s", u->current->release);
-	return error_set(e, EF_REASON_BUSY, "deployment %llu is %s",
-		(unsigned long long)u->current->id, deployment_state_word(u->current->state));
+	return d && !d->dry && !deployment_over(d->state) ? d : NULL;
 }
 
-static struct deployment *deployment_new(
-	struct update *u, enum deployment_origin origin, struct error *e)
+const char *update_state_word(const struct update *u)
 {
-	struct deployment *d = calloc(1, sizeof(*d));
+	const struct deployment *d = update_current(u);
 
-	if (!d) {
-		error_set(e, EF_REASON_NO_MEMORY, "deployment");
-		return NULL;
-	}
-	d->origin = origin;
-	d->state = DEPLOYMENT_OFFERED;
-	d->started = update_stamp(u);
-	strcpy(d->before, u->release);
-	return d;
-}
-
-static enum ef_reason begin(struct update *u, struct deployment *d, uint64_t *id, struct error *e)
-{
-	if (deployment_begin(u, d, e)) {
-		note_refusal(u, d->wanted, e);
-		deployment_free(d);
-		return e->reason;
-	}
-	*id = d->id;
-	return EF_REASON_OK;
-}
-
-enum ef_reason update_install(struct update *u, const char *version, uint64_t *id, struct error *e)
-{
-	if (may_begin(u, e))
-		return e->reason;
-	if (!u->env.net)
-		return error_set(e, EF_REASON_NOT_FOUND, "no source is configured");
-	if (version && strlen(version) >= EF_VERSION_TEXT_MAX)
-		return error_set(e, EF_REASON_USAGE, "version");
-	struct deployment *d = deployment_new(u, ORIGIN_SOURCE, e);
-	if (!d)
-		return e->reason;
-	strcpy(d->wanted, version ? version : "");
-	strcpy(d->release, d->wanted); /* so that a refusal names what was asked for */
-	return begin(u, d, id, e);
-}
-
-enum ef_reason update_install_bundle(
-	struct update *u, int fd, const char *name, uint64_t *id, struct error *e)
-{
-	_cleanup_close_ int file = fd;
-	struct bundle *bundle = NULL;
-	char link[64];
-
-	if (may_begin(u, e))
-		return e->reason;
-	if (bundle_open(TAKE_FD(file), name, &bundle, e)) {
-		note_refusal(u, "", e);
-		return e->reason;
-	}
-	struct deployment *d = deployment_new(u, ORIGIN_BUNDLE, e);
-	if (!d) {
-		bundle_close(bundle);
-		return e->reason;
-	}
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", bundle_fd(bundle));
-	ssize_t n = readlink(link, d->bundle, sizeof(d->bundle) - 1);
-	d->bundle[n > 0 ? n : 0] = 0;
-	if (begin(u, d, id, e)) {
-		bundle_close(bundle);
-		return e->reason;
-	}
-	u->bundle = bundle;
-	return EF_REASON_OK;
-}
-
-enum ef_reason update_install_url(struct update *u, const char *url, uint64_t *id, struct error *e)
-{
-	struct deployment *d;
-
-	if (may_begin(u, e))
-		return e->reason;
-	if (!u->env.net)
-		return error_set(e, EF_REASON_NOT_FOUND, "no source is configured");
-	if (!ipc_url_good(url) || strlen(url) >= sizeof(d->bundle))
-		return error_set(e, EF_REASON_USAGE,
-			"not the address of a file: https://HOST/PATH, without user and fragment");
-	d = deployment_new(u, ORIGIN_BUNDLE, e);
-	if (!d)
-		return e->reason;
-	strcpy(d->bundle, url);
-	return begin(u, d, id, e);
-}
-
-enum ef_reason update_rollback(struct update *u, uint64_t *id, struct error *e)
-{
-	_cleanup_free_ uint8_t *bytes = NULL;
-	struct deployment *before = NULL;
-	size_t size;
-
-	if (may_begin(u, e) ||
-		store_deployment_before(u->store, u->release, &before, &bytes, &size, e))
-		return e->reason;
-	struct deployment *d = deployment_new(u, ORIGIN_ROLLBACK, e);
 	if (d)
-		strcpy(d->wanted, before->release);
-	deployment_free(before);
-	return d ? begin(u, d, id, e) : e->reason;
+		return deployment_state_word(d->state);
+	return update_stale(u) ? "stale" : "idle";
 }
 
-enum ef_reason update_catch_up(struct update *u, uint64_t *id, struct error *e)
+const char *update_release(const struct update *u)
 {
-	if (may_begin(u, e))
-		return e->reason;
-	struct deployment *d = deployment_new(u, ORIGIN_CATCH_UP, e);
-	if (!d)
-		return e->reason;
-	strcpy(d->wanted, u->release);
-	strcpy(d->release, u->release);
-	return begin(u, d, id, e);
+	return u->release;
 }
 
-static enum ef_reason by_hand(struct update *u, enum deployment_event ev, enum ef_reason why,
-	const char *what, struct error *e)
+const struct known_release *update_known(const struct update *u, size_t *n)
 {
-	struct transition t;
-	struct error cause = {0};
-
-	if (!u->current || deployment_over(u->current->state))
-		return error_set(e, EF_REASON_NOT_FOUND, "no deployment is under way");
-	if (ev == EVENT_CANCEL && machine_next(u->current->state, EVENT_REJECT, &t))
-		return error_set(e, EF_REASON_TRIAL_RUNNING,
-			"deployment %llu of release %s is %s and can only be rejected",
-			(unsigned long long)u->current->id, u->current->release,
-			deployment_state_word(u->current->state));
-	if (u->rebooting || !machine_next(u->current->state, ev, &t))
-		return error_set(e, EF_REASON_BUSY, "deployment %llu is %s and cannot be %s now",
-			(unsigned long long)u->current->id,
-			deployment_state_word(u->current->state), what);
-	error_set(&cause, why, "by hand");
-	if (!deployment_move(u, ev, &cause, NULL))
-		return error_set(e, EF_REASON_IO, "not stored");
-	return EF_REASON_OK;
+	*n = u->n_known;
+	return u->known;
 }
 
-enum ef_reason update_cancel(struct update *u, struct error *e)
+const struct node_identity *update_node(
+	const struct update *u, size_t node, bool *present, int64_t *last_seen, struct error *last)
 {
-	return by_hand(u, EVENT_CANCEL, EF_REASON_CANCELLED, "cancelled", e);
+	const struct node_state *ns = &u->nodes[node];
+
+	*present = ns->present;
+	*last_seen = ns->last_seen;
+	*last = ns->last;
+	return &ns->identity;
 }
 
-enum ef_reason update_confirm(struct update *u, struct error *e)
+bool update_boot_state(const struct update *u, struct boot_state *ret)
 {
-	return by_hand(u, EVENT_CONFIRM, EF_REASON_OK, "confirmed", e);
+	struct error e = {0};
+
+	return u->boot && boot_state(u->boot, ret, &e) == EF_REASON_OK;
 }
 
-enum ef_reason update_reject(struct update *u, struct error *e)
+bool update_slot_release(const struct update *u, enum slot_id s, char release[EF_VERSION_TEXT_MAX],
+	uint8_t image[32])
 {
-	return by_hand(u, EVENT_REJECT, EF_REASON_REJECTED, "rejected", e);
+	struct installed i;
+	struct error e = {0};
+	bool found = false;
+
+	if (store_installed(u->store, slot_word(s), &i, &found, &e) || !found)
+		return false;
+	strcpy(release, i.release);
+	memcpy(image, i.image, 32);
+	return true;
+}
+
+const struct tuf *update_trust(const struct update *u)
+{
+	return u->tuf;
+}
+
+int64_t update_last_check(const struct update *u, struct error *e)
+{
+	*e = u->check_error;
+	return u->last_check;
 }

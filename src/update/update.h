@@ -11,6 +11,7 @@
 #include "bundle/manifest.h"
 #include "config/config.h"
 #include "dfu/node.h"
+#include "links/bluez.h"
 #include "net/client.h"
 #include "slots/boot.h"
 #include "trust/tuf.h"
@@ -48,12 +49,8 @@ enum component_state {
 };
 const char *component_state_word(enum component_state s);
 
-enum deployment_origin {
-	ORIGIN_SOURCE,
-	ORIGIN_BUNDLE,
-	ORIGIN_ROLLBACK,
-	ORIGIN_CATCH_UP,	/* the release that is installed, for nodes that do not run it */
-};
+/* CATCH_UP: nodes that do not run what the installed release says, brought to it (desired.c) */
+enum deployment_origin { ORIGIN_SOURCE, ORIGIN_BUNDLE, ORIGIN_ROLLBACK, ORIGIN_CATCH_UP };
 
 /* One component on one place (a slot or a node). A component for several nodes is several parts. */
 struct part {
@@ -64,6 +61,7 @@ struct part {
 	struct error error;	/* why it failed, was skipped or went back */
 	bool required;		/* its failure fails the deployment */
 	uint8_t hash[32];	/* what the place says when it runs this: image digest */
+	unsigned wave;		/* in which it is activated, among those of its component; from 0 */
 	unsigned step;		/* how often activation was begun; stored */
 	const char *phase;	/* "fetching", "scanning", "writing", "reading-back", "uploading", "" */
 	uint64_t done, total;	/* bytes of the phase */
@@ -87,13 +85,17 @@ struct deployment {
 	bool server_before;	/* the server was reachable before */
 	char *nodes_before;	/* names of the nodes that answered before, one a line */
 	unsigned trials;	/* how often the checks were begun; a crash loop ends (F-25) */
+	char by[65];		/* who asked for it: "itself", "root" …; "" for one that is over */
+	bool itself;		/* nobody did */
+	bool let_go;		/* and somebody said that it goes now, whatever the hour */
+	bool dry;		/* looked at only: nothing is stored or touched (update_plan) */
 };
 
 /* One record of the history: what was decided or happened, with its cause. */
 struct event {
 	uint64_t id;
 	int64_t time;
-	char word[33];		/* "deployment", "component", "check", "refused", "node", "start" */
+	char word[33];		/* "deployment", "component", "check", "refused", "node", "start", "fell-back" */
 	uint64_t deployment;	/* 0: none */
 	char component[33], place[33];
 	char from[33], to[33];	/* states or versions */
@@ -124,6 +126,7 @@ struct update_observer {
 	void (*node_changed)(void *ctx, size_t node);			/* index in the configuration */
 	void (*slots_changed)(void *ctx);
 	void (*reported)(void *ctx);		/* something new lies in the outbox */
+	void (*resumed)(void *ctx);	/* what is due may be begun by itself again */
 	/*
 	 * The machine is to be restarted now, parameter (or NULL) handed to its firmware: end soon,
 	 * touch nothing. When nothing comes of it, it is asked for again later.
@@ -139,6 +142,7 @@ struct update_env {
 	struct net_client *net;		/* NULL: no source configured */
 	int64_t (*now)(void);		/* the wall clock, seconds since 1970 */
 	bool (*synchronised)(void);	/* whether it counts (S-19); NULL: the kernel says */
+	const char *bus_address;	/* where BlueZ is; NULL: the system bus */
 	const char *root_file;		/* root.json to begin with while none is stored; may be NULL */
 	uint64_t retry_us;		/* first back-off of retries; 0: 1 s */
 	struct update_observer observer;
@@ -157,18 +161,82 @@ typedef void (*update_done)(void *ctx, const char *version, const struct error *
 bool update_reading(const struct update *u);
 /* Looks at the source: done with the newest version that would be installed, "" when none. */
 enum ef_reason update_check(struct update *u, update_done done, void *ctx, struct error *e);
-/* Begins a deployment: version NULL or "" for the newest that the rollout statement lets go. One that is named
- * is taken although it is not this gateway's turn. BUSY, TRIAL_RUNNING, NOT_FOUND … at once. */
-enum ef_reason update_install(struct update *u, const char *version, uint64_t *id, struct error *e);
+/*
+ * Begins a deployment. what: NULL or "" for the newest release that the rollout statement lets go; a version, which
+ * is taken although it is not this gateway's turn; or "https://…/NAME.ferry", a bundle anywhere, read by ranges and
+ * verified like any other. BUSY, TRIAL_RUNNING, NOT_FOUND … at once.
+ */
+enum ef_reason update_install(struct update *u, const char *what, uint64_t *id, struct error *e);
 /* Takes over fd of a bundle file. */
 enum ef_reason update_install_bundle(struct update *u, int fd, const char *name, uint64_t *id,
 	struct error *e);
-/* url: "https://…/NAME.ferry", anywhere; read by ranges. What is in it is verified like any bundle. */
-enum ef_reason update_install_url(struct update *u, const char *url, uint64_t *id, struct error *e);
 enum ef_reason update_cancel(struct update *u, struct error *e);
 enum ef_reason update_confirm(struct update *u, struct error *e);	/* by hand, without waiting for checks */
 enum ef_reason update_reject(struct update *u, struct error *e);
 enum ef_reason update_rollback(struct update *u, uint64_t *id, struct error *e);
+
+/*
+ * Who asks for what is begun from now on, for the record and for those who are told BUSY; NULL: nobody
+ * does, so that windows, pause and postponement hold.
+ */
+void update_ask_as(struct update *u, const char *who);
+
+/* --- when (policy-state.c) --- */
+
+/* Nothing is begun or activated by itself until update_unpause, which also ends a postponement. */
+enum ef_reason update_pause(struct update *u, struct error *e);
+enum ef_reason update_unpause(struct update *u, struct error *e);
+/* The same for some seconds from now. HELD when that is beyond PostponeMax= since it was first postponed;
+ * that counts anew once something was installed by itself. */
+enum ef_reason update_postpone(struct update *u, int64_t seconds, int64_t *until, struct error *e);
+/* The deployment under way is activated as soon as it is staged, whatever the hour. */
+enum ef_reason update_activate(struct update *u, struct error *e);
+/* Whether anything may be begun by itself now: OK, or HELD. until: when that changes by itself, 0: it does not. */
+enum ef_reason update_may_begin(const struct update *u, int64_t *until, struct error *e);
+/* What is waited for, by the deployment under way or before one: OK: nothing. */
+enum ef_reason update_waiting(struct update *u, int64_t *until, struct error *e);
+bool update_paused(const struct update *u, int64_t *postponed_until);
+
+/* --- what a deployment would do (dry-run.c) --- */
+
+/* What may hold a deployment up, as it stands now. */
+struct plan_gate {
+	const char *word;	/* "node": power and hours of one; "hour": of activation; "transfer", "activate": interlocks */
+	char place[33];		/* name of the node; "" for the site */
+	struct error error;	/* OK: open */
+};
+
+/* Objects that are held whole, in bytes. */
+struct plan_room {
+	uint64_t need;		/* not there yet */
+	uint64_t kept, quota;	/* what is there and must stay; ObjectQuota= */
+	uint64_t free;		/* on the file system, with what may go */
+	unsigned files;		/* how many are not there yet */
+};
+
+/*
+ * state FETCHING: it would go, the parts are what they would be then. Otherwise how it would end and
+ * why (deployment->error); there are parts only when it came that far.
+ */
+struct update_plan {
+	const struct deployment *deployment;
+	const struct plan_gate *gates;
+	size_t n_gates;
+	struct plan_room room;
+};
+/* p: until the callback ends; NULL: there is none, see e. Must not call update_*. */
+typedef void (*update_plan_done)(void *ctx, const struct update_plan *p, const struct error *e);
+
+/*
+ * As update_install and update_install_bundle, by the same code, up to where a slot or a node would be
+ * written; the source, the nodes and the site's interlocks are asked. Stores nothing but what any look
+ * does: metadata that was verified. Images are read into memory, one at a time. OK: done comes once.
+ * Gives way to a deployment that begins meanwhile: BUSY.
+ */
+enum ef_reason update_plan(
+	struct update *u, const char *what, update_plan_done done, void *ctx, struct error *e);
+enum ef_reason update_plan_bundle(struct update *u, int fd, const char *name, update_plan_done done,
+	void *ctx, struct error *e);
 
 typedef void (*update_key_done)(void *ctx, const struct error *e);
 
@@ -185,6 +253,10 @@ const char *update_release(const struct update *u);		/* confirmed and installed,
 const struct known_release *update_known(const struct update *u, size_t *n);
 const struct node_identity *update_node(const struct update *u, size_t node, bool *present,
 	int64_t *last_seen, struct error *last);
+/* Of a node on Link=ble, false for others. */
+bool update_node_sight(const struct update *u, size_t node, struct bluez_sight *ret);
+/* What a node should run by the installed release and does not, NULL: it does, or it is not known. */
+const struct component *update_node_behind(const struct update *u, size_t node);
 bool update_boot_state(const struct update *u, struct boot_state *ret);
 /* What a slot was left with by the last confirmed deployment that wrote it; false: unknown. */
 bool update_slot_release(const struct update *u, enum slot_id s, char release[EF_VERSION_TEXT_MAX],

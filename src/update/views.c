@@ -39,70 +39,10 @@ enum ef_reason update_outbox_done(struct update *u, uint64_t id, struct error *e
 	return store_reports_done(u->store, id, e);
 }
 
-const struct deployment *update_current(const struct update *u)
+bool update_paused(const struct update *u, int64_t *postponed_until)
 {
-	return u->current && !deployment_over(u->current->state) ? u->current : NULL;
-}
+	int64_t until = u->when.postponed_until;
 
-const char *update_state_word(const struct update *u)
-{
-	const struct deployment *d = update_current(u);
-
-	if (d)
-		return deployment_state_word(d->state);
-	return update_stale(u) ? "stale" : "idle";
-}
-
-const char *update_release(const struct update *u)
-{
-	return u->release;
-}
-
-const struct known_release *update_known(const struct update *u, size_t *n)
-{
-	*n = u->n_known;
-	return u->known;
-}
-
-const struct node_identity *update_node(
-	const struct update *u, size_t node, bool *present, int64_t *last_seen, struct error *last)
-{
-	const struct node_state *ns = &u->nodes[node];
-
-	*present = ns->present;
-	*last_seen = ns->last_seen;
-	*last = ns->last;
-	return &ns->identity;
-}
-
-bool update_boot_state(const struct update *u, struct boot_state *ret)
-{
-	struct error e = {0};
-
-	return u->boot && boot_state(u->boot, ret, &e) == EF_REASON_OK;
-}
-
-bool update_slot_release(const struct update *u, enum slot_id s, char release[EF_VERSION_TEXT_MAX],
-	uint8_t image[32])
-{
-	struct installed i;
-	struct error e = {0};
-	bool found = false;
-
-	if (store_installed(u->store, slot_word(s), &i, &found, &e) || !found)
-		return false;
-	strcpy(release, i.release);
-	memcpy(image, i.image, 32);
-	return true;
-}
-
-const struct tuf *update_trust(const struct update *u)
-{
-	return u->tuf;
-}
-
-int64_t update_last_check(const struct update *u, struct error *e)
-{
-	*e = u->check_error;
-	return u->last_check;
+	*postponed_until = until > u->env.now() ? until : 0;
+	return u->when.paused;
 }

@@ -135,8 +135,7 @@ static bool fail(struct cbor_reader *r)
 
 enum cbor_type cbor_peek(struct cbor_reader *r)
 {
-	static const uint8_t type[8] = {CBOR_UINT, CBOR_NEGATIVE, CBOR_BYTES, CBOR_TEXT, CBOR_ARRAY,
-		CBOR_MAP, CBOR_OTHER, CBOR_OTHER};
+	_Static_assert(CBOR_UINT == MAJOR_UINT + 1 && CBOR_MAP == MAJOR_MAP + 1, "one order");
 	uint32_t left = r->depth ? r->left[r->depth - 1] : LEFT_INDEFINITE;
 	uint8_t b;
 
@@ -156,26 +155,39 @@ enum cbor_type cbor_peek(struct cbor_reader *r)
 		return CBOR_BOOL;
 	if (b == 0xf6)
 		return CBOR_NULL;
-	return (enum cbor_type)type[b >> 5];
+	return b >> 5 < MAJOR_TAG ? (enum cbor_type)((b >> 5) + 1) : CBOR_OTHER;
 }
 
-/*
- * Consumes the head of the next item. *arg is its argument; *open tells an indefinite length,
- * which only arrays and maps may have. The bytes of a string are known to be there.
- */
-static bool take_head(struct cbor_reader *r, uint8_t *major, uint64_t *arg, bool *open)
+static bool is_string(uint8_t major)
 {
-	uint32_t high = 0, low;
+	return major == MAJOR_BYTES || major == MAJOR_TEXT;
+}
+
+struct head {
+	uint8_t major;
+	bool open;	    /* of indefinite length, as only arrays and maps may be */
+	uint32_t low, high; /* the argument's halves */
+};
+
+static uint64_t argument(const struct head *h)
+{
+	return (uint64_t)h->high << 32 | h->low;
+}
+
+/* Consumes the head of the next item. The bytes of a string are known to be there. */
+static bool take_head(struct cbor_reader *r, struct head *h)
+{
 	uint8_t info, n;
 
 	if (cbor_peek(r) == CBOR_NONE)
 		return fail(r);
-	*major = r->buf[r->at] >> 5;
+	h->major = r->buf[r->at] >> 5;
 	info = r->buf[r->at++] & 31;
-	*open = info == INFO_INDEFINITE;
-	low = info;
-	if (*open) {
-		if (*major != MAJOR_ARRAY && *major != MAJOR_MAP)
+	h->open = info == INFO_INDEFINITE;
+	h->low = info;
+	h->high = 0;
+	if (h->open) {
+		if (h->major != MAJOR_ARRAY && h->major != MAJOR_MAP)
 			return fail(r);
 	} else if (info >= 24) {
 		if (info > 27)
@@ -183,38 +195,38 @@ static bool take_head(struct cbor_reader *r, uint8_t *major, uint64_t *arg, bool
 		n = (uint8_t)(1u << (info - 24));
 		if (n > r->size - r->at)
 			return fail(r);
-		low = 0;
+		h->low = 0;
 		while (n--) {
-			high = high << 8 | low >> 24;
-			low = low << 8 | r->buf[r->at++];
+			h->high = h->high << 8 | h->low >> 24;
+			h->low = h->low << 8 | r->buf[r->at++];
 		}
 	}
-	*arg = (uint64_t)high << 32 | low;
-	if ((*major == MAJOR_BYTES || *major == MAJOR_TEXT) && (high || low > r->size - r->at))
+	if (is_string(h->major) && (h->high || h->low > r->size - r->at))
 		return fail(r);
 	/* A tag belongs to the item behind it and is not one itself. */
-	if (r->depth && r->left[r->depth - 1] != LEFT_INDEFINITE && *major != MAJOR_TAG)
+	if (r->depth && r->left[r->depth - 1] != LEFT_INDEFINITE && h->major != MAJOR_TAG)
 		r->left[r->depth - 1]--;
 	return true;
 }
 
-static bool push(struct cbor_reader *r, uint8_t major, uint64_t items, bool open)
+static bool push(struct cbor_reader *r, const struct head *h)
 {
+	uint32_t items = h->low;
+
 	/* Each item takes a byte at least, so the count fits and is never LEFT_INDEFINITE. */
-	if (r->depth == CBOR_DEPTH_MAX || (!open && (items > r->size - r->at || items >> 30)))
+	if (r->depth == CBOR_DEPTH_MAX ||
+		(!h->open && (h->high || items > r->size - r->at || items >> 30)))
 		return fail(r);
-	if (major == MAJOR_MAP)
+	if (h->major == MAJOR_MAP)
 		items *= 2;
-	r->left[r->depth++] = open ? LEFT_INDEFINITE : (uint32_t)items;
+	r->left[r->depth++] = h->open ? LEFT_INDEFINITE : items;
 	return true;
 }
 
 /* One step of skipping: over a scalar or a string, into a container, or out of one at its end. */
 static bool step(struct cbor_reader *r)
 {
-	uint8_t major;
-	uint64_t arg;
-	bool open;
+	struct head h;
 
 	if (r->depth && cbor_peek(r) == CBOR_NONE && !r->error) {
 		if (r->left[--r->depth] == LEFT_INDEFINITE)
@@ -222,13 +234,13 @@ static bool step(struct cbor_reader *r)
 		return true;
 	}
 	do {
-		if (!take_head(r, &major, &arg, &open))
+		if (!take_head(r, &h))
 			return false;
-	} while (major == MAJOR_TAG);
-	if (major == MAJOR_ARRAY || major == MAJOR_MAP)
-		return push(r, major, arg, open);
-	if (major == MAJOR_BYTES || major == MAJOR_TEXT)
-		r->at += (size_t)arg;
+	} while (h.major == MAJOR_TAG);
+	if (h.major == MAJOR_ARRAY || h.major == MAJOR_MAP)
+		return push(r, &h);
+	if (is_string(h.major))
+		r->at += h.low;
 	return true;
 }
 
@@ -241,55 +253,57 @@ static bool unwind(struct cbor_reader *r, uint8_t depth)
 	return true;
 }
 
-static bool get_head(struct cbor_reader *r, enum cbor_type type, uint64_t *arg)
+static bool get_head(struct cbor_reader *r, enum cbor_type type, struct head *h)
 {
-	uint8_t major;
-	bool open;
-
 	if (cbor_peek(r) != type)
 		return fail(r);
-	return take_head(r, &major, arg, &open);
+	return take_head(r, h);
 }
 
 bool cbor_get_uint(struct cbor_reader *r, uint64_t *ret)
 {
-	return get_head(r, CBOR_UINT, ret);
+	struct head h;
+
+	if (!get_head(r, CBOR_UINT, &h))
+		return false;
+	*ret = argument(&h);
+	return true;
 }
 
 bool cbor_get_int(struct cbor_reader *r, int64_t *ret)
 {
 	enum cbor_type type = cbor_peek(r);
-	uint64_t arg;
+	struct head h;
 
 	if (type != CBOR_NEGATIVE)
 		type = CBOR_UINT;
-	if (!get_head(r, type, &arg))
+	if (!get_head(r, type, &h))
 		return false;
-	if (arg > INT64_MAX)
+	if (argument(&h) > INT64_MAX)
 		return fail(r);
-	*ret = type == CBOR_NEGATIVE ? -1 - (int64_t)arg : (int64_t)arg;
+	*ret = type == CBOR_NEGATIVE ? -1 - (int64_t)argument(&h) : (int64_t)argument(&h);
 	return true;
 }
 
 bool cbor_get_bool(struct cbor_reader *r, bool *ret)
 {
-	uint64_t arg;
+	struct head h;
 
-	if (!get_head(r, CBOR_BOOL, &arg))
+	if (!get_head(r, CBOR_BOOL, &h))
 		return false;
-	*ret = arg == 21;
+	*ret = h.low == 21;
 	return true;
 }
 
 static bool get_string(
 	struct cbor_reader *r, enum cbor_type type, const uint8_t **ret, size_t *size)
 {
-	uint64_t arg;
+	struct head h;
 
-	if (!get_head(r, type, &arg))
+	if (!get_head(r, type, &h))
 		return false;
 	*ret = r->buf + r->at;
-	*size = (size_t)arg;
+	*size = h.low;
 	r->at += *size;
 	return true;
 }
@@ -312,13 +326,11 @@ bool cbor_get_bytes(struct cbor_reader *r, const uint8_t **ret, size_t *size)
 bool cbor_enter(struct cbor_reader *r)
 {
 	enum cbor_type type = cbor_peek(r);
-	uint8_t major;
-	uint64_t arg;
-	bool open;
+	struct head h;
 
 	if (type != CBOR_MAP && type != CBOR_ARRAY)
 		return fail(r);
-	return take_head(r, &major, &arg, &open) && push(r, major, arg, open);
+	return take_head(r, &h) && push(r, &h);
 }
 
 bool cbor_leave(struct cbor_reader *r)

@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire/cobs.h"
 #include "wire/crc.h"
+#include <edgeferry/session.h>
 #include <edgeferry/smp.h>
 
 #define CRC_SIZE 2u
 #define RUN_FULL 0xffu /* code of 254 bytes that no zero follows */
 
+/* What has a tag, which says more than a CRC, has none. */
+static size_t crc_size(const uint8_t *data)
+{
+	return ef_session_is_tagged(data) ? 0 : CRC_SIZE;
+}
+
 size_t frame_encode(const uint8_t *data, size_t size, uint8_t *out)
 {
 	uint16_t crc = crc16_xmodem(0, data, size);
-	size_t code = 0, used = 1;
+	size_t code = 0, used = 1, end = size + crc_size(data);
 
-	for (size_t i = 0; i < size + CRC_SIZE; i++) {
+	for (size_t i = 0; i < end; i++) {
 		uint8_t b;
 
 		if (i < size)
@@ -41,7 +48,7 @@ void frame_send(struct frame_sender *s, uint8_t *data, size_t size)
 
 	data[size] = (uint8_t)(crc >> 8);
 	data[size + 1] = (uint8_t)crc;
-	*s = (struct frame_sender){.at = data, .end = data + size + CRC_SIZE};
+	*s = (struct frame_sender){.at = data, .end = data + size + crc_size(data)};
 }
 
 bool frame_next(struct frame_sender *s, uint8_t *code)
@@ -84,23 +91,15 @@ void frame_receiver_init(struct frame_receiver *r, void *buf, size_t size)
 	frame_receiver_restart(r);
 }
 
-static void frame_emit(struct frame_receiver *r, uint8_t b)
-{
-	if (r->used < r->size)
-		r->buf[r->used++] = b;
-	else
-		r->bad = true;
-}
-
 static size_t frame_end(struct frame_receiver *r)
 {
 	bool empty = r->used == 0 && r->run == 0 && r->code == RUN_FULL;
-	size_t size = 0;
+	size_t size = 0, crc = crc_size(r->buf);
 
 	/* The CRC over data and CRC is 0 exactly when the CRC is that of the data. */
-	if (!r->bad && r->run == 0 && r->used >= EF_SMP_HEADER_SIZE + CRC_SIZE &&
-		crc16_xmodem(0, r->buf, r->used) == 0)
-		size = r->used - CRC_SIZE;
+	if (!r->bad && r->run == 0 && r->used >= EF_SMP_HEADER_SIZE + crc &&
+		(!crc || crc16_xmodem(0, r->buf, r->used) == 0))
+		size = r->used - crc;
 	else if (!empty || r->bad)
 		r->dropped++;
 	frame_receiver_restart(r);
@@ -109,16 +108,23 @@ static size_t frame_end(struct frame_receiver *r)
 
 size_t frame_receive(struct frame_receiver *r, uint8_t b)
 {
+	bool emits = true;
+
 	if (b == 0)
 		return frame_end(r);
 	if (r->run) {
 		r->run--;
-		frame_emit(r, b);
-		return 0;
+	} else {
+		emits = r->code != RUN_FULL;
+		r->code = b;
+		r->run = (uint8_t)(b - 1);
+		b = 0; /* the one between two runs */
 	}
-	if (r->code != RUN_FULL)
-		frame_emit(r, 0);
-	r->code = b;
-	r->run = (uint8_t)(b - 1);
+	if (!emits)
+		return 0;
+	if (r->used < r->size)
+		r->buf[r->used++] = b;
+	else
+		r->bad = true;
 	return 0;
 }

@@ -9,7 +9,8 @@
 #include <stdint.h>
 
 /*
- * Encodes a frame: COBS(data | CRC16) 00. out holds at least EF_SMP_FRAME_MAX(size) bytes and
+ * Encodes a frame: COBS(data | CRC16) 00, without the CRC for a request or response of a session
+ * (<edgeferry/session.h>), which has a tag. out holds at least EF_SMP_FRAME_MAX(size) bytes and
  * does not overlap data. Returns the bytes written, the closing 00 included.
  */
 size_t frame_encode(const uint8_t *data, size_t size, uint8_t *out);
@@ -33,7 +34,7 @@ bool frame_next(struct frame_sender *s, uint8_t *code);
 /*
  * Receiver: one byte in at a time, decodes in place as bytes come, so that one buffer of
  * header + body + CRC is all it needs. A frame that is too long, torn or whose CRC is wrong
- * is dropped and counted; the next 00 synchronises.
+ * (those of a session that have none are passed on) is dropped and counted; the next 00 synchronises.
  */
 struct frame_receiver {
 	uint8_t *buf;

@@ -18,33 +18,16 @@ uint16_t crc16_xmodem(uint16_t crc, const void *data, size_t size)
 	return crc;
 }
 
+/* Bit by bit: it is used on records of some hundred bytes at most. */
 uint32_t crc32_ieee(uint32_t crc, const void *data, size_t size)
 {
-	static const uint32_t nibble[16] = {
-		0x00000000,
-		0x1db71064,
-		0x3b6e20c8,
-		0x26d930ac,
-		0x76dc4190,
-		0x6b6b51f4,
-		0x4db26158,
-		0x5005713c,
-		0xedb88320,
-		0xf00f9344,
-		0xd6d6a3e8,
-		0xcb61b38c,
-		0x9b64c2b0,
-		0x86d3d2d4,
-		0xa00ae278,
-		0xbdbdf21c,
-	};
 	const uint8_t *p = data;
 
 	crc = ~crc;
 	while (size--) {
 		crc ^= *p++;
-		crc = crc >> 4 ^ nibble[crc & 15];
-		crc = crc >> 4 ^ nibble[crc & 15];
+		for (int i = 0; i < 8; i++)
+			crc = crc >> 1 ^ (0xedb88320 & -(crc & 1));
 	}
 	return ~crc;
 }

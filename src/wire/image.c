@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "wire/le.h"
 #include <edgeferry/image.h>
 #include <string.h>
 
@@ -31,33 +32,24 @@ struct walk {
 	uint8_t buf[128];
 };
 
-static uint16_t le16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] | p[1] << 8);
-}
-
-static uint32_t le32(const uint8_t *p)
-{
-	return le16(p) | (uint32_t)le16(p + 2) << 16;
-}
-
 enum ef_reason ef_image_parse_header(
 	const uint8_t buf[EF_IMAGE_HEADER_SIZE], uint32_t limit, struct ef_image_header *ret)
 {
 	uint32_t around;
 
-	ret->hdr_size = le16(buf + 8);
-	ret->protected_size = le16(buf + 10);
-	ret->img_size = le32(buf + 12);
-	ret->flags = le32(buf + 16);
+	ret->hdr_size = le16_get(buf + 8);
+	ret->protected_size = le16_get(buf + 10);
+	ret->img_size = le32_get(buf + 12);
+	ret->flags = le32_get(buf + 16);
 	ret->version.major = buf[20];
 	ret->version.minor = buf[21];
-	ret->version.revision = le16(buf + 22);
-	ret->version.build = le32(buf + 24);
+	ret->version.revision = le16_get(buf + 22);
+	ret->version.build = le32_get(buf + 24);
 	around = (uint32_t)ret->hdr_size + ret->protected_size + INFO_SIZE;
 	/* A load address, any flag (encrypted, compressed, not bootable …) or padding: not ours. */
-	if (le32(buf) != EF_IMAGE_MAGIC || le32(buf + 4) || ret->flags || le32(buf + 28) ||
-		ret->hdr_size < EF_IMAGE_HEADER_SIZE || ret->hdr_size > HEADER_MAX ||
+	if (le32_get(buf) != EF_IMAGE_MAGIC || le32_get(buf + 4) || ret->flags ||
+		le32_get(buf + 28) || ret->hdr_size < EF_IMAGE_HEADER_SIZE ||
+		ret->hdr_size > HEADER_MAX ||
 		(ret->protected_size && ret->protected_size < INFO_SIZE) || ret->img_size == 0 ||
 		around > limit || ret->img_size > limit - around)
 		return EF_REASON_BAD_IMAGE;
@@ -114,7 +106,7 @@ static enum ef_reason protected_tlv(struct walk *w, uint16_t type, uint32_t size
 	case EF_TLV_SEC_CNT:
 		r = take_once(w, &w->has_counter, w->buf, size, 4);
 		if (!r)
-			w->info->security_counter = le32(w->buf);
+			w->info->security_counter = le32_get(w->buf);
 		return r;
 	case EF_TLV_UUID_VID:
 		return take_once(w, &w->info->has_vendor, w->info->vendor, size, 16);
@@ -246,8 +238,8 @@ static enum ef_reason take_area(struct walk *w, uint16_t magic, uint16_t want, t
 	r = take(w, w->buf, INFO_SIZE);
 	if (r)
 		return r;
-	size = le16(w->buf + 2);
-	if (le16(w->buf) != magic || size < INFO_SIZE || size > left || (want && size != want))
+	size = le16_get(w->buf + 2);
+	if (le16_get(w->buf) != magic || size < INFO_SIZE || size > left || (want && size != want))
 		return EF_REASON_BAD_IMAGE;
 	for (left = size - INFO_SIZE; left; left -= size) {
 		if (left < TLV_HEAD)
@@ -256,8 +248,8 @@ static enum ef_reason take_area(struct walk *w, uint16_t magic, uint16_t want, t
 		if (r)
 			return r;
 		left -= TLV_HEAD;
-		type = le16(w->buf);
-		size = le16(w->buf + 2);
+		type = le16_get(w->buf);
+		size = le16_get(w->buf + 2);
 		if (size > left)
 			return EF_REASON_BAD_IMAGE;
 		r = handler(w, type, size);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Frames of an open session: sequence, key of the sequence, replay. */
+#include "wire/le.h"
 #include "wire/session-crypto.h"
 #include <edgeferry/session.h>
 #include <string.h>
@@ -41,8 +42,7 @@ size_t ef_session_seal(struct ef_session *s, uint8_t *frame, size_t size)
 	}
 	c->next++;
 	frame[0] = s->tx_type;
-	for (int i = 0; i < 4; i++)
-		frame[1 + i] = (uint8_t)(seq >> 8 * i);
+	le32_put(frame + 1, seq);
 	if (!noise_encrypt(c->key, seq, frame, EF_SESSION_HEAD, frame + EF_SESSION_HEAD, size,
 		    frame + EF_SESSION_HEAD + size))
 		return 0;
@@ -53,13 +53,12 @@ enum ef_session_verdict ef_session_open(struct ef_session *s, uint8_t *frame, si
 {
 	struct ef_session_cipher *c = &s->rx, next;
 	enum ef_session_verdict verdict = EF_SESSION_DROPPED;
-	uint32_t seq = 0;
+	uint32_t seq;
 	bool again;
 
 	if (size < EF_SESSION_OVERHEAD || frame[0] != s->rx_type)
 		return EF_SESSION_DROPPED;
-	for (int i = 0; i < 4; i++)
-		seq |= (uint32_t)frame[1 + i] << 8 * i;
+	seq = le32_get(frame + 1);
 	again = c->next && seq == c->next - 1;
 	if (seq >= EF_SESSION_FRAMES || (seq < c->next && !again))
 		return EF_SESSION_DROPPED;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Hello and handshake: The Noise Protocol Framework, revision 34, sections 5, 7 and 9. */
+#include "wire/le.h"
 #include "wire/session-crypto.h"
 #include <edgeferry/session.h>
 #include <string.h>
@@ -13,17 +14,6 @@ void ef_session_wipe(void *secret, size_t size)
 
 	while (size--)
 		*p++ = 0;
-}
-
-static void put_u32(uint8_t out[4], uint32_t v)
-{
-	for (int i = 0; i < 4; i++)
-		out[i] = (uint8_t)(v >> 8 * i);
-}
-
-static uint32_t get_u32(const uint8_t *p)
-{
-	return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
 /* Hello */
@@ -49,7 +39,7 @@ void ef_session_put_hello_answer(const struct ef_session_hello *node,
 	out[2] = node->flags;
 	memcpy(out + 3, node->board, 4);
 	memcpy(out + 7, node->device, 16);
-	put_u32(out + 23, node->counter);
+	le32_put(out + 23, node->counter);
 	memset(out + 27, 0, EF_SESSION_TOKEN_SIZE);
 	if (token)
 		memcpy(out + 27, token, EF_SESSION_TOKEN_SIZE);
@@ -64,7 +54,7 @@ const uint8_t *ef_session_get_hello_answer(
 	ret->flags = frame[2];
 	memcpy(ret->board, frame + 3, 4);
 	memcpy(ret->device, frame + 7, 16);
-	ret->counter = get_u32(frame + 23);
+	ret->counter = le32_get(frame + 23);
 	return frame + 27;
 }
 
@@ -75,27 +65,24 @@ static bool mix_hash(struct ef_session_handshake *hs, const void *data, size_t s
 	return noise_hash(hs->h, hs->h, 32, data, size);
 }
 
-static bool mix_key(struct ef_session_handshake *hs, const uint8_t input[32])
+/* MixKey, or with hash MixKeyAndHash. */
+static bool mix(struct ef_session_handshake *hs, const uint8_t input[32], bool hash)
 {
-	uint8_t out[64];
-	bool good = noise_hkdf(hs->ck, input, 32, out, 64);
+	uint8_t out[96];
+	size_t size = hash ? 96 : 64;
+	bool good = noise_hkdf(hs->ck, input, 32, out, size);
 
 	memcpy(hs->ck, out, 32);
-	memcpy(hs->k, out + 32, 32);
+	memcpy(hs->k, out + size - 32, 32);
+	if (hash)
+		good = good && mix_hash(hs, out + 32, 32);
 	ef_session_wipe(out, sizeof(out));
 	return good;
 }
 
-static bool mix_psk(struct ef_session_handshake *hs, const uint8_t psk[32])
+static bool mix_key(struct ef_session_handshake *hs, const uint8_t input[32])
 {
-	uint8_t out[96];
-	bool good = noise_hkdf(hs->ck, psk, 32, out, 96);
-
-	memcpy(hs->ck, out, 32);
-	good = good && mix_hash(hs, out + 32, 32);
-	memcpy(hs->k, out + 64, 32);
-	ef_session_wipe(out, sizeof(out));
-	return good;
+	return mix(hs, input, false);
 }
 
 /* The payload of both messages is empty: what is encrypted is a tag. */
@@ -119,11 +106,11 @@ static bool start(
 	prologue[9] = EF_SESSION_VERSION;
 	memcpy(prologue + 10, node->board, 4);
 	memcpy(prologue + 14, node->device, 16);
-	put_u32(prologue + 30, node->counter);
+	le32_put(prologue + 30, node->counter);
 	if (!noise_hash(hs->h, name, sizeof(name) - 1, NULL, 0))
 		return false;
 	memcpy(hs->ck, hs->h, 32);
-	return mix_hash(hs, prologue, sizeof(prologue)) && mix_psk(hs, psk);
+	return mix_hash(hs, prologue, sizeof(prologue)) && mix(hs, psk, true);
 }
 
 /* Token e, as a handshake with a PSK mixes it. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <edgeferry/version.h>
+#include <string.h>
 
 bool ef_version_parse(const char *text, struct ef_version *v)
 {
@@ -36,24 +37,22 @@ bool ef_version_parse(const char *text, struct ef_version *v)
 size_t ef_version_format(const struct ef_version *v, char out[EF_VERSION_TEXT_MAX])
 {
 	const uint32_t part[4] = {v->major, v->minor, v->revision, v->build};
-	size_t used = 0;
+	char *end = out + EF_VERSION_TEXT_MAX, *p = end;
 
-	for (int i = 0; i < (v->build ? 4 : 3); i++) {
-		char digits[10];
-		size_t n = 0;
+	/* from its end, as numbers come with the last digit first */
+	*--p = '\0';
+	for (int i = v->build ? 3 : 2; i >= 0; i--) {
 		uint32_t rest = part[i];
 
 		do {
-			digits[n++] = (char)('0' + rest % 10);
+			*--p = (char)('0' + rest % 10);
 			rest /= 10;
 		} while (rest);
 		if (i)
-			out[used++] = " ..+"[i];
-		while (n)
-			out[used++] = digits[--n];
+			*--p = " ..+"[i];
 	}
-	out[used] = '\0';
-	return used;
+	memmove(out, p, (size_t)(end - p));
+	return (size_t)(end - p) - 1;
 }
 
 int ef_version_compare(const struct ef_version *a, const struct ef_version *b)

@@ -24,8 +24,10 @@ from scene import NODES, equal, holds, play
 
 VERBS = {"status": "GetStatus", "list": "ListReleases", "nodes": "ListNodes", "deployments": "ListDeployments",
          "history": "GetHistory"}
-ACTING = (["check"], ["install"], ["install", "1.0.0"], ["confirm"], ["reject"], ["rollback"], ["cancel"])
-ALL_VERBS = (*VERBS, "check", "install", "confirm", "reject", "rollback", "cancel", "monitor")
+ACTING = (["check"], ["install"], ["install", "--dry-run"], ["install", "1.0.0"], ["confirm"], ["reject"], ["rollback"],
+          ["cancel"], ["activate"], ["pause"], ["resume"], ["postpone", "1h"])
+ALL_VERBS = (*VERBS, "check", "install", "confirm", "reject", "rollback", "cancel", "activate", "pause",
+             "resume", "postpone", "monitor")
 
 
 # ---- helpers ----
@@ -245,7 +247,12 @@ def understood(out):
 
 
 def terminal(s):
-    """Release 1 with a root filesystem on a terminal; tables are as wide as it."""
+    """Release 1 with a root filesystem on a terminal; tables are as wide as it. Asked about first, which does nothing."""
+    before = s.versions(), s.boot_state(), s.deployments()
+    expect(s, 0, "Release 1.0.0 would be installed now", "install", "--dry-run", "1.0.0")
+    asked = json.loads(s.cli("install", "--dry-run", "--json", "1.0.0").stdout)
+    equal([g["open"] for g in asked["gates"]], [True] * len(asked["gates"]), "gates")
+    equal((s.versions(), s.boot_state(), s.deployments()), before, "what is there after asking")
     code, out = on_terminal(s, "install", "1.0.0")
     equal(code, 0, "exit code")
     holds("release 1.0.0 is confirmed" in out, f"an outcome: {out[-300:]!r}")

@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < size; i++) {
 		size_t n = frame_receive(&r, data[i]);
 
-		if (n > room - 2 || (n && n < EF_SMP_HEADER_SIZE))
+		if (n > room || (n && n < EF_SMP_HEADER_SIZE))
 			abort();
 		if (n)
 			again(buf, n);

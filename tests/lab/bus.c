@@ -321,6 +321,8 @@ static bool all(int fd, void *data, size_t size, bool out)
 	return true;
 }
 
+#define SLEEP_LATE_NS 150000
+
 static void transfer(struct spi_ioc_transfer *t)
 {
 	uint8_t *rx = (uint8_t *)(uintptr_t)t->rx_buf;
@@ -338,9 +340,12 @@ static void transfer(struct spi_ioc_transfer *t)
 			close(spi_board);
 		spi_board = -1;
 	}
-	left = (int64_t)(end - now_ns());
+	/* A sleep ends later than a controller's interrupt would: the last bit is waited. */
+	left = (int64_t)(end - now_ns()) - SLEEP_LATE_NS;
 	if (left > 0)
 		nanosleep(&(struct timespec){left / 1000000000, left % 1000000000}, NULL);
+	while (now_ns() < end)
+		;
 }
 
 static int spi_ioctl(unsigned long code, void *arg)

@@ -26,6 +26,7 @@ import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import edge_stack  # noqa: E402
+import elf  # noqa: E402
 import factory  # noqa: E402
 import image  # noqa: E402
 import qemu_board  # noqa: E402
@@ -37,10 +38,12 @@ NOT_COMPATIBLE, FLOOR, IMAGE_UNSIGNED, IMAGE_KEY, IMAGE_SIGNATURE, IMAGE_DIGEST 
 TRIAL_RUNNING, SELF_TEST, CRASH_LOOP, NOT_CONFIRMED = 68, 89, 92, 106
 CAUSE_REQUEST, CAUSE_WATCHDOG = 2, 3
 PASSED = 1
+SMP_NOT_SUPPORTED = 8
 PERIOD = 0.1     # of the application's task, seconds
 
 
 NO_ED25519 = ["nrf51-microbit"]
+NO_INFO = ["nrf51-microbit"]    # in bootloader and recovery image: their agent is the small one
 SIDE_BY_SIDE = 2
 PAINT = b"\xac\x57\xfe\x5a"
 
@@ -361,12 +364,22 @@ class Tests:
         """E-05 F-23: the watchdog ends a trial that hangs"""
         self.never_confirmed("app-hang", None, 60, NOT_CONFIRMED, CAUSE_WATCHDOG)
 
+    def expect_outside_slots(self, n, begin, end):
+        """Who answers is the bootloader or the recovery image, as its OS info says or where interrupts go."""
+        if self.board not in NO_INFO:
+            expect(n.smp.info().startswith(begin) and n.smp.info().endswith(end), n.smp.info())
+            return
+        expect(n.smp.raw(smp.READ, 0, 7)["rc"] == SMP_NOT_SUPPORTED, "the small agent has OS info")
+        vectors, = struct.unpack("<I", n.board.memory(n.board.elf.value("ram_head"), 4))
+        own = n.board.elf.find("image_vectors", elf.OBJECT)[0].value
+        expect(vectors == (self.map["recovery"] + 0x200 if end else own), f"vectors at {vectors:#x}")
+
     def test_stay_in_bootloader(self):
         """reset into the bootloader: the agent answers there, nothing can be confirmed there"""
         with Node(self) as n:
             n.smp.reset(boot_mode=1)
             n.smp.until(lambda i: i["mode"] == 0)
-            expect(n.smp.info().startswith("bootloader "), n.smp.info())
+            self.expect_outside_slots(n, "bootloader ", "")
             n.install(self.image("2.0.0"))
             n.smp.reset()
             n.smp.until(lambda i: i["mode"] == 1 and i["trial"])
@@ -438,7 +451,7 @@ class Tests:
         with n:
             i = n.smp.identify()
             expect(i["mode"] == 0 and i["revert"] == IMAGE_DIGEST, str(i))
-            expect(n.smp.info().endswith(", recovery image"), n.smp.info())
+            self.expect_outside_slots(n, "bootloader ", ", recovery image")
             n.on_trial(self.image("2.0.0"))
             n.smp.confirm()
 

@@ -27,7 +27,8 @@ SIGNATURES = ["crypto.c:crypto_p256_verify", "crypto-ed25519.c:ed25519_verify"]
 SELF_TEST = ["app.c:self_test"]
 CURVES = ["ec_prime_i15.c:api_muladd", "ec_p256_m31.c:api_muladd"]
 CHACHA = ["chacha20_ct.c:br_chacha20_ct_run"]
-NOISE = ["session-crypto.c:noise_" + f for f in ("hash", "hkdf", "public", "shared", "encrypt", "decrypt")]
+NOISE = {"noise_" + f: "session-crypto.c:" + of + f for of, fs in (("crypto_", ("hash", "hkdf", "encrypt")),
+                                                                 ("noise_", ("public", "shared", "decrypt"))) for f in fs}
 IMAGE = ["image.c:ef_image_" + f for f in ("parse_header", "preflight", "check")]
 FRAMES = ["session-transport.c:ef_session_" + f for f in ("seal", "open")]
 POINTERS = {
@@ -44,7 +45,7 @@ POINTERS = {
     "agent.c:watch_trial": SELF_TEST,
     "edgeferry.c:self_test": SELF_TEST,
     "image.c:confirm_image": SELF_TEST,
-    "os.c:os_info": ["app.c:details", "recovery.c:details"],
+    "os-info.c:os_info": ["app.c:details", "recovery.c:details"],
     "stat.c:read_stat": ["stat.c:put_line", "stat.c:put_node", "app.c:put_stats"],
     "mcu.c:tick": ["app.c:tick", "bare.c:task"],
     "ecdsa_i15_vrfy_raw.c:br_ecdsa_i15_vrfy_raw": CURVES,
@@ -54,17 +55,17 @@ POINTERS = {
     "poly1305_ctmul.c:br_poly1305_ctmul_run": CHACHA,
     **{"hmac.c:" + f: ["@br_sha256_vtable"] for f in ("br_hmac_key_init", "process_key", "br_hmac_init",
                                                       "br_hmac_update", "br_hmac_out")},
-    **{"crypto-rom.c:" + f.partition(":")[2]: [f] for f in NOISE + IMAGE + FRAMES},
+    **{"crypto-rom.c:" + f: [lent] for f, lent in NOISE.items()},
+    **{"crypto-rom.c:" + f.partition(":")[2]: [f] for f in IMAGE + FRAMES},
     "crypto-rom.c:crypto_p256_verify_raw": P256,
-    "trap.c:fault": ["trap.c:record_fault"],
-    "trap.c:board_watchdog_irq": ["trap.c:record_watchdog"],
+    "trap.c:fault": ["trap.c:record"],
     # leave the program for good
     "port.c:port_start_image": [],
     "start.c:start_vectors": [],
     "forward.c:forward": [],
     "forward.c:first": [],
 }
-LENT = SHA + P256 + SIGNATURES + NOISE + IMAGE + FRAMES + ["crypto.c:crypto_init"]
+LENT = SHA + P256 + SIGNATURES + list(NOISE.values()) + IMAGE + FRAMES + ["crypto.c:crypto_init"]
 
 # What an interrupt puts on the stack by itself, the program's root, and the handlers by level: one of each level
 # may be on the stack at once.
@@ -378,7 +379,9 @@ def check_taken(image):
     named = {a for names in POINTERS.values() for n in names for a in image.named(n)}
     named |= {a for n in LENT for a in image.named(n)}
     named |= {s.value & ~1 for n in STARTED for s in image.elf.find(n, elf.FUNCTION)}
-    missing = [f.name for a, f in image.functions.items() if a | bit in words and a not in named]
+    # the compiler's own are called by it alone; one may lie where the upper half of some address points
+    missing = [f.name for a, f in image.functions.items()
+               if a | bit in words and a not in named and not f.name.startswith("__riscv_")]
     if missing:
         raise Bad("functions whose address is taken and that no line of POINTERS names: " + ", ".join(sorted(missing)))
 

@@ -7,9 +7,9 @@ set -eu
 
 root=${1:-/var/tmp/edgeferry-trixie}
 source=$(realpath "$(dirname "$0")/../..")
-# the libraries of debian/control, and the tools without the boards' compilers and emulators
-packages="gcc libc6-dev meson ninja-build pkgconf python3 python3-cryptography scdoc check systemd-dev libdbus-1-3
-	$(sed -n '/</d; s/^ \(lib[a-z0-9.+-]*-dev\).*/\1/p' "$source/debian/control")"
+# what debian/control names, without the boards' compilers and emulators
+packages="gcc libc6-dev ninja-build $(sed -n '/^Build-Depends:/,/^[A-Z]/ s/^ \([a-z0-9.+-]*\).*/\1/p' "$source/debian/control" |
+	grep -Ev '^(debhelper|dh-|gcc-|clang|libclang|qemu-|u-boot-qemu|mmdebstrap)')"
 
 mirror() {
 	cat /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list /etc/apt/sources.list 2>/dev/null | awk '
@@ -24,6 +24,8 @@ if [ ! -e "$root/etc/debian_version" ]; then
 	mmdebstrap --variant=apt trixie "$root.new" "$from"
 	mv "$root.new" "$root"
 fi
+printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d" # no service of its own starts here
+chmod 755 "$root/usr/sbin/policy-rc.d"
 
 rm -rf "$root/src"
 mkdir "$root/src"

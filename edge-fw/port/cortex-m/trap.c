@@ -11,12 +11,17 @@
 #define CFSR_BFARVALID (1u << 15)
 
 enum { LR = 5, PC = 6, PSR = 7 }; /* of the words that the core has pushed */
+/* The exceptions between these are faults; the watchdog's is none of them. */
+enum { HARD_FAULT = 3, USAGE_FAULT = 6 };
 
-_Noreturn static void record(const uint32_t *frame, enum port_cause cause)
+__attribute__((used)) _Noreturn static void record(const uint32_t *frame)
 {
 	struct crash_site site = {.lr = frame[LR], .pc = frame[PC], .psr = frame[PSR]};
+	enum port_cause cause = PORT_CAUSE_WATCHDOG;
 
 	__asm volatile("mrs %0, ipsr" : "=r"(site.exception));
+	if (site.exception >= HARD_FAULT && site.exception <= USAGE_FAULT)
+		cause = PORT_CAUSE_FAULT;
 	if (__ARM_ARCH > 6) { /* ARMv6-M has no such registers */
 		site.status[0] = CFSR;
 		site.status[1] = HFSR;
@@ -29,22 +34,9 @@ _Noreturn static void record(const uint32_t *frame, enum port_cause cause)
 	reset_because(cause);
 }
 
-__attribute__((used)) _Noreturn static void record_fault(const uint32_t *frame)
-{
-	record(frame, PORT_CAUSE_FAULT);
-}
-
-__attribute__((used)) _Noreturn static void record_watchdog(const uint32_t *frame)
-{
-	record(frame, PORT_CAUSE_WATCHDOG);
-}
-
 __attribute__((naked)) void fault(void)
 {
-	__asm volatile("mrs r0, msp\n ldr r1, =record_fault\n bx r1\n .ltorg");
+	__asm volatile("mrs r0, msp\n ldr r1, =record\n bx r1\n .ltorg");
 }
 
-__attribute__((naked)) void board_watchdog_irq(void)
-{
-	__asm volatile("mrs r0, msp\n ldr r1, =record_watchdog\n bx r1\n .ltorg");
-}
+void board_watchdog_irq(void) __attribute__((alias("fault")));

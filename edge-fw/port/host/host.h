@@ -56,6 +56,7 @@ int host_open_pty(const char *link);
 int host_open_tty(const char *path, uint32_t baud);
 int host_open_socket(const char *path);
 int host_open_udp(const char *address); /* "PORT" of loopback, or "ADDRESS:PORT" */
+int host_open_ble(const char *path, uint32_t mtu); /* of at least 23 */
 
 /*
  * The board's pins (pins.c) on a listening unix socket: ready, reset, boot, and with host_open_spi

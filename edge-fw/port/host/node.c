@@ -38,6 +38,7 @@ static const char help[] =
 	"      --udp [ADDRESS:]PORT\n"
 	"                         no serial line: a message a datagram, on loopback by default\n"
 	"      --spi SOCKET       no serial line: SPI, with what --pins has\n"
+	"      --ble SOCKET[,MTU] no serial line: GATT values, for a server of the lab (MTU 247)\n"
 	"      --pins SOCKET      its ready, reset and boot lines, for an emulated gateway\n"
 	"      --board NAME       name of the board (host)\n"
 	"      --slot-size N      bytes of a slot, a multiple of 16384 (262144)\n"
@@ -79,6 +80,7 @@ enum {
 	OPT_TTY,
 	OPT_UDP,
 	OPT_SPI,
+	OPT_BLE,
 	OPT_PINS,
 	OPT_BOARD,
 	OPT_CLASS,
@@ -104,6 +106,7 @@ static const struct option option_table[] = {
 	{"tty", required_argument, NULL, OPT_TTY},
 	{"udp", required_argument, NULL, OPT_UDP},
 	{"spi", required_argument, NULL, OPT_SPI},
+	{"ble", required_argument, NULL, OPT_BLE},
 	{"pins", required_argument, NULL, OPT_PINS},
 	{"board", required_argument, NULL, OPT_BOARD},
 	{"class", required_argument, NULL, OPT_CLASS},
@@ -195,7 +198,9 @@ static void set_line(struct options *o, int (*open_line)(const char *))
 	o->n_lines++;
 }
 
-static int open_tty(const char *text)
+/* "PATH" or "PATH,NUMBER" */
+static int open_with(
+	const char *text, const char *option, uint32_t value, int (*open)(const char *, uint32_t))
 {
 	const char *comma = strchr(text, ',');
 	char path[4096];
@@ -203,7 +208,17 @@ static int open_tty(const char *text)
 	if ((size_t)snprintf(path, sizeof(path), "%.*s",
 		    comma ? (int)(comma - text) : (int)strlen(text), text) >= sizeof(path))
 		return -ENAMETOOLONG;
-	return host_open_tty(path, comma ? number("--tty", comma + 1) : 115200);
+	return open(path, comma ? number(option, comma + 1) : value);
+}
+
+static int open_tty(const char *text)
+{
+	return open_with(text, "--tty", 115200, host_open_tty);
+}
+
+static int open_ble(const char *text)
+{
+	return open_with(text, "--ble", 247, host_open_ble);
 }
 
 static void set_option(struct options *o, int c)
@@ -223,6 +238,9 @@ static void set_option(struct options *o, int c)
 		return;
 	case OPT_SPI:
 		set_line(o, host_open_spi);
+		return;
+	case OPT_BLE:
+		set_line(o, open_ble);
 		return;
 	case OPT_PINS:
 		o->pins = optarg;
@@ -305,7 +323,7 @@ static void parse(struct options *o, int argc, char **argv)
 	if (!o->flash)
 		usage("--flash", "missing");
 	if (o->n_lines != 1)
-		usage("--pty, --socket, --tty, --udp, --spi", "exactly one is needed");
+		usage("--pty, --socket, --tty, --udp, --spi, --ble", "exactly one is needed");
 	if (o->pins && o->open == host_open_spi)
 		usage("--pins", "--spi has them");
 	host.power.external |= o->external;

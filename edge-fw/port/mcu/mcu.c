@@ -6,8 +6,8 @@ extern uint32_t data_start[], data_end[], data_load[], bss_start[], bss_end[];
 int main(void);
 
 static struct {
-	uint8_t bytes[PORT_RING];
 	volatile uint16_t head, tail; /* interrupt writes head, the program tail */
+	uint8_t bytes[PORT_RING];
 } ring;
 _Static_assert((PORT_RING & (PORT_RING - 1)) == 0, "the ring wraps by mask");
 
@@ -17,27 +17,29 @@ static struct {
 	volatile bool busy; /* until the last byte has left the transmitter */
 } sending;
 
-static volatile uint32_t ticks, lost;
+static volatile uint32_t millis, lost;
 static void (*volatile tick_hook)(void);
 
 void ring_push(uint8_t byte)
 {
-	uint16_t next = (ring.head + 1u) & (PORT_RING - 1);
+	uint16_t head = ring.head, next = (head + 1u) & (PORT_RING - 1);
 	if (next == ring.tail) {
 		lost++; /* the frame's CRC will show it */
 		return;
 	}
-	ring.bytes[ring.head] = byte;
+	ring.bytes[head] = byte;
 	ring.head = next;
 }
 
 size_t port_uart_read(uint8_t *buf, size_t size)
 {
 	size_t n = 0;
-	while (n < size && ring.tail != ring.head) {
-		buf[n++] = ring.bytes[ring.tail];
-		ring.tail = (ring.tail + 1u) & (PORT_RING - 1);
+	uint16_t tail = ring.tail;
+	while (n < size && tail != ring.head) {
+		buf[n++] = ring.bytes[tail];
+		tail = (tail + 1u) & (PORT_RING - 1);
 	}
+	ring.tail = tail;
 	return n;
 }
 
@@ -70,7 +72,7 @@ bool port_uart_idle(void)
 
 void tick(void)
 {
-	ticks++;
+	millis += PORT_TICK_MS;
 	void (*hook)(void) = tick_hook;
 	if (hook)
 		hook();
@@ -83,7 +85,7 @@ void port_on_tick(void (*hook)(void))
 
 uint32_t port_millis(void)
 {
-	return ticks * PORT_TICK_MS;
+	return millis;
 }
 
 void port_wait(void)

@@ -5,6 +5,7 @@
  * hangs with interrupts off is then caught on silicon only.
  */
 #include "port/mcu/mcu.h"
+#include <string.h>
 
 #define CLOCK 0x40000000u
 #define RESETREAS REG32(0x40000400)
@@ -15,6 +16,7 @@
 #define WDT 0x40010000u
 #define NVMC 0x4001E000u
 #define TIMER_HZ 1000000u
+#define TICK_US (PORT_TICK_MS * (TIMER_HZ / 1000))
 
 #define PAGE 1024u
 #define FLASH_END 0x40000u
@@ -42,23 +44,24 @@ const struct port_board *port_board(void)
 	return &board;
 }
 
-/* Of the rates that its generator makes, those above the first one; 0: it does not make this one. */
+/* Of the rates that its generator makes, the first one and those above; 0: it does not make this
+ * one. */
 static uint32_t baud_word(uint32_t baud)
 {
-	switch (baud) {
-	case 115200:
-		return 0x01D7E000;
-	case 230400:
-		return 0x03AFB000;
-	case 460800:
-		return 0x075F7000;
-	case 921600:
-		return 0x0EBEDFA4;
-	case 1000000:
-		return 0x10000000;
-	default:
-		return 0;
-	}
+	static const struct {
+		uint32_t baud, word;
+	} known[] = {
+		{115200, 0x01D7E000},
+		{230400, 0x03AFB000},
+		{460800, 0x075F7000},
+		{921600, 0x0EBEDFA4},
+		{1000000, 0x10000000},
+	};
+
+	for (unsigned i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (known[i].baud == baud)
+			return known[i].word;
+	return 0;
 }
 
 bool port_uart_can_baud(uint32_t baud)
@@ -71,47 +74,52 @@ void port_uart_set_baud(uint32_t baud)
 	REG32(UART + 0x524) = baud_word(baud ? baud : 115200);
 }
 
-static void uart_init(void)
-{
-	REG32(UART + 0x50C) = 24;		 /* PSELTXD */
-	REG32(UART + 0x514) = 25;		 /* PSELRXD */
-	port_uart_set_baud(0);
-	REG32(UART + 0x500) = 4;		 /* ENABLE */
-	REG32(UART + 0x304) = 1u << 2 | 1u << 7; /* INTENSET: RXDRDY, TXDRDY */
-	REG32(UART + 0x000) = 1;		 /* STARTRX */
-	REG32(UART + 0x008) = 1;		 /* STARTTX */
-	irq_enable(BOARD_IRQ_UART);
-}
+/* What is written to a register, in the order of a table: its address in words from PERIPHERALS. */
+struct setting {
+	uint16_t word, value;
+};
+#define PERIPHERALS 0x40000000u
+#define SETTING(address, value)                                \
+	{                                                      \
+		(uint16_t)(((address)-PERIPHERALS) / 4), value \
+	}
 
-/* Counts microseconds, fires COMPARE[0] after period. */
-static void timer_init(uint32_t timer, uint32_t period, unsigned irq, bool clear)
-{
-	REG32(timer + 0x004) = 1;	 /* STOP */
-	REG32(timer + 0x00C) = 1;	 /* CLEAR */
-	REG32(timer + 0x140) = 0;	 /* the event */
-	REG32(timer + 0x504) = 0;	 /* MODE timer */
-	REG32(timer + 0x508) = 3;	 /* 32 bits */
-	REG32(timer + 0x510) = 4;	 /* 16 MHz / 2^4 */
-	REG32(timer + 0x540) = period;	 /* CC[0] */
-	REG32(timer + 0x200) = clear;	 /* COMPARE[0] clears the counter */
-	REG32(timer + 0x304) = 1u << 16; /* INTENSET */
-	irq_enable(irq);
-	REG32(timer + 0x000) = 1; /* START */
-}
+/* Timers count microseconds; COMPARE[0] fires after what CC[0] says. */
+static const struct setting at_start[] = {
+	/* 16 MHz crystal: the UART needs it on silicon */
+	SETTING(CLOCK + 0x100, 0), SETTING(CLOCK + 0x000, 1),
+	SETTING(UART + 0x50C, 24),		  /* PSELTXD */
+	SETTING(UART + 0x514, 25),		  /* PSELRXD */
+	SETTING(UART + 0x500, 4),		  /* ENABLE */
+	SETTING(UART + 0x304, 1u << 2 | 1u << 7), /* INTENSET: RXDRDY, TXDRDY */
+	SETTING(UART + 0x000, 1),		  /* STARTRX */
+	SETTING(UART + 0x008, 1),		  /* STARTTX */
+	/* the bootloader's still runs when the application starts */
+	SETTING(TIMER0 + 0x004, 1),	  /* STOP */
+	SETTING(TIMER0 + 0x00C, 1),	  /* CLEAR */
+	SETTING(TIMER0 + 0x140, 0),	  /* the event */
+	SETTING(TIMER0 + 0x504, 0),	  /* MODE timer */
+	SETTING(TIMER0 + 0x508, 3),	  /* 32 bits */
+	SETTING(TIMER0 + 0x510, 4),	  /* 16 MHz / 2^4 */
+	SETTING(TIMER0 + 0x540, TICK_US), /* CC[0] */
+	SETTING(TIMER0 + 0x200, 1),	  /* COMPARE[0] clears the counter */
+	SETTING(TIMER0 + 0x000, 1),	  /* START */
+};
 
 void port_init(void)
 {
-	/* 16 MHz crystal: the UART needs it on silicon */
-	REG32(CLOCK + 0x100) = 0;
-	REG32(CLOCK + 0x000) = 1;
 	/* all at priority 1, so that the watchdog's timer alone is at 0; the line waits for the
 	 * tick */
-	for (unsigned i = 0; i < 8; i++)
-		REG32(0xE000E400 + 4 * i) = 0x40404040;
+	for (uint32_t at = 0xE000E400; at != 0xE000E420; at += 4)
+		REG32(at) = 0x40404040;
 	REG32(0xE000E400) = 0x40804040; /* interrupt 2 */
 	REG32(0xE000E408) = 0x40400040; /* interrupt 9 */
-	uart_init();
-	timer_init(TIMER0, PORT_TICK_MS * (TIMER_HZ / 1000), BOARD_IRQ_TICK, true);
+	port_uart_set_baud(0);
+	REG32(TIMER0 + 0x304) = 1u << 16; /* INTENSET: COMPARE[0] */
+	for (const struct setting *s = at_start; s != at_start + sizeof(at_start) / sizeof(*s); s++)
+		REG32(PERIPHERALS + s->word * 4u) = s->value;
+	irq_enable(BOARD_IRQ_UART);
+	irq_enable(BOARD_IRQ_TICK);
 	__asm volatile("cpsie i" ::: "memory");
 }
 
@@ -145,7 +153,13 @@ void board_transmit(void)
 
 void port_watchdog_start(void)
 {
-	timer_init(TIMER1, board.watchdog_ms * (TIMER_HZ / 1000), BOARD_IRQ_WATCHDOG, false);
+	/* as TIMER0; the rest of it is as a reset leaves it */
+	REG32(TIMER1 + 0x508) = 3;
+	REG32(TIMER1 + 0x510) = 4;
+	REG32(TIMER1 + 0x540) = board.watchdog_ms * (TIMER_HZ / 1000);
+	REG32(TIMER1 + 0x304) = 1u << 16;
+	irq_enable(BOARD_IRQ_WATCHDOG);
+	REG32(TIMER1 + 0x000) = 1;
 	REG32(WDT + 0x504) = board.watchdog_ms / 1000 * 32768; /* CRV */
 	REG32(WDT + 0x508) = 1;				       /* RREN */
 	REG32(WDT + 0x000) = 1;
@@ -206,10 +220,7 @@ int port_flash_read(uint32_t offset, void *buf, size_t size)
 {
 	if (!in_flash(offset, size))
 		return -1;
-	const uint8_t *from = (const uint8_t *)(uintptr_t)offset;
-	uint8_t *to = buf;
-	while (size--)
-		*to++ = *from++;
+	memcpy(buf, (const void *)(uintptr_t)offset, size);
 	return 0;
 }
 
@@ -230,10 +241,11 @@ STOP_HERE int port_flash_program(uint32_t offset, const void *data, size_t size)
 		return -1;
 	nvmc(1);
 	for (; size; size -= 4, offset += 4, from += 4) {
-		REG32(offset) = from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 |
-				(uint32_t)from[3] << 24;
-		while (!(REG32(NVMC + 0x400) & 1))
-			;
+		uint32_t word;
+
+		memcpy(&word, from, 4);
+		REG32(offset) = word;
+		nvmc(1); /* waits */
 	}
 	nvmc(0);
 	return 0;

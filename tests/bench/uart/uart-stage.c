@@ -46,12 +46,12 @@ static void loop(struct run *r)
 	}
 }
 
-/* Payload bytes a byte on the line: full messages, COBS without luck, CRC and delimiter. */
+/* Payload bytes a byte on the line: full messages, COBS without luck, CRC or tag, delimiter. */
 static double ceiling(uint32_t buf, bool session)
 {
 	uint32_t chunk = (buf - EF_SMP_HEADER_SIZE - EF_DATA_HEAD) / 16 * 16;
-	uint32_t message =
-		EF_SMP_HEADER_SIZE + EF_DATA_HEAD + chunk + (session ? EF_SESSION_OVERHEAD : 0) + 2;
+	uint32_t message = EF_SMP_HEADER_SIZE + EF_DATA_HEAD + chunk +
+			   (session ? EF_SESSION_OVERHEAD : 2 /* CRC */);
 	uint32_t frame = message + (message + 253) / 254 + 1;
 
 	return (double)chunk / frame;

@@ -128,12 +128,40 @@ START_TEST(all_fields)
 	ck_assert_uint_eq(c->requires[0].min.major, 1);
 	ck_assert_uint_eq(c->self_test_s, 20);
 	ck_assert_uint_eq(c->confirm_s, 120);
+	ck_assert(c->protocol_min == 1 && c->protocol_max == 1);
 	c = manifest_component(m, "rootfs");
 	ck_assert_uint_eq(c->index.sha256[0], 0xbb);
 	ck_assert_uint_eq(c->pack.sha256[0], 0xcc);
 	ck_assert_ptr_null(manifest_component(m, "other"));
 	manifest_free(m);
 	accepted("notes", NULL);
+}
+END_TEST
+
+START_TEST(protocol_range_I3)
+{
+	accepted("components/0/protocol", json_pack("{s:i, s:i}", "min", 1, "max", 3));
+	accepted("components/1/protocol", json_pack("{s:i, s:i}", "min", 2, "max", 2));
+	refused("components/1/protocol", json_pack("{s:i, s:i}", "min", 0, "max", 2));
+	refused("components/1/protocol", json_pack("{s:i, s:i}", "min", 3, "max", 2));
+	refused("components/1/protocol", json_pack("{s:i}", "min", 1));
+	refused("components/1/protocol", json_pack("{s:i,s:i,s:i}", "min", 1, "max", 1, "x", 1));
+	refused("components/1/protocol", json_integer(1));
+	refused("components/1/protocol", json_null());
+}
+END_TEST
+
+START_TEST(policies)
+{
+	accepted("components/1/policy", json_string("deferred"));
+	accepted("components/1/budget", json_integer(3));
+	accepted("components/1/soak", json_integer(7 * 24 * 3600));
+	refused("components/1/soak", json_integer(7 * 24 * 3600 + 1));
+	refused("components/0/soak", json_integer(1));
+	refused("components/1/budget", json_integer(-1));
+	refused("components/1/budget", json_string("1"));
+	refused("components/0/policy", json_string("deferred")); /* a rootfs */
+	refused("components/0/budget", json_integer(1));
 }
 END_TEST
 
@@ -150,7 +178,7 @@ START_TEST(closed_world) /* S-05 */
 	refused("schema", json_string("1"));
 	refused("kind", json_string("other"));
 	refused("components/0/type", json_string("files"));
-	refused("components/0/policy", json_string("deferred"));
+	refused("components/0/policy", json_string("maybe"));
 	refused("components/1/name", json_string("rootfs"));
 	refused("order/0", json_string("rootfs"));
 	refused("order/0", json_string("lamp"));
@@ -344,6 +372,8 @@ static Suite *suite(void)
 	TCase *t = tcase_create("manifest");
 
 	tcase_add_test(t, all_fields);
+	tcase_add_test(t, protocol_range_I3);
+	tcase_add_test(t, policies);
 	tcase_add_test(t, closed_world);
 	tcase_add_test(t, nothing_may_lack);
 	tcase_add_test(t, digests);

@@ -208,6 +208,37 @@ static int install_bundle(sd_bus_message *m, void *userdata, sd_bus_error *error
 	return sd_bus_reply_method_return(m, "o", f->path);
 }
 
+#define PLAN(outcome, reason, detail, gate)                                                  \
+	"{\"release\":\"2.0.0\",\"kind\":\"security\",\"origin\":\"source\",\"outcome\":"    \
+	"\"" outcome "\",\"reason\":\"" reason "\",\"detail\":\"" detail                     \
+	"\",\"hint\":\"\",\"order\":[\"meter\",\"rootfs\"],"                                 \
+	"\"components\":[{\"name\":\"meter\",\"type\":\"mcu\",\"node\":\"m1\",\"version\":"  \
+	"\"2.0.0\",\"from\":\"2.0.0\",\"action\":\"skip\",\"policy\":\"required\","          \
+	"\"required\":true,\"reason\":\"already-installed\",\"detail\":\"node m1 runs it\"," \
+	"\"size\":21143}],\"requires\":[{\"name\":\"meter\",\"needs\":\"rootfs\",\"min\":"   \
+	"\"1.0.0\",\"in_release\":true}],\"gates\":[{\"gate\":\"node\",\"node\":\"m1\","     \
+	"\"open\":" gate ",\"reason\":\"node-battery\",\"detail\":\"29 %\"}],"               \
+	"\"space\":{\"needed\":4096,\"free\":9000,\"kept\":0,\"quota\":8000}}"
+
+static int plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	const char *version;
+	uint64_t flags;
+
+	if (sd_bus_message_read(m, "st", &version, &flags) < 0 || flags != 0)
+		return -EINVAL;
+	return sd_bus_reply_method_return(m, "s",
+		strcmp(version, "4.0.0") == 0
+			? PLAN("refused", "bad-signature", "releases.json", "true")
+			: PLAN("wait", "ok", "", "false"));
+}
+
+static int plan_bundle(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	return sd_bus_reply_method_return(
+		m, "s", PLAN("nothing", "already-installed", "release 2.0.0", "true"));
+}
+
 static int check(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct fake *f = userdata;
@@ -275,7 +306,10 @@ static int get_status(sd_bus_message *m, void *userdata, sd_bus_error *error)
 		"null,\"path\":\"/b.img\"}],"
 		"\"nodes\":" NODES ",\"trust\":{\"root\":1,\"expires\":\"2030-01-01T00:00:00Z\"},"
 		"\"rollout\":{\"counter\":7,\"expires\":\"2026-11-24T08:00:00Z\",\"reason\":"
-		"\"bad-format\",\"detail\":\"rollout statement: the share of a release shrank\"}}",
+		"\"bad-format\",\"detail\":\"rollout statement: the share of a release shrank\"},"
+		"\"when\":{\"automatic\":\"security\",\"reboot\":\"window\",\"paused\":false,"
+		"\"postponed\":null,\"waiting\":{\"reason\":\"held\",\"detail\":\"outside of "
+		"Window=22:00-05:00\",\"until\":\"2026-11-28T22:00:00Z\"}}}",
 		f->step ? f->step->state : "idle", current);
 	return sd_bus_reply_method_return(m, "s", text);
 }
@@ -361,6 +395,18 @@ static int get_text(sd_bus *bus, const char *path, const char *interface, const 
 			  : "idle");
 }
 
+static int postpone(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	uint64_t seconds;
+
+	if (sd_bus_message_read(m, "t", &seconds) < 0)
+		return -EINVAL;
+	if (seconds > 7 * 86400)
+		return sd_bus_reply_method_errorf(
+			m, NAME ".Error.Held", "held back by policy: PostponeMax= ends");
+	return sd_bus_reply_method_return(m, "x", (int64_t)(1800000000 + seconds));
+}
+
 /* There is one node. */
 static int node_key(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
@@ -386,9 +432,15 @@ static const sd_bus_vtable manager[] = {
 	METHOD("ListReleases", "", "s", list_releases),
 	METHOD("ListDeployments", "u", "s", list_deployments),
 	METHOD("GetHistory", "u", "s", get_history),
+	METHOD("Activate", "", "", confirm),
+	METHOD("Pause", "", "", confirm),
+	METHOD("Resume", "", "", confirm),
+	METHOD("Postpone", "t", "x", postpone),
 	METHOD("Check", "", "s", check),
 	METHOD("Install", "st", "o", install),
 	METHOD("InstallBundle", "hst", "o", install_bundle),
+	METHOD("Plan", "st", "s", plan),
+	METHOD("PlanBundle", "hst", "s", plan_bundle),
 	METHOD("Confirm", "", "", confirm),
 	METHOD("Reject", "", "", confirm),
 	METHOD("Cancel", "", "", cancel),

@@ -197,6 +197,22 @@ def test_fit_and_colour(s):
     assert out.isascii() and ".." in out
 
 
+def test_dry_run(s):
+    r = s.run("install", "--dry-run")
+    expect(r, 0, "Release 2.0.0 would be fetched, and wait", "meter on m1", "skip", "node m1 runs it",
+           "Order: meter, then rootfs", "meter needs rootfs 1.0.0 or newer, which is in the release",
+           "the new ones with the old ones, both ways", "4096 bytes needed, 9000 free", "Waits (node): ", "29 %")
+    r = s.run("install", "--dry-run", "4.0.0")
+    expect(r, 5, "Release 2.0.0 would be refused: ", "releases.json", "interlocks let it go now")
+    r = s.run("install", "--dry-run", "--json", "2.0.0")
+    expect(r, 0)
+    assert json.loads(r.stdout)["outcome"] == "wait"
+    expect(s.run("install", "--dry-run", FAKE), 2, "nothing to do")
+    assert json.loads(s.run("deployments", "--json").stdout) == []
+    expect(s.run("install", "--dry-run", "--no-wait"), 64, "begins nothing", stream="stderr")
+    expect(s.run("rollback", "--dry-run"), 64)
+
+
 def test_check(s):
     s.stop()
     s.start()
@@ -327,6 +343,17 @@ def test_simple_verbs(s):
     expect(s.run("confirm"), 0, "being kept")
     expect(s.run("reject"), 0, "edgeferry monitor")
     expect(s.run("rollback"), 0, "release 1.0.0 is confirmed")
+
+
+def test_when(s):
+    expect(s.run("status"), 0, "Waiting  outside of Window=22:00-05:00", "until 2026-11-28 22:00:00")
+    expect(s.run("pause"), 0, "edgeferry resume")
+    expect(s.run("resume"), 0, "by itself again")
+    expect(s.run("activate"), 0, "as soon as it is staged")
+    expect(s.run("postpone", "2d"), 0, "before 2027-01-17 08:00:00")
+    expect(s.run("postpone", "8d"), 5, "PostponeMax=", stream="stderr")
+    for wrong in ([], ["soon"], ["0"], ["-1h"], ["1h", "2h"]):
+        expect(s.run("postpone", *wrong), 64)
 
 
 def test_node_keys(s):

@@ -87,6 +87,11 @@ START_TEST(vendor_defaults)
 	ck_assert_str_eq(c->checks_dir, "/etc/edgeferry/checks.d");
 	ck_assert_uint_eq(c->check_us, 300000000);
 	ck_assert_uint_eq(c->object_quota, 64 << 20);
+	ck_assert_uint_eq(c->window.from, c->window.to);
+	ck_assert_uint_eq(c->window_days, 0x7f);
+	ck_assert_int_eq(c->reboot, REBOOT_WINDOW);
+	ck_assert_uint_eq(c->postpone_max, 7 * 86400 * 1000000ULL);
+	ck_assert(c->catch_up);
 	ck_assert_uint_eq(c->n_nodes, 0);
 	config_free(c);
 }
@@ -101,7 +106,9 @@ START_TEST(every_key)
 		"p\nTopicPrefix=a/b/\n"
 		"[Network]\nUser=nobody\n"
 		"[Slots]\nBoot=sim\nBootDirectory=/b\nA=/dev/a\nB=/dev/b\n"
-		"[Update]\nAutomatic=all\nChecksDirectory=/c\nConfirmSec=10\nObjectQuota=3G\n");
+		"[Update]\nAutomatic=all\nChecksDirectory=/c\nConfirmSec=10\nObjectQuota=3G\n"
+		"Window=22:00-05:30\nWindowDays=Fri..Mon "
+		"Wed\nReboot=request\nPostponeMax=1d\nCatchUp=no\n");
 	struct config *c = load_good();
 
 	ck_assert_uint_eq(c->hardware, 3);
@@ -125,6 +132,12 @@ START_TEST(every_key)
 	ck_assert_str_eq(c->checks_dir, "/c");
 	ck_assert_uint_eq(c->check_us, 10000000);
 	ck_assert_uint_eq(c->object_quota, 3ULL << 30);
+	ck_assert_uint_eq(c->window.from, 22 * 60);
+	ck_assert_uint_eq(c->window.to, 5 * 60 + 30);
+	ck_assert_uint_eq(c->window_days, 0x6b); /* Fri Sat Sun Mon, Wed */
+	ck_assert_int_eq(c->reboot, REBOOT_REQUEST);
+	ck_assert_uint_eq(c->postpone_max, 86400 * 1000000ULL);
+	ck_assert(!c->catch_up);
 	config_free(c);
 }
 END_TEST
@@ -190,8 +203,14 @@ START_TEST(node_wiring)
 	put("nodes.d/d.conf", NODE
 		"Link=spi\nDevice=/dev/spidev0.0\nClockRate=8000000\nReadyLine=pinctrl-rp1:25\n"
 		"Key=/k\n");
+	put("nodes.d/e.conf", NODE "Link=ble\nDevice=c0:11:22:33:44:5f\nKey=/k\n");
+	put("nodes.d/f.conf", NODE "Link=ble\nDevice=name:Pump 7\nKey=/k\n");
 	struct config *c = load_good();
 
+	ck_assert_str_eq(c->nodes[4].device, "C0:11:22:33:44:5F");
+	ck_assert_str_eq(c->nodes[5].device, "name:Pump 7");
+	ck_assert_ptr_null(c->adapter);
+	ck_assert_uint_eq(c->connections, 4);
 	ck_assert_uint_eq(c->nodes[0].baud_max, 3000000);
 	ck_assert(c->nodes[0].rs485);
 	ck_assert_int_eq(c->nodes[0].entry, ENTRY_LINES);
@@ -221,7 +240,7 @@ START_TEST(node_wiring_faults_F27)
 		{"Link=udp\nDevice=/dev/x\nKey=/k\n", "Device= is a path"},
 		{"Device=192.0.2.7\nKey=/k\n", "Device= is an address"},
 		{"Link=udp\nDevice=192.0.2.7\nSecurity=none\n", "Security=none with Link=udp"},
-		{"Link=udp\nDevice=node.example\nKey=/k\n", "expected an absolute path, or"},
+		{"Link=udp\nDevice=node.example\nKey=/k\n", "expected an absolute path, for"},
 		{"Link=spi\nDevice=/dev/spidev0.0\nKey=/k\n", "ReadyLine= is missing"},
 		{"Device=/dev/x\nKey=/k\nBaudRateMax=9600\n", "BaudRateMax= is below"},
 		{"Device=/dev/x\nKey=/k\nEntry=lines\n", "Entry=lines needs ResetLine="},
@@ -240,7 +259,14 @@ START_TEST(node_wiring_faults_F27)
 		{"Device=/dev/x\nKey=/k\nAddress=248\n", "expected a number from 1 to 247"},
 		{"Device=/dev/x\nSecurity=none\nFraming=raw\nAddress=1\n", "Address= needs"},
 		{"Device=/dev/x\nKey=/k\nBaudRateMax=3000000\nAddress=1\n", "BaudRateMax="},
-		{"Link=can\nDevice=/dev/x\nKey=/k\n", "expected uart, spi, udp or sim"},
+		{"Link=can\nDevice=/dev/x\nKey=/k\n", "expected uart, spi, udp, ble or sim"},
+		{"Link=ble\nDevice=/dev/x\nKey=/k\n", "Device= is no Bluetooth device"},
+		{"Link=ble\nDevice=192.0.2.7\nKey=/k\n", "Device= is no Bluetooth device"},
+		{"Link=ble\nDevice=C0:11:22:33:44\nKey=/k\n", "expected an absolute path, for"},
+		{"Link=ble\nDevice=C0:11:22:33:44:5G\nKey=/k\n", "expected an absolute path, for"},
+		{"Link=ble\nDevice=name:\nKey=/k\n", "name: and 1 to 64 characters"},
+		{"Device=C0:11:22:33:44:55\nKey=/k\n", "that is for Link=ble"},
+		{"Link=udp\nDevice=name:pump\nKey=/k\n", "that is for Link=ble"},
 	};
 
 	put("edgeferry.conf", BASE);
@@ -330,7 +356,12 @@ START_TEST(bad_values_F27)
 		{"Network", "User=a b"},
 		{"Network", "User=-x"},
 		{"Slots", "Boot=lilo"},
-		{"Slots", "A=a.img"},
+		{"Update", "Automatic=yes"},
+		{"Update", "Window=22-5"},
+		{"Update", "WindowDays=Mon,Tue"},
+		{"Update", "WindowDays=Mon.."},
+		{"Update", "WindowDays=monday"},
+		{"Update", "Reboot=never"},
 		{"Update", "Automatic=yes"},
 		{"Update", "ConfirmSec=-5"},
 		{"Update", "ObjectQuota=M"},
@@ -383,7 +414,8 @@ START_TEST(bad_nodes_F27)
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nBaudRate=300\n");
 	load_bad("nodes.d/a.conf:4: BaudRate=300: expected a number from 1200 to 12000000");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nWindow=22:00-24:00\n");
-	load_bad("nodes.d/a.conf:4: Window=22:00-24:00: expected hours of the day as in 22:00-05:30");
+	load_bad("nodes.d/a.conf:4: Window=22:00-24:00: expected hours of the day as in "
+		 "22:00-05:30");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nFraming=slip\n");
 	load_bad("nodes.d/a.conf:4: Framing=slip: expected cobs, console or raw");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nFraming=raw\nKey=/k\n");
@@ -411,7 +443,7 @@ START_TEST(bad_nodes_F27)
 	ck_assert_str_eq(with_credential->nodes[0].key, "credential:node-a.key");
 	config_free(with_credential);
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nLink=can\n");
-	load_bad("nodes.d/a.conf:4: Link=can: expected uart, spi, udp or sim");
+	load_bad("nodes.d/a.conf:4: Link=can: expected uart, spi, udp, ble or sim");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nOptional=perhaps\n");
 	load_bad("nodes.d/a.conf:4: Optional=perhaps: expected yes or no");
 	put("nodes.d/a.conf", NONE "Device=/d\n");

@@ -2,14 +2,15 @@
 /*
  * A node's operations from a script: commands on standard input, one line of outcome for each.
  *
- *   node-drive uart|spi|udp|sim DEVICE [BAUD[-MAX] [KEY COMPATIBLE]]
+ *   node-drive uart|spi|udp|ble|sim DEVICE [BAUD[-MAX] [KEY COMPATIBLE]]
  *
- * In the environment: READY, and what ENTRY (smp, lines) needs: RESET, BOOT.
- *   identify | stage FILE | activate FILE DEADLINE TIMEOUT | self-test FILE TIMEOUT | confirm FILE
- *   | revert TIMEOUT
+ * In the environment: READY, and what ENTRY (smp, lines) needs: RESET, BOOT; for ble BUS (an
+ * address) and ADAPTER, and QUICK for shorter patience. identify | stage FILE | activate FILE
+ * DEADLINE TIMEOUT | self-test FILE TIMEOUT | confirm FILE | revert TIMEOUT
  */
 #include "dfu/image-openssl.h"
 #include "dfu/node.h"
+#include "links/bluez.h"
 #include "util/cleanup.h"
 #include "util/fdio.h"
 #include "util/hex.h"
@@ -20,6 +21,7 @@
 struct drive {
 	sd_event *event;
 	struct node *node;
+	struct bluez *bluez;
 	struct node_identity identity;
 	uint8_t *image, hash[32];
 	size_t size;
@@ -103,6 +105,17 @@ int main(int argc, char **argv)
 	struct error e = {0};
 	char line[4300];
 	struct node_config config = {.name = "node"};
+	static const struct bluez_timing quick = {.find_us = 2000000,
+		.connect_us = 2000000,
+		.attempt_us = 4000000,
+		.resolve_us = 2000000,
+		.call_us = 2000000,
+		.retry_us = 100000,
+		.grace_us = 2000000,
+		.rest_us = 5000000,
+		.turn_us = 2000000};
+	struct bluez_config bluez = {
+		.bus = getenv("BUS"), .adapter = getenv("ADAPTER"), .connections = 1};
 
 	if (argc < 3 || !(config.link = link_find(argv[1])))
 		return 64;
@@ -121,7 +134,13 @@ int main(int argc, char **argv)
 		config.key = argv[4];
 		config.compatible = argv[5];
 	}
-	if (sd_event_new(&d.event) < 0 || node_new(&d.node, d.event, &config, &e))
+	if (getenv("QUICK"))
+		bluez.timing = quick;
+	if (sd_event_new(&d.event) < 0 ||
+		(config.link == &link_ble && bluez_new(&d.bluez, d.event, &bluez, &e)))
+		return EXIT_FAILURE;
+	config.spec.bluez = d.bluez;
+	if (node_new(&d.node, d.event, &config, &e))
 		return EXIT_FAILURE;
 	while (fgets(line, sizeof line, stdin)) {
 		char verb[16] = "", file[4096] = "";
@@ -136,6 +155,7 @@ int main(int argc, char **argv)
 		tell(&d, verb);
 	}
 	node_free(d.node);
+	bluez_free(d.bluez);
 	sd_event_unref(d.event);
 	free(d.image);
 	return EXIT_SUCCESS;

@@ -104,7 +104,9 @@ START_TEST(bootloader_info)
 
 	ck_assert_str_eq(text_of(&r, "bootloader"), "edgeferry");
 	r = ask_text(EF_SMP_READ, EF_GROUP_OS, EF_OS_BOOTLOADER, "query", "mode");
-	ck_assert_uint_eq(reply_uint(&r, "mode"), 1);
+	/* swap without scratch; MCUboot's promise about versions is not made */
+	ck_assert_uint_eq(reply_uint(&r, "mode"), 3);
+	ck_assert_uint_eq(reply_uint(&r, "no-downgrade"), UINT32_MAX);
 	assert_rc(ask_text(EF_SMP_READ, EF_GROUP_OS, EF_OS_BOOTLOADER, "query", "x"), NO_ENTRY);
 }
 END_TEST
@@ -302,6 +304,7 @@ START_TEST(crash)
 	ck_assert_str_eq(text_of(&r, "version"), "1.0.0");
 	ck_assert_uint_eq(reply_uint(&r, "cause"), PORT_CAUSE_FAULT);
 	ck_assert_uint_eq(reply_uint(&r, "mode"), 1);
+	ck_assert_uint_eq(reply_uint(&r, "no-downgrade"), UINT32_MAX);
 	ck_assert_uint_eq(reply_uint(&r, "uptime"), 75);
 	ck_assert_uint_eq(reply_uint(&r, "pc"), site.pc);
 	ck_assert_uint_eq(reply_uint(&r, "lr"), site.lr);

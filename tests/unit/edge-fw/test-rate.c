@@ -63,6 +63,19 @@ START_TEST(raised_and_lowered)
 }
 END_TEST
 
+/* Noise that has the form of a request in a session, for which frames have no checksum. */
+static void sessionlike_noise(uint32_t ms)
+{
+	uint8_t frame[40];
+
+	memset(frame, 0x55, sizeof frame);
+	frame[0] = EF_SESSION_REQUEST;
+	sim.millis = ms;
+	sim.in_at = 0;
+	sim.in_size = frame_encode(frame, sizeof frame, sim.input);
+	ck_assert_int_eq(sim_run(poll_agent, NULL), SIM_NONE);
+}
+
 /* F-16: noise does not keep it up, a message does. */
 START_TEST(lowered_by_silence_F16)
 {
@@ -75,6 +88,8 @@ START_TEST(lowered_by_silence_F16)
 	sim.in_size = 200;
 	memset(sim.input, 0x55, 200);
 	ck_assert_int_eq(sim_run(poll_agent, NULL), SIM_NONE);
+	ck_assert_uint_eq(sim.baud, 1000000);
+	sessionlike_noise(2 * RATE_SILENCE_MS - 2);
 	ck_assert_uint_eq(sim.baud, 1000000);
 	poll_at(2 * RATE_SILENCE_MS - 1);
 	ck_assert_uint_eq(sim.baud, FIRST);

@@ -224,7 +224,7 @@ static void ignore_loss(void *ctx, const struct error *e)
  * again. */
 START_TEST(rs485_by_the_driver)
 {
-	const struct link_callbacks cb = {NULL, ignore_message, ignore_loss, NULL};
+	const struct link_callbacks cb = {NULL, ignore_message, ignore_loss, NULL, NULL};
 	struct serial_rs485 now;
 	struct error e = {0};
 	char device[64];

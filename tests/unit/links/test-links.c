@@ -50,7 +50,7 @@ static void on_drained(void *ctx)
 	drains++;
 }
 
-static const struct link_callbacks callbacks = {&messages, on_message, on_lost, on_drained};
+static const struct link_callbacks callbacks = {&messages, on_message, on_lost, on_drained, NULL};
 
 static void turn(unsigned ms)
 {

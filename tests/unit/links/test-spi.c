@@ -145,7 +145,7 @@ static void teardown(void)
 static void open_link(void)
 {
 	struct link_spec spec = {.device = "/dev/spidev0.0", .baud = 8000000, .ready = "READY"};
-	struct link_callbacks cb = {NULL, on_message, on_lost, on_drained};
+	struct link_callbacks cb = {NULL, on_message, on_lost, on_drained, NULL};
 	struct error e = {0};
 
 	ck_assert_msg(link_spi.open(&link_, event, &spec, &cb, &e) == EF_REASON_OK, "%s", e.detail);

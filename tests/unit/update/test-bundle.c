@@ -452,7 +452,7 @@ static void install_url(void)
 	struct error e = {0};
 	uint64_t id;
 
-	ck_assert_msg(update_install_url(w->update, URL, &id, &e) == EF_REASON_OK, "%s", e.detail);
+	ck_assert_msg(update_install(w->update, URL, &id, &e) == EF_REASON_OK, "%s", e.detail);
 }
 
 /* Where the data of the last member begins, the pack; and where that of the first ends. */

@@ -59,6 +59,8 @@ static void setup(void)
 		.security = 3,
 		.policy = POLICY_OPTIONAL,
 		.image = {{0xcc}, 500}};
+	for (size_t i = 0; i < 3; i++)
+		components[i].protocol_min = components[i].protocol_max = 1;
 	order[0] = 1;
 	order[1] = 2;
 	order[2] = 0;
@@ -81,6 +83,7 @@ static void setup(void)
 			.required = true};
 		nodes[i] = (struct plan_node){.config = &config_nodes[i], .present = true};
 		nodes[i].identity.hardware = 1;
+		nodes[i].identity.protocol = 1;
 		nodes[i].identity.slot_size = 4096;
 		ck_assert(compatible_uuids(
 			c->compatible, nodes[i].identity.vendor, nodes[i].identity.class_id));
@@ -101,7 +104,9 @@ static void setup(void)
 		.slots = true,
 		.running = SLOT_A,
 		.target = SLOT_B,
-		.slot_size = {4096, 4096}};
+		.slot_size = {4096, 4096},
+		.protocol_min = 1,
+		.protocol_max = 1};
 	floors = 3;
 	other_version = NULL;
 	input = (struct admit_input){
@@ -197,6 +202,55 @@ START_TEST(requirements)
 }
 END_TEST
 
+/* I-3: every pair that may meet: gateway and nodes, each at the old version and at the new one. */
+START_TEST(old_and_new_understand_each_other_I3)
+{
+	static const struct {
+		uint32_t now[2], gateway[2], nodes[2], node;
+		enum ef_reason release, old_node;
+	} t[] = {
+		{{1, 1}, {1, 1}, {1, 1}, 1, EF_REASON_OK, EF_REASON_OK},
+		/* two steps, each of which can be taken back */
+		{{1, 1}, {1, 2}, {1, 1}, 1, EF_REASON_OK, EF_REASON_OK},
+		{{1, 2}, {1, 2}, {2, 2}, 1, EF_REASON_OK, EF_REASON_OK},
+		{{1, 2}, {2, 2}, {2, 2}, 2, EF_REASON_OK, EF_REASON_OK},
+		/* new nodes, and the gateway falls back */
+		{{1, 1}, {1, 2}, {2, 2}, 1, EF_REASON_PROTOCOL, EF_REASON_OK},
+		/* new gateway, and the nodes go back */
+		{{1, 2}, {2, 2}, {2, 2}, 1, EF_REASON_OK, EF_REASON_PROTOCOL},
+		/* strangers in one release */
+		{{1, 3}, {1, 1}, {2, 2}, 1, EF_REASON_PROTOCOL, EF_REASON_OK},
+		{{2, 2}, {1, 1}, {1, 1}, 1, EF_REASON_PROTOCOL, EF_REASON_OK},
+	};
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(*t); i++) {
+		struct error e = {0};
+		gateway.protocol_min = t[i].now[0];
+		gateway.protocol_max = t[i].now[1];
+		components[0].protocol_min = t[i].gateway[0];
+		components[0].protocol_max = t[i].gateway[1];
+		for (size_t k = 1; k < 3; k++) {
+			components[k].protocol_min = t[i].nodes[0];
+			components[k].protocol_max = t[i].nodes[1];
+		}
+		nodes[0].identity.protocol = t[i].node;
+		ck_assert_msg(admit() == t[i].release, "%zu", i);
+		ck_assert_msg(
+			plan_admit_protocol(&manifest, &nodes[0], &e) == t[i].old_node, "%zu", i);
+	}
+	/* nobody knows what a plain node speaks but SMP, which does not change */
+	struct error e = {0};
+	components[0].protocol_min = components[0].protocol_max = 7;
+	nodes[0].identity.plain = true;
+	ck_assert_int_eq(plan_admit_protocol(&manifest, &nodes[0], &e), EF_REASON_OK);
+	/* without a root filesystem the gateway stays as it is */
+	manifest.components = &components[1];
+	manifest.n_components = 2;
+	nodes[0].identity.plain = false;
+	ck_assert_int_eq(plan_admit_protocol(&manifest, &nodes[0], &e), EF_REASON_OK);
+}
+END_TEST
+
 START_TEST(image_must_be_of_the_board) /* S-23, E-01 on the gateway's side */
 {
 	struct error e = {0};
@@ -234,6 +288,31 @@ START_TEST(node_must_be_what_its_file_says) /* F-22 */
 	error_clear(&e);
 	nodes[0].identity.floor = 4;
 	ck_assert_int_eq(plan_admit_node(&components[1], &nodes[0], &e), EF_REASON_FLOOR);
+}
+END_TEST
+
+/* A failure beyond the budget of its component, and of no other; optional ones count for nothing.
+ */
+START_TEST(failures_within_a_budget)
+{
+	struct part parts[4] = {{.component = &components[1], .required = true},
+		{.component = &components[1], .required = true},
+		{.component = &components[1], .required = true},
+		{.component = &components[2], .required = false}};
+	struct deployment d = {.parts = parts, .n_parts = 4};
+
+	ck_assert_ptr_null(policy_broken(&d));
+	parts[3].state = COMPONENT_FAILED;
+	ck_assert_ptr_null(policy_broken(&d));
+	parts[1].state = COMPONENT_FAILED;
+	ck_assert_ptr_eq(policy_broken(&d), &parts[1]);
+	components[1].budget = 1;
+	ck_assert_ptr_null(policy_broken(&d));
+	parts[2].state = COMPONENT_FAILED;
+	ck_assert_ptr_eq(policy_broken(&d), &parts[2]);
+	parts[3].required = true; /* of another component, without one */
+	parts[2].state = COMPONENT_TRIAL;
+	ck_assert_ptr_eq(policy_broken(&d), &parts[3]);
 }
 END_TEST
 
@@ -353,8 +432,10 @@ static Suite *suite(void)
 	tcase_add_test(t, other_hardware_is_refused);
 	tcase_add_test(t, a_component_needs_a_place);
 	tcase_add_test(t, requirements);
+	tcase_add_test(t, old_and_new_understand_each_other_I3);
 	tcase_add_test(t, image_must_be_of_the_board);
 	tcase_add_test(t, node_must_be_what_its_file_says);
+	tcase_add_test(t, failures_within_a_budget);
 	tcase_add_test(t, power_and_hours);
 	tcase_add_test(t, parts_in_order);
 	tcase_add_test(t, what_runs_already_is_skipped);

@@ -124,6 +124,15 @@ void world_rootfs(const char *version, uint8_t out[32])
 	sha256(text, strlen(text), out);
 }
 
+static void say_protocol(json_t *list, const unsigned range[2])
+{
+	json_t *last = json_array_get(list, json_array_size(list) - 1);
+
+	if (range[0] > 0)
+		json_object_set_new(last, "protocol",
+			json_pack("{s:i, s:i}", "min", (int)range[0], "max", (int)range[1]));
+}
+
 static void add_mcu(struct world *w, json_t *list, size_t node, const struct world_release *r)
 {
 	static const char *const names[] = {"meter", "sensor"};
@@ -143,8 +152,20 @@ static void add_mcu(struct world *w, json_t *list, size_t node, const struct wor
 			  "s:i}",
 			"name", names[node], "type", "mcu", "compatible", w->nodes[node].compatible,
 			"hardware", "min", 1, "max", 1, "version", r->version, "security",
-			r->security ? r->security : 1, "policy", "required", "image", "sha256", hex,
-			"size", (int)n, "requires", "self_test", 5, "confirm", 60));
+			r->security ? r->security : 1, "policy",
+			node == 1 && r->sensor_policy ? r->sensor_policy : "required", "image",
+			"sha256", hex, "size", (int)n, "requires", "self_test", 5, "confirm", 60));
+	if (node == 1 && r->sensor_budget > 0)
+		json_object_set_new(json_array_get(list, json_array_size(list) - 1), "budget",
+			json_integer(r->sensor_budget));
+	json_t *last = json_array_get(list, json_array_size(list) - 1);
+	if (node == 0 && r->meter_budget > 0)
+		json_object_set_new(last, "budget", json_integer(r->meter_budget));
+	if (node == 0 && r->meter_soak > 0)
+		json_object_set_new(last, "soak", json_integer(r->meter_soak));
+	if (node == 0 && r->meter_policy)
+		json_object_set_new(last, "policy", json_string(r->meter_policy));
+	say_protocol(list, r->node_protocol);
 }
 
 static void add_rootfs(struct world *w, json_t *list, const struct world_release *r)
@@ -173,6 +194,7 @@ static void add_rootfs(struct world *w, json_t *list, const struct world_release
 			r->security ? r->security : 1, "policy", "required", "image", "sha256",
 			image, "size", 4096, "index", "sha256", index, "size", (int)size, "pack",
 			"sha256", pack, "size", 100, "requires", "self_test", 5, "confirm", 60));
+	say_protocol(list, r->gateway_protocol);
 	free(data);
 }
 
@@ -182,7 +204,7 @@ void world_publish(struct world *w, const struct world_release *r)
 	char path[180];
 	size_t i = w->n_releases++;
 
-	for (size_t n = 0; n < WORLD_NODES; n++)
+	for (size_t n = 0; n < 2; n++)
 		add_mcu(w, list, n, r);
 	if (!r->no_rootfs)
 		add_rootfs(w, list, r);
@@ -314,7 +336,8 @@ void world_script(struct world *w, const char *name, const char *body)
 	write_at(w, file, text, strlen(text), 0755);
 }
 
-static void set_vars(struct world *w, const struct slot_vars *v, const struct slot_evidence *running)
+static void set_vars(
+	struct world *w, const struct slot_vars *v, const struct slot_evidence *running)
 {
 	char text[SIM_FILE_MAX];
 
@@ -358,6 +381,16 @@ void world_reboot(struct world *w)
 		w->server_down = false;
 }
 
+void world_fall_back(struct world *w)
+{
+	struct boot_state s = world_boot(w);
+	struct slot_vars v = {slot_other(s.running), SLOT_NONE, {s.mark[0], s.mark[1]}};
+	struct slot_evidence running = {v.primary, false};
+
+	v.mark[s.running] = SLOT_BAD;
+	set_vars(w, &v, &running);
+}
+
 void world_power_cut(struct world *w)
 {
 	for (size_t i = 0; i < WORLD_NODES; i++)
@@ -381,6 +414,7 @@ static void set_node(struct world *w, size_t i, const char *name, const char *co
 	ck_assert(compatible_uuids(compatible, f->id.vendor, f->id.class_id));
 	snprintf(f->id.board, sizeof(f->id.board), "%s", strchr(compatible, ',') + 1);
 	f->id.hardware = 1;
+	f->id.protocol = 1;
 	f->id.slot_size = 65536;
 	f->id.slots[0] = (struct node_slot){
 		.present = true, .active = true, .confirmed = true, .version = {1, 0, 0, 0}};
@@ -419,6 +453,11 @@ struct world *world_new(void)
 	world_put(w, "metadata/timestamp.json", "{}", 2);
 	set_node(w, 0, "meter-1", VENDOR ",mps2-an385");
 	set_node(w, 1, "sensor-1", VENDOR ",nrf51-microbit");
+	for (size_t i = 2; i < WORLD_NODES; i++) {
+		static char names[WORLD_NODES][16];
+		snprintf(names[i], sizeof(names[i]), "meter-%zu", i);
+		set_node(w, i, names[i], VENDOR ",mps2-an385");
+	}
 	w->config = (struct config){.product = (char *)"demo",
 		.compatible = (char *)VENDOR ",sim-gateway",
 		.hardware = 1,

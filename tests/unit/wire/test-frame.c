@@ -3,6 +3,7 @@
 #include "unit.h"
 #include "wire/cobs.h"
 #include "wire/crc.h"
+#include <edgeferry/session.h>
 #include <edgeferry/smp.h>
 #include <string.h>
 
@@ -47,6 +48,8 @@ static void fill(uint8_t *data, size_t size, uint32_t seed)
 			b = next_random(&state) % 4 ? b : 0;
 		data[i] = b;
 	}
+	if (size)
+		data[0] &= 0x1f; /* an SMP message: it has a CRC */
 }
 
 static size_t feed(struct frame_receiver *r, const uint8_t *bytes, size_t size, unsigned *frames)
@@ -196,6 +199,34 @@ START_TEST(every_bit_flip_is_dropped)
 }
 END_TEST
 
+/* What ends with a tag has no CRC: 1 byte of COBS and the delimiter are all that is around it. */
+START_TEST(a_tag_is_enough)
+{
+	uint8_t data[64], frame[EF_SMP_FRAME_MAX(64)], buf[64];
+	struct frame_receiver r;
+	unsigned frames;
+	size_t n;
+
+	fill(data, sizeof data, 1);
+	frame_receiver_init(&r, buf, sizeof buf);
+	for (unsigned type = EF_SESSION_HELLO; type < 0x100; type++) {
+		bool tagged = type == EF_SESSION_REQUEST || type == EF_SESSION_RESPONSE;
+
+		data[0] = (uint8_t)type;
+		n = frame_encode(data, 60, frame);
+		ck_assert_uint_eq(n, 60 + 2 + (tagged ? 0 : 2));
+		ck_assert_uint_eq(feed(&r, frame, n, &frames), 60);
+		ck_assert_mem_eq(buf, data, 60);
+	}
+	data[0] = EF_SESSION_RESPONSE;
+	n = frame_encode(data, 7, frame);
+	ck_assert_uint_eq(feed(&r, frame, n, &frames), 0);
+	ck_assert_uint_eq(frames, 0); /* shorter than a header */
+	n = frame_encode(data, 64, frame);
+	ck_assert_uint_eq(feed(&r, frame, n, &frames), 64); /* fills the buffer */
+}
+END_TEST
+
 START_TEST(short_long_and_torn_are_dropped)
 {
 	uint8_t data[64] = {1, 2, 0, 3}, frame[EF_SMP_FRAME_MAX(64)], buf[42];
@@ -300,6 +331,7 @@ static Suite *suite(void)
 	tcase_add_test(c, cobs_reference_vectors);
 	tcase_add_test(c, round_trip_every_length);
 	tcase_add_test(c, every_bit_flip_is_dropped);
+	tcase_add_test(c, a_tag_is_enough);
 	tcase_add_test(c, short_long_and_torn_are_dropped);
 	tcase_add_test(c, babble_never_leaves_the_buffer);
 	tcase_add_test(c, header_round_trip);

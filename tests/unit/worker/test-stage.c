@@ -349,7 +349,7 @@ START_TEST(test_real_ext4)
 	rig_open(&rig, one, EXT4, CHUNK);
 	expect_ok();
 	uint64_t first = rig.asked;
-	ck_assert_uint_gt(first, 1 << 20);
+	ck_assert_uint_gt(first, 512 << 10); /* what the release's programs compress to */
 	memcpy(rig.image, two, EXT4);
 	free(two);
 	rig_cut(&rig, CHUNK);
