@@ -92,6 +92,7 @@ struct agent {
 	/* each with what a shared line and a session add and with the checksum of its frame */
 	uint8_t message[EF_SHARED_HEAD + PORT_MESSAGE_MAX + EF_SESSION_OVERHEAD + 2];
 	uint8_t response[EF_SHARED_HEAD + AGENT_RESPONSE_MAX + EF_SESSION_OVERHEAD + 2];
+	struct agent_lease lease;
 };
 
 void agent_init(struct agent *a, const struct agent_program *program);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a bootloader can do that has room: stock clients, shared lines. */
+/* What a bootloader can do that has room to serve stock clients. */
 #include "agent/request.h"
 
 const struct command_group *const agent_groups[] = {

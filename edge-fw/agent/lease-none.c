@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whoever speaks is the one gateway. */
 #include "agent/lease.h"
+#include "agent/request.h"
 
 void lease_init(struct agent *a)
 {
@@ -23,3 +24,5 @@ void lease_put_owner(const struct agent *a, struct cbor_writer *w)
 	(void)a;
 	(void)w;
 }
+
+const struct command_group lease_group = {.number = EF_GROUP_EDGEFERRY};

@@ -15,8 +15,7 @@ uint8_t *shared_receive(struct agent *a, size_t *size)
 
 	if (!shared_address(a))
 		return a->message;
-	if (a->line.framing != FRAMING_COBS || *size <= EF_SHARED_HEAD ||
-		head[0] != EF_SHARED_TO_NODE)
+	if (!talk_is_ours(a) || *size <= EF_SHARED_HEAD || head[0] != EF_SHARED_TO_NODE)
 		return NULL;
 	if (head[1] == EF_SHARED_ALL)
 		spread_receive(a, a->message + EF_SHARED_HEAD, *size - EF_SHARED_HEAD);

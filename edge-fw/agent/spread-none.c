@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Images come to this node alone. */
+#include "agent/request.h"
 #include "agent/spread.h"
 
 uint32_t spread_block_max(void)
@@ -41,3 +42,5 @@ uint32_t spread_room(const struct upload *u)
 	(void)u;
 	return UINT32_MAX;
 }
+
+const struct command_group spread_group = {.number = EF_GROUP_EDGEFERRY};

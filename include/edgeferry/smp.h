@@ -97,7 +97,8 @@ bool ef_smp_header_decode(const uint8_t *buf, size_t size, struct ef_smp_header 
 
 /*
  * One frame on a serial line: COBS(header | body | CRC16 big-endian) 00, CRC-16/XMODEM over
- * header and body (src/wire/cobs.h). size of the encoded frame for n bytes of header and body, at most:
+ * header and body (src/wire/cobs.h). size of the encoded frame for n bytes of header and body, at
+ * most:
  */
 #define EF_SMP_FRAME_MAX(n) ((n) + 2u + ((n) + 2u) / 254u + 1u + 1u)
 

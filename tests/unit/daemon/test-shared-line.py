@@ -73,7 +73,7 @@ def all_at_once(f):
     g.stop()
     figures = f.line_figures()
     check(f"to all at once and once more to the one: {figures['bytes'] / SIZE:.1f} times the image on the line",
-          figures["bytes"] < 3.5 * SIZE, figures)
+          figures["bytes"] < 4.5 * SIZE, figures)    # one by one it is six times, and what is asked meanwhile
 
 
 def two_gateways(f):

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define ENDS 3u
+#define SENDER 0x1234u
 
 /* The link below, in memory: one of its kind at a time. */
 struct link {
@@ -107,7 +108,7 @@ static void setup(void)
 	memset(order, 0, sizeof(order));
 	below_open = below_broken = false;
 	ck_assert_int_ge(sd_event_new(&event), 0);
-	ck_assert_int_eq(shared_new(&line, event, &below_ops, &spec, 0, &e), EF_REASON_OK);
+	ck_assert_int_eq(shared_new(&line, event, &below_ops, &spec, SENDER, &e), EF_REASON_OK);
 	for (unsigned i = 0; i < ENDS; i++) {
 		ends[i].turn = (struct turn){.granted = on_granted, .ctx = &ends[i]};
 		ck_assert_int_eq(open_end(i, (uint8_t)(i + 1)), EF_REASON_OK);
@@ -137,7 +138,7 @@ static void turn_loop(unsigned ms)
 /* An answer, or another's question, with our number or not. */
 static void hear(uint8_t type, uint8_t address, bool ours)
 {
-	uint8_t frame[] = {type, address, below.sent[2], below.sent[3], 'h', 'i'};
+	uint8_t frame[] = {type, address, SENDER >> 8, SENDER & 0xff, 'h', 'i'};
 
 	frame[3] ^= !ours;
 	below.cb.message(below.cb.ctx, frame, sizeof(frame));
@@ -149,7 +150,7 @@ START_TEST(addresses)
 	ck_assert_uint_eq(below.size, EF_SHARED_HEAD + 3);
 	ck_assert_uint_eq(below.sent[0], EF_SHARED_TO_NODE);
 	ck_assert_uint_eq(below.sent[1], 2);
-	ck_assert(below.sent[2] || below.sent[3]);
+	ck_assert_uint_eq(below.sent[2] << 8 | below.sent[3], SENDER);
 	ck_assert_mem_eq(below.sent + EF_SHARED_HEAD, "ask", 3);
 	hear(EF_SHARED_FROM_NODE, 2, true);
 	ck_assert_uint_eq(ends[1].heard, 1);
