@@ -82,7 +82,6 @@ struct agent {
 	uint32_t epoch; /* seconds since 1970 when the program started; 0: not known */
 	struct agent_rate rate;
 	struct agent_shared shared;
-	struct agent_lease lease;
 	struct state state;
 	struct upload upload;
 	struct line_receiver line;
