@@ -6,11 +6,13 @@
  * and feeds the watchdog, as long as it is called.
  */
 #include "agent/ahead.h"
+#include "agent/lease.h"
 #include "agent/rate.h"
 #include "agent/request.h"
 #include "agent/session.h"
 #include "agent/settings.h"
 #include "agent/shared.h"
+#include "agent/spread.h"
 #include "agent/text.h"
 #include "boot/factory.h"
 #include "boot/state.h"
@@ -58,6 +60,7 @@ struct upload {
 	uint8_t approved_header[EF_IMAGE_HEADER_SIZE], approved_digest[32];
 	uint8_t block[UPLOAD_BLOCK];
 	struct ahead ahead[AHEAD_PIECES];
+	struct upload_spread spread;
 };
 
 /* What is known of a slot; asked of the flash once, as a signature takes seconds on a small core.
@@ -79,6 +82,7 @@ struct agent {
 	uint32_t epoch; /* seconds since 1970 when the program started; 0: not known */
 	struct agent_rate rate;
 	struct agent_shared shared;
+	struct agent_lease lease;
 	struct state state;
 	struct upload upload;
 	struct line_receiver line;

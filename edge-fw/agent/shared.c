@@ -16,9 +16,14 @@ uint8_t *shared_receive(struct agent *a, size_t *size)
 	if (!shared_address(a))
 		return a->message;
 	if (a->line.framing != FRAMING_COBS || *size <= EF_SHARED_HEAD ||
-		head[0] != EF_SHARED_TO_NODE || head[1] != shared_address(a))
+		head[0] != EF_SHARED_TO_NODE)
+		return NULL;
+	if (head[1] == EF_SHARED_ALL)
+		spread_receive(a, a->message + EF_SHARED_HEAD, *size - EF_SHARED_HEAD);
+	if (head[1] != shared_address(a))
 		return NULL;
 	a->shared.sender = (uint16_t)(head[2] << 8 | head[3]);
+	lease_heard(a);
 	*size -= EF_SHARED_HEAD;
 	return a->message + EF_SHARED_HEAD;
 }

@@ -59,11 +59,19 @@ enum {
 	EF_EF_KEYS = 4,
 	EF_EF_RATE = 5,
 	EF_EF_DATA = 6,
+	EF_EF_SPREAD = 7,
+	EF_EF_BLOCK = 8,
+	EF_EF_LEASE = 9,
 	EF_EF_KEY = 16
 };
 
 /* EF_EF_DATA: big-endian offset in front of the data, which are no CBOR */
 #define EF_DATA_HEAD 3u
+
+/* EF_EF_BLOCK: the first bytes of the image's digest and the block's number, big-endian, then data
+ */
+#define EF_SPREAD_ID 4u
+#define EF_SPREAD_HEAD 6u
 
 /* "rc" of SMP v1 and of the SMP level of v2 */
 enum ef_smp_rc {

@@ -9,6 +9,7 @@
 #include "dfu/node.h"
 #include "dfu/session.h"
 #include "dfu/smp-client.h"
+#include "dfu/smp-map.h"
 #include "dfu/upload.h"
 #include "links/shared.h"
 
@@ -66,6 +67,7 @@ struct node_op {
 	const uint8_t *image;
 	size_t image_size;
 	struct ef_image_info info;
+	uint8_t sha[32];  /* of the file's bytes that are sent */
 	uint8_t hash[32]; /* of the image that the operation is about */
 	uint32_t deadline_s;
 	uint64_t until_us; /* end of step_wait */
@@ -80,6 +82,12 @@ struct node_op {
 	struct error result;
 };
 
+/* What a node says of its missing blocks. */
+struct node_missing {
+	uint64_t from;
+	struct smp_string missing;
+};
+
 /* The line's rate (node-rate.c). */
 struct node_rate {
 	uint32_t most;	 /* configured; 0: it is left alone */
@@ -90,6 +98,8 @@ struct node_rate {
 
 struct node {
 	char *name, *device, *ready;
+	char *owner; /* the gateway on a shared line; NULL: nobody asks */
+	uint32_t epoch;
 	const struct link_ops *ops;
 	struct link_spec spec;
 	enum framing framing;
@@ -109,6 +119,8 @@ struct node {
 	struct turn turn;	 /* on a shared line: spec.shared */
 	uint64_t turn_us;	 /* since when it is ours */
 	uint64_t again_until_us; /* the request under way is sent again until then; 0: not yet sent */
+	struct spread *spread;	 /* whom it may be sent an image with; NULL: nobody */
+	struct spread_member member;
 	struct node_rate rate;
 	enum node_entry entry;
 	struct entry_spec lines; /* texts are owned */
@@ -163,6 +175,15 @@ bool node_turn(struct node *n);
 bool node_turn_again(struct node *n);
 void node_turn_leave(struct node *n);
 bool node_turn_upload(void *ctx, uint32_t under_way); /* may_send of an upload */
+
+/* Which gateway has it (node-lease.c). Without an owner in the configuration none is asked for. */
+void node_take_lease(struct node *n, node_answer then, node_answer silent);
+/* The session was refused since another one has it: the operation ends BUSY and says who. */
+void node_ask_owner(struct node *n);
+
+/* Broadcast (node-spread.c). */
+void node_spread_come(struct node *n); /* the image of the operation is known */
+void step_spread(struct node *n);      /* as much as it can; what is missing is then uploaded */
 
 /* Steps that several operations share (node-steps.c). */
 void step_ask(struct node *n);	 /* identify and image state into n->identity */

@@ -23,6 +23,7 @@ static void granted(void *ctx)
 	struct node *n = ctx;
 
 	n->turn_us = now_monotonic_us();
+	n->client.backoff = 0; /* nobody else is on the line: what is lost is not crowded out */
 	if (n->upload.running)
 		upload_go_on(&n->upload, n->turn_us);
 	else if (n->request.then)

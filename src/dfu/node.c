@@ -170,6 +170,7 @@ static void node_finish(struct node *n)
 	n->op.finished = true;
 	n->op.wake_us = now_monotonic_us();
 	n->request.then = NULL;
+	spread_leave(&n->member);
 	node_turn_leave(n);
 	upload_stop(&n->upload);
 	smp_client_forget_all(&n->client);
@@ -315,6 +316,8 @@ static void node_answered(void *ctx, const struct smp_request *q, const uint8_t 
 			error_set(&e, EF_REASON_NODE_KEY, "%s: the node does it in a session only",
 				request.what);
 		}
+		if (e.reason == EF_REASON_BUSY)
+			node_parse_owner(body, size, &e);
 		if (unsupported && request.unsupported)
 			request.unsupported(n, body, size);
 		else if (request.silent && (n->op.waiting || request.optional))
@@ -345,7 +348,6 @@ void node_call(struct node *n, const uint8_t *body, size_t size)
 		if (!n->again_until_us)
 			n->again_until_us = now_monotonic_us() + call.total_us;
 		call.total_us = 0;
-		n->client.backoff = 0;
 	}
 	r = size ? smp_client_call(&n->client, now_monotonic_us(), &call, body, size, &order)
 		 : -EMSGSIZE;
@@ -392,6 +394,9 @@ enum ef_reason node_new(
 		n->spec = config->spec;
 		n->rate.most = config->baud_max;
 		n->framing = config->framing;
+		n->spread = config->spread;
+		n->owner = config->owner ? strdup(config->owner) : NULL;
+		n->epoch = config->epoch;
 		n->spec.device = n->device;
 		n->ready = config->spec.ready ? strdup(config->spec.ready) : NULL;
 		n->spec.ready = n->ready;
@@ -402,7 +407,8 @@ enum ef_reason node_new(
 		if (r >= 0)
 			r = sd_event_source_set_enabled(n->timer, SD_EVENT_OFF);
 	}
-	if (r < 0 || !n->name || !n->device || !n->ready != !config->spec.ready) {
+	if (r < 0 || !n->name || !n->device || !n->ready != !config->spec.ready ||
+		!n->owner != !config->owner) {
 		node_free(n);
 		return error_errno(e, r < 0 ? r : -ENOMEM, "%s", config->name);
 	}
@@ -419,6 +425,7 @@ void node_free(struct node *n)
 {
 	if (!n)
 		return;
+	spread_leave(&n->member);
 	node_turn_leave(n);
 	upload_stop(&n->upload);
 	smp_client_forget_all(&n->client);
@@ -432,6 +439,7 @@ void node_free(struct node *n)
 	free(n->name);
 	free(n->device);
 	free(n->ready);
+	free(n->owner);
 	free(n->key);
 	free(n);
 }

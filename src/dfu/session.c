@@ -137,6 +137,8 @@ static void met(
 		session_fail(s, EF_REASON_NODE_PROTOCOL, "session: another version");
 	else if (memcmp(h->board, s->board, sizeof s->board) != 0)
 		session_fail(s, EF_REASON_NODE_MISMATCH, "session: the node is of another class");
+	else if (h->flags & EF_SESSION_LEASED)
+		session_fail(s, EF_REASON_BUSY, "session: another gateway has the node");
 	else if (!(h->flags & EF_SESSION_HAS_KEY))
 		session_fail(s, EF_REASON_NODE_KEY, "session: the node has no key");
 	else if (h->counter == 0)

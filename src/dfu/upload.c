@@ -300,7 +300,7 @@ static bool upload_wanted(struct upload *u, const struct smp_request *q, uint32_
 
 	/* What it can want: after the first answer, where an earlier upload broke off; later, no
 	 * byte that it was never sent. */
-	if (off > (u->started ? u->sent : u->config.size)) {
+	if (off > (u->started && !u->config.anywhere ? u->sent : u->config.size)) {
 		upload_fail(u, EF_REASON_NODE_PROTOCOL, "the node wants bytes it was not sent");
 		return false;
 	}

@@ -18,6 +18,7 @@ struct upload_config {
 	uint32_t buf, window; /* of the node: bytes of a message, requests under way */
 	uint64_t erase_us;    /* that it may take before it answers the first request; 0: 3 s */
 	uint32_t ahead;	      /* bytes that it keeps behind what is missing; 0: none */
+	bool anywhere;	      /* it may have any part of the image already */
 	void *ctx;
 	void (*progress)(void *ctx, uint32_t done);
 	/*

@@ -160,21 +160,9 @@ static void below_lost(void *ctx, const struct error *e)
 	}
 }
 
-static void below_drained(void *ctx)
-{
-	struct shared *s = ctx;
-
-	for (struct link *l = s->links, *next; l; l = next) {
-		next = l->next;
-		if (l->cb.drained)
-			l->cb.drained(l->cb.ctx); /* which may close it */
-	}
-}
-
 static enum ef_reason open_below(struct shared *s, struct error *e)
 {
-	struct link_callbacks cb = {
-		.ctx = s, .message = below_message, .lost = below_lost, .drained = below_drained};
+	struct link_callbacks cb = {.ctx = s, .message = below_message, .lost = below_lost};
 
 	return s->below ? EF_REASON_OK : s->ops->open(&s->below, s->event, &s->spec, &cb, e);
 }
@@ -251,18 +239,8 @@ const struct link_ops link_shared = {
 
 /* Life */
 
-/* Told apart from other gateways by it: they draw theirs, too. */
-static uint16_t draw_sender(void)
-{
-	uint16_t n = 0;
-
-	if (getrandom(&n, sizeof n, 0) != sizeof n || !n)
-		n = 1;
-	return n;
-}
-
 enum ef_reason shared_new(struct shared **ret, sd_event *event, const struct link_ops *ops,
-	const struct link_spec *spec, struct error *e)
+	const struct link_spec *spec, uint16_t sender, struct error *e)
 {
 	struct shared *s = calloc(1, sizeof *s);
 	int r = -ENOMEM;
@@ -272,7 +250,7 @@ enum ef_reason shared_new(struct shared **ret, sd_event *event, const struct lin
 		s->spec = *spec;
 		s->event = sd_event_ref(event);
 		s->last = &s->first;
-		s->sender = draw_sender();
+		s->sender = sender ? sender : 1;
 		s->device = strdup(spec->device);
 		s->ready = spec->ready ? strdup(spec->ready) : NULL;
 		s->spec.device = s->device;

@@ -10,13 +10,19 @@
 
 struct shared;
 
-/* ops and spec: of the link below, which is opened with the first link above it. spec is copied. */
+/*
+ * ops and spec: of the link below, which is opened with the first link above it. spec is copied.
+ * sender: this gateway's number on the line, from its name (0 is taken as 1).
+ */
 enum ef_reason shared_new(struct shared **ret, sd_event *event, const struct link_ops *ops,
-	const struct link_spec *spec, struct error *e);
+	const struct link_spec *spec, uint16_t sender, struct error *e);
 /* After all links above it are closed and all turns are left. */
 void shared_free(struct shared *s);
 
-/* Wants spec.shared, and spec.address, which no other open link of it has: BUSY. */
+/*
+ * Wants spec.shared, and spec.address, which no other open link of it has: BUSY. What is sent to
+ * address 0 goes to all. Nobody is told when all is sent (drained).
+ */
 extern const struct link_ops link_shared;
 
 enum turn_state { TURN_NONE, TURN_WAITED, TURN_HELD };

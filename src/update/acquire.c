@@ -212,8 +212,9 @@ static void acquire_admit(struct update *u)
 		acquire_held(u, &e);
 		return;
 	}
-	admit_prepare(u, &g, &in, d->origin == ORIGIN_ROLLBACK || d->origin == ORIGIN_CATCH_UP);
-	if (plan_admit(d->manifest, &in, &e) || objects_room(u, d->manifest, &room, &e) ||
+	bool back = d->origin == ORIGIN_ROLLBACK || d->origin == ORIGIN_CATCH_UP;
+	if (admit_prepare(u, &g, &in, back, &e) || plan_admit(d->manifest, &in, &e) ||
+		objects_room(u, d->manifest, &room, &e) ||
 		(!d->dry && objects_make_room(u, &room, &e))) {
 		acquire_failed(u, &e);
 		return;
@@ -411,7 +412,10 @@ static void make_plan(struct update *u, const struct plan_node *nodes)
 	struct admit_input in;
 	struct error e = {0};
 
-	admit_prepare(u, &g, &in, false);
+	if (admit_prepare(u, &g, &in, false, &e)) {
+		acquire_failed(u, &e);
+		return;
+	}
 	free(TAKE_PTR(d->parts));
 	d->n_parts = 0;
 	free(d->nodes_before);
@@ -463,8 +467,10 @@ static bool admit_node(struct update *u, const struct node_state *ns, const stru
 		if (ns->present)
 			plan_admit_node(c, node, e);
 		else if (needed(u, c, ns->config))
-			error_set(e, EF_REASON_NODE_UNREACHABLE, "node %s: %s", ns->config->name,
-				ns->last.detail);
+			error_set(e,
+				ns->last.reason == EF_REASON_BUSY ? EF_REASON_BUSY
+								  : EF_REASON_NODE_UNREACHABLE,
+				"node %s: %s", ns->config->name, ns->last.detail);
 	}
 	return true;
 }

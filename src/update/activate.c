@@ -146,7 +146,7 @@ void ask_reboot(struct update *u)
 
 	if (boot_rebooting(u->boot, &parameter, &e)) {
 		log_error("reboot: %s", e.detail);
-		update_kick_at(u, now_monotonic_us() + RETRY_MAX_US);
+		update_kick_at(u, now_monotonic_us() + update_backoff(u, BOOT_RETRIES));
 		return;
 	}
 	u->rebooting = true;

@@ -42,7 +42,8 @@ enum ef_reason deployment_asked_load(struct update *u, struct deployment *d, str
 
 static enum ef_reason may_begin(struct update *u, struct error *e)
 {
-	const struct error way = {EF_REASON_CANCELLED, "another deployment is wanted"};
+	/* BUSY passes: it is no try that counts against the nodes */
+	const struct error way = {EF_REASON_BUSY, "another deployment is wanted"};
 	struct transition t;
 
 	/* a look at what would be gives way to what is to be */

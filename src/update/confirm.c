@@ -118,7 +118,7 @@ static bool confirm_slot(struct update *u, size_t part)
 
 	if (update_boot(u, &boot, &e)) {
 		log_error("boot loader: %s", e.detail);
-		update_kick_at(u, now_monotonic_us() + RETRY_MAX_US);
+		update_kick_at(u, now_monotonic_us() + update_backoff(u, BOOT_RETRIES));
 		return false;
 	}
 	if (boot.running != slot && boot.primary != slot) {
@@ -130,7 +130,7 @@ static bool confirm_slot(struct update *u, size_t part)
 	}
 	if ((boot.primary != slot || boot.on_trial) && boot_mark_good(u->boot, slot, &e)) {
 		log_error("confirming slot %s: %s", p->place, e.detail);
-		update_kick_at(u, now_monotonic_us() + RETRY_MAX_US);
+		update_kick_at(u, now_monotonic_us() + update_backoff(u, BOOT_RETRIES));
 		return false;
 	}
 	if (u->env.observer.slots_changed)

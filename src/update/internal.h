@@ -20,6 +20,7 @@
 #define RETRIES_MAX 5
 #define RETRY_US USEC_PER_SEC	/* doubles each time */
 #define RETRY_MAX_US (30 * USEC_PER_SEC)
+#define BOOT_RETRIES 6		/* a boot loader that cannot be written to: every 30 s */
 #define TRIALS_MAX 3
 #define RELEASES_MAX 64		/* looked at; the newest */
 #define MANIFESTS_MAX 8		/* fetched; the newest, and as many that the rollout statement holds */
@@ -134,6 +135,7 @@ struct node_state {
 	const struct config_node *config;
 	struct node *node;
 	struct shared *shared;	/* the line, when it has an address on one */
+	struct spread *spread;	/* with whom it may be sent an image there */
 	bool owns_shared;	/* the first one of that line */
 	struct node_identity identity, incoming;
 	bool present;
@@ -271,6 +273,7 @@ struct update {
 	struct dry dry;
 	struct desired desired;
 	struct when_state when;
+	bool in_doubt;		/* storing a transition failed: it may be there all the same */
 	char asker[65];		/* "": itself */
 	sd_event_source *kick;
 	bool resumed;
@@ -366,7 +369,8 @@ const struct known_release *look_candidate(const struct known_release *list, siz
 void known_clear(struct known_release *list, size_t n);
 /* Fills k->error and k->installed from what is known here. */
 enum ef_reason look_judge(struct update *u, struct known_release *k, bool remember, struct error *e);
-void admit_prepare(struct update *u, struct plan_gateway *g, struct admit_input *in, bool going_back);
+enum ef_reason admit_prepare(struct update *u, struct plan_gateway *g, struct admit_input *in,
+	bool going_back, struct error *e);
 
 /* statement.c */
 enum ef_reason statement_open(struct update *u, struct error *e);	/* as it was stored */

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define PROGRESS_US 200000
-#define STORE_RETRY_US (5 * USEC_PER_SEC)
+#define STORE_RETRIES 3 /* so that it is tried again after 4 s */
 
 bool part_is_mcu(const struct part *p)
 {
@@ -189,7 +189,7 @@ void run_reset(struct update *u)
 static bool not_stored(struct update *u, const char *what, const struct error *e)
 {
 	log_error("%s is not stored and not done: %s: %s", what, reason_word(e->reason), e->detail);
-	update_kick_at(u, now_monotonic_us() + STORE_RETRY_US);
+	update_kick_at(u, now_monotonic_us() + update_backoff(u, STORE_RETRIES));
 	return false;
 }
 
@@ -210,16 +210,23 @@ bool deployment_move(struct update *u, enum deployment_event event, const struct
 	if (t.action == ACTION_END)
 		d->ended = update_stamp(u);
 	struct event ev = deployment_event(u, d, deployment_state_word(before.state));
-	if (store_move(u, d, &ev, more, &e) == EF_REASON_NO_SPACE && store_use_reserve(u->store)) {
+	/* one outcome, also when the last thing that failed was to say that it is stored (I-8) */
+	if (u->in_doubt && store_deployment_is(u->store, d->id, d->state))
+		log_info("%s was stored after all", ev.to);
+	else if (store_move(u, d, &ev, more, &e) == EF_REASON_NO_SPACE &&
+		 store_use_reserve(u->store)) {
 		error_clear(&e);
-		store_move(u, d, &ev, more, &e);
+		if (!store_deployment_is(u->store, d->id, d->state))
+			store_move(u, d, &ev, more, &e);
 	}
 	if (e.reason) {
 		d->state = before.state;
 		d->error = before.error;
 		d->ended = before.ended;
+		u->in_doubt = true;
 		return not_stored(u, ev.to, &e);
 	}
+	u->in_doubt = false;
 	log_info("deployment %llu: %s -> %s%s%s", (unsigned long long)d->id, ev.from, ev.to,
 		d->error.reason ? ": " : "", d->error.reason ? d->error.detail : "");
 	if (t.action == ACTION_END && d->origin == ORIGIN_CATCH_UP)

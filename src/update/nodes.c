@@ -3,6 +3,7 @@
 #include "bundle/objects.h"
 #include "links/shared.h"
 #include "update/internal.h"
+#include "wire/crc.h"
 #include <string.h>
 #include <sys/random.h>
 
@@ -264,13 +265,18 @@ void nodes_orphan(struct update *u)
 static enum ef_reason share_line(struct update *u, struct node_state *ns,
 	const struct link_ops *ops, const struct link_spec *spec, struct error *e)
 {
+	const char *id = u->env.config->id;
+
 	for (struct node_state *other = u->nodes; other < ns; other++)
 		if (other->shared && strcmp(other->config->device, spec->device) == 0) {
 			ns->shared = other->shared;
+			ns->spread = other->spread;
 			return EF_REASON_OK;
 		}
 	ns->owns_shared = true;
-	return shared_new(&ns->shared, u->env.event, ops, spec, e);
+	if (shared_new(&ns->shared, u->env.event, ops, spec, crc16_xmodem(0, id, strlen(id)), e))
+		return e->reason;
+	return spread_new(&ns->spread, u->env.event, ns->shared, spec->baud, e);
 }
 
 static enum ef_reason open_one(struct update *u, struct node_state *ns, struct error *e)
@@ -307,6 +313,9 @@ static enum ef_reason open_one(struct update *u, struct node_state *ns, struct e
 		if (share_line(u, ns, nc.link, &nc.spec, e))
 			return e->reason;
 		nc.link = &link_shared;
+		nc.spread = ns->spread;
+		nc.owner = u->env.config->id;
+		nc.epoch = (uint32_t)update_stamp(u);
 		nc.spec.shared = ns->shared;
 		nc.spec.address = (uint8_t)c->address;
 	}
@@ -366,8 +375,10 @@ void nodes_close(struct update *u)
 		image_put(&u->nodes[i]);
 	}
 	for (size_t i = 0; i < u->n_nodes; i++)
-		if (u->nodes[i].owns_shared)
+		if (u->nodes[i].owns_shared) {
+			spread_free(u->nodes[i].spread);
 			shared_free(u->nodes[i].shared);
+		}
 	free(TAKE_PTR(u->nodes));
 	u->n_nodes = 0;
 	bluez_free(TAKE_PTR(u->bluez));

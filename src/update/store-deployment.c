@@ -68,6 +68,16 @@ enum ef_reason store_deployment_save(struct store *s, const struct deployment *d
 		(int64_t)d->trials, d->manifest_sha256, sizeof(d->manifest_sha256), (int64_t)d->id);
 }
 
+bool store_deployment_is(struct store *s, uint64_t id, enum deployment_state state)
+{
+	struct error e = {0};
+	_cleanup_stmt_ sqlite3_stmt *q =
+		sql_query(s, &e, "SELECT 1 FROM deployments WHERE id = ? AND state = ?", "is",
+			(int64_t)id, deployment_state_word(state));
+
+	return q && sql_row(s, q, &e);
+}
+
 enum ef_reason store_part_save(
 	struct store *s, const struct deployment *d, size_t part, struct error *e)
 {

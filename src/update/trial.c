@@ -60,7 +60,7 @@ static bool begin(struct update *u)
 	d->trials++;
 	if (store_deployment_save(u->store, d, &e)) {
 		d->trials--;
-		update_kick_at(u, now_monotonic_us() + 5 * USEC_PER_SEC);
+		update_kick_at(u, now_monotonic_us() + update_backoff(u, 3));
 		return false;
 	}
 	u->run.begun = true;

@@ -107,7 +107,7 @@ static void setup(void)
 	memset(order, 0, sizeof(order));
 	below_open = below_broken = false;
 	ck_assert_int_ge(sd_event_new(&event), 0);
-	ck_assert_int_eq(shared_new(&line, event, &below_ops, &spec, &e), EF_REASON_OK);
+	ck_assert_int_eq(shared_new(&line, event, &below_ops, &spec, 0, &e), EF_REASON_OK);
 	for (unsigned i = 0; i < ENDS; i++) {
 		ends[i].turn = (struct turn){.granted = on_granted, .ctx = &ends[i]};
 		ck_assert_int_eq(open_end(i, (uint8_t)(i + 1)), EF_REASON_OK);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a node's failure means for the rest, and nodes that do not run what the release of the running
- * slot says: away, exchanged, or ahead because the gateway fell back (F-30, I-3, I-5, S-13).
+ * What a node's failure means for the rest, and nodes that do not run what the release of the
+ * running slot says: away, exchanged, or ahead because the gateway fell back (F-30, I-3, I-5,
+ * S-13).
  */
 #include "../unit.h"
 #include "world.h"
@@ -256,7 +257,8 @@ START_TEST(a_gateway_that_fell_back_brings_its_nodes_back_F30)
 	caught_up();
 	ck_assert(node_has(0, "1.0.0") && node_has(1, "1.0.0"));
 	ck_assert_str_eq(update_release(w->update), "1.0.0");
-	/* said once, however often it starts; and what did not come up is not taken again by itself */
+	/* said once, however often it starts; and what did not come up is not taken again by itself
+	 */
 	world_kill(w);
 	world_start(w);
 	ck_assert_int_eq(update_history(w->update, 0, count_word, &told), 0);
@@ -285,8 +287,9 @@ START_TEST(killed_anywhere_while_bringing_back_F30)
 			world_run(w, at, cut);
 			while (!node_has(0, "1.0.0") || !node_has(1, "1.0.0")) {
 				nodes_poll(w->update); /* a power cut in the trial: once more */
-				ck_assert_msg(comes(began), "%s at %llu of %llu", cut ? "cut" : "killed",
-					(unsigned long long)at, (unsigned long long)length);
+				ck_assert_msg(comes(began), "%s at %llu of %llu",
+					cut ? "cut" : "killed", (unsigned long long)at,
+					(unsigned long long)length);
 				world_run(w, 0, false);
 			}
 		}

@@ -945,6 +945,41 @@ START_TEST(rejected_or_confirmed_in_the_trial)
 }
 END_TEST
 
+/* What is asked for by hand does in each state what the table says, and nothing where it has no
+ * arrow. */
+START_TEST(by_hand_in_every_state)
+{
+	static const enum deployment_state states[] = {DEPLOYMENT_OFFERED, DEPLOYMENT_FETCHING,
+		DEPLOYMENT_STAGED, DEPLOYMENT_ACTIVATING, DEPLOYMENT_TRIAL, DEPLOYMENT_CONFIRMING,
+		DEPLOYMENT_REVERTING};
+	static const struct {
+		enum deployment_event event;
+		enum ef_reason (*ask)(struct update *u, struct error *e);
+	} verbs[] = {{EVENT_CANCEL, update_cancel}, {EVENT_CONFIRM, update_confirm},
+		{EVENT_REJECT, update_reject}};
+
+	for (size_t s = 0; s < sizeof(states) / sizeof(*states); s++)
+		for (size_t v = 0; v < sizeof(verbs) / sizeof(*verbs); v++) {
+			struct transition t = {.next = states[s]};
+			struct error e = {0};
+			world_free(w);
+			setup();
+			if (states[s] == DEPLOYMENT_REVERTING)
+				world_script(w, "10-fail", "exit 1");
+			install("2.0.0");
+			run_until(states[s]);
+			bool arrow = machine_next(states[s], verbs[v].event, &t);
+			bool done = verbs[v].ask(w->update, &e) == EF_REASON_OK;
+			ck_assert_msg(done == arrow, "%s in %s: %s",
+				deployment_event_word(verbs[v].event),
+				deployment_state_word(states[s]), e.detail);
+			ck_assert_int_eq(w->update->current->state, t.next);
+			world_run(w, 0, false);
+			ck_assert_uint_eq(story().ends, 1); /* I-8 */
+		}
+}
+END_TEST
+
 START_TEST(checks_that_do_not_end) /* S-20 */
 {
 	w->config.check_us = 700000;
@@ -1032,6 +1067,7 @@ static Suite *suite(void)
 	tcase_add_test(t, two_daemons_on_one_state);
 	tcase_add_test(t, cancelled_while_looking);
 	tcase_add_test(t, rejected_or_confirmed_in_the_trial);
+	tcase_add_test(t, by_hand_in_every_state);
 	tcase_add_test(t, checks_that_do_not_end);
 	tcase_add_test(t, nodes_only);
 	tcase_add_test(t, gateway_first_then_nodes);

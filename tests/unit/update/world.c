@@ -17,6 +17,7 @@
 #define ITERATIONS_MAX 20000
 
 struct world *the_world;
+int world_harness;
 
 void world_node_reset(struct fake_node *f);
 
@@ -323,8 +324,10 @@ static void write_at(struct world *w, const char *name, const void *data, size_t
 	char path[256];
 
 	snprintf(path, sizeof(path), "%s/%s", w->dir, name);
+	world_harness++;
 	ck_assert_int_eq(atomic_file_write(path, data, size, mode), 0);
 	chmod(path, mode);
+	world_harness--;
 }
 
 void world_script(struct world *w, const char *name, const char *body)
@@ -353,10 +356,12 @@ struct boot_state world_boot(struct world *w)
 	struct error e = {0};
 
 	snprintf(path, sizeof(path), "%s/boot", w->dir);
+	world_harness++;
 	ck_assert_int_eq(
 		boot_open("sim", &(struct boot_place){path, w->dir, ""}, &b, &e), EF_REASON_OK);
 	ck_assert_int_eq(boot_state(b, &state, &e), EF_REASON_OK);
 	boot_close(b);
+	world_harness--;
 	return state;
 }
 
@@ -536,10 +541,17 @@ void world_start(struct world *w)
 	struct error e = {0};
 
 	world_client_freed = false; /* another life of the engine begins */
-	ck_assert_msg(update_new(&w->update, &env, &e) == EF_REASON_OK, "%s", e.detail);
-	if (!w->repo) /* the false tuf_bootstrap does not */
-		write_at(w, "state/trust/root.json", "{}", 2, 0600);
-	ck_assert_msg(update_resume(w->update, &e) == EF_REASON_OK, "%s", e.detail);
+	for (unsigned tries = w->start_tries > 0 ? w->start_tries : 1; tries > 0; tries--) {
+		error_clear(&e);
+		if (update_new(&w->update, &env, &e))
+			continue;
+		if (!w->repo) /* the false tuf_bootstrap does not */
+			write_at(w, "state/trust/root.json", "{}", 2, 0600);
+		if (update_resume(w->update, &e) == EF_REASON_OK)
+			return;
+		update_free(TAKE_PTR(w->update));
+	}
+	ck_abort_msg("%s", e.detail);
 }
 
 void world_kill(struct world *w)

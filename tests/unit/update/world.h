@@ -38,6 +38,7 @@ struct world {
 	uint64_t iterations;
 	unsigned starts;
 	bool rebooting;
+	unsigned start_tries;	/* of world_start; 0: one */
 	int64_t clock;		/* the wall clock */
 	bool unsynchronised;
 
@@ -77,6 +78,7 @@ struct world {
 
 extern struct world *the_world;
 extern bool world_client_freed;
+extern int world_harness;	/* above 0: what is called is the world, not the engine */
 
 struct world *world_new(void);
 void world_free(struct world *w);
