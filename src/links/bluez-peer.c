@@ -139,11 +139,13 @@ void peer_try_again(struct bluez_peer *p, const char *why)
 static int on_connected(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	struct bluez_peer *p = userdata;
+	char text[160];
 
 	p->call = sd_bus_slot_unref(p->call);
 	if (sd_bus_message_get_error(reply) &&
 		!bluez_is_error(reply, "org.bluez.Error.AlreadyConnected")) {
-		peer_try_again(p, bluez_error_text(reply));
+		snprintf(text, sizeof text, "connecting fails: %s", bluez_error_text(reply));
+		peer_try_again(p, text);
 		return 0;
 	}
 	p->connected = true;
