@@ -99,6 +99,9 @@ static struct outcome run_command(
 		return smp_error(EF_SMP_NOT_SUPPORTED);
 	if (!agent_session_allows(a, h) || (!c->harmless && !may_change(a)))
 		return smp_error(EF_SMP_ACCESS_DENIED);
+	/* to others it says who it is, and echoes */
+	if (h->op == EF_SMP_WRITE && !(c->harmless && h->group == EF_GROUP_OS) && !lease_admits(a))
+		return refused(EF_REASON_BUSY);
 	if (!c->fields)
 		v[0] = (struct value){.present = true, .data = body, .size = h->length};
 	else if (!request_parse(body, h->length, c->fields, v))
@@ -143,6 +146,8 @@ size_t agent_request(struct agent *a, const uint8_t *message, size_t size)
 			put_uint(&w, "rc", (uint32_t)-o.code);
 		else
 			put_refusal(a, &w, (enum ef_reason)o.code);
+		if (o.code == EF_REASON_BUSY)
+			lease_put_owner(a, &w);
 		cbor_close(&w);
 	}
 	health_answered(a);
@@ -162,16 +167,18 @@ void agent_init(struct agent *a, const struct agent_program *program)
 	state_load(&a->state, a->factory.floor);
 	agent_session_init(a);
 	talk_init(a);
+	lease_init(a);
 	a->started = a->second = a->heard = port_millis();
 	retained_load(&r);
 	if (r.reason) /* why no slot runs is more than why one went back once */
 		a->state.revert = r.reason;
 }
 
-static void reset_now(void)
+static void reset_now(const struct agent *a)
 {
 	while (!port_uart_idle())
 		port_wait();
+	lease_keep(a);
 	retained_set_cause(PORT_CAUSE_REQUEST);
 	port_reset();
 }
@@ -199,18 +206,19 @@ static void watch_trial(struct agent *a)
 		}
 	}
 	if (port_millis() - a->started >= deadline(a) * 1000u)
-		reset_now();
+		reset_now(a);
 }
 
 static void answer(struct agent *a, size_t size)
 {
-	bool tagged = ef_session_is_tagged(a->message);
+	uint8_t *message = shared_receive(a, &size);
+	bool tagged = message && ef_session_is_tagged(message);
 
-	size = agent_session_receive(a, a->message, size);
+	size = message ? agent_session_receive(a, message, size) : 0;
 	if (size)
-		talk_send(a, size);
+		shared_send(a, size);
 	/* a request of a session that nobody opened may be noise: it came without a checksum */
-	agent_rate_answered(a, !tagged || (size && a->session.open));
+	agent_rate_answered(a, message && (!tagged || (size && a->session.open)));
 }
 
 static void receive(struct agent *a, const uint8_t *data, size_t size)
@@ -246,7 +254,7 @@ bool agent_poll(struct agent *a)
 	count_seconds(a);
 	receive(a, buf, n);
 	if (a->reset)
-		reset_now();
+		reset_now(a);
 	agent_session_tick(a);
 	agent_rate_tick(a);
 	watch_trial(a);

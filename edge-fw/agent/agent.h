@@ -6,10 +6,13 @@
  * and feeds the watchdog, as long as it is called.
  */
 #include "agent/ahead.h"
+#include "agent/lease.h"
 #include "agent/rate.h"
 #include "agent/request.h"
 #include "agent/session.h"
 #include "agent/settings.h"
+#include "agent/shared.h"
+#include "agent/spread.h"
 #include "agent/text.h"
 #include "boot/factory.h"
 #include "boot/state.h"
@@ -57,6 +60,7 @@ struct upload {
 	uint8_t approved_header[EF_IMAGE_HEADER_SIZE], approved_digest[32];
 	uint8_t block[UPLOAD_BLOCK];
 	struct ahead ahead[AHEAD_PIECES];
+	struct upload_spread spread;
 };
 
 /* What is known of a slot; asked of the flash once, as a signature takes seconds on a small core.
@@ -75,17 +79,19 @@ struct agent {
 	uint32_t started, heard; /* milliseconds; heard: the last byte */
 	uint32_t second, uptime; /* when it was counted, milliseconds; seconds */
 	const struct agent_program *program;
-	uint32_t epoch; /* seconds since 1970 when the program started; 0: not known */
 	struct agent_rate rate;
 	struct state state;
 	struct upload upload;
 	struct line_receiver line;
 	struct slot_view slot[2];
 	struct factory factory; /* with the keys in force */
+	uint32_t epoch; /* seconds since 1970 when the program started; 0: not known */
 	struct settings settings;
-	/* each with what a session adds and with the checksum of its frame */
-	uint8_t message[PORT_MESSAGE_MAX + EF_SESSION_OVERHEAD + 2];
-	uint8_t response[AGENT_RESPONSE_MAX + EF_SESSION_OVERHEAD + 2];
+	struct agent_shared shared;
+	struct agent_lease lease;
+	/* each with what a shared line and a session add and with the checksum of its frame */
+	uint8_t message[EF_SHARED_HEAD + PORT_MESSAGE_MAX + EF_SESSION_OVERHEAD + 2];
+	uint8_t response[EF_SHARED_HEAD + AGENT_RESPONSE_MAX + EF_SESSION_OVERHEAD + 2];
 };
 
 void agent_init(struct agent *a, const struct agent_program *program);

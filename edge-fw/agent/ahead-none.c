@@ -28,8 +28,9 @@ int ahead_join(struct upload *u)
 	return 0;
 }
 
-uint32_t ahead_resume(const struct upload *u, uint32_t page)
+uint32_t ahead_resume(const struct upload *u, uint32_t page, bool anywhere)
 {
 	(void)u;
+	(void)anywhere;
 	return page;
 }

@@ -16,9 +16,10 @@ static bool fits(const struct upload *u, uint32_t at, uint32_t size)
 {
 	uint32_t off = at - u->wanted;
 
-	return u->vouched && at > u->wanted && size && size <= SPAN && off <= SPAN - size &&
-	       at <= u->size && size <= u->size - at && at % AHEAD_UNIT == 0 &&
-	       u->wanted % AHEAD_UNIT == 0 && (size % AHEAD_UNIT == 0 || at + size == u->size);
+	return u->vouched && !u->spread.block && at > u->wanted && size && size <= SPAN &&
+	       off <= SPAN - size && at <= u->size && size <= u->size - at &&
+	       at % AHEAD_UNIT == 0 && u->wanted % AHEAD_UNIT == 0 &&
+	       (size % AHEAD_UNIT == 0 || at + size == u->size);
 }
 
 /* The piece that [at, end) belongs to: one that holds it, one it lengthens, a new one; or NULL. */
@@ -38,20 +39,25 @@ static struct ahead *place(struct upload *u, uint32_t at, uint32_t end)
 	return found;
 }
 
+int ahead_write(struct upload *u, uint32_t at, const uint8_t *data, uint32_t size)
+{
+	int r = upload_flush(u, u->wanted);
+
+	if (r == 0)
+		r = upload_write(u, at, data, size);
+	u->from = u->wanted;
+	return r;
+}
+
 int ahead_keep(struct upload *u, uint32_t at, const uint8_t *data, uint32_t size)
 {
 	struct ahead *p = fits(u, at, size) ? place(u, at, at + size) : NULL;
-	int r;
 
 	if (!p)
 		return 0;
 	if (p->end && at + size <= p->end)
 		return 1;
-	if (upload_flush(u, u->wanted) < 0)
-		return -1;
-	r = upload_write(u, at, data, size);
-	u->from = u->wanted;
-	if (r < 0)
+	if (ahead_write(u, at, data, size) < 0)
 		return -1;
 	if (!p->end)
 		p->at = at;
@@ -83,9 +89,9 @@ int ahead_join(struct upload *u)
 	return 0;
 }
 
-uint32_t ahead_resume(const struct upload *u, uint32_t page)
+uint32_t ahead_resume(const struct upload *u, uint32_t page, bool anywhere)
 {
-	for (uint32_t at = page > SPAN ? page - SPAN : 0; at < page; at += AHEAD_UNIT)
+	for (uint32_t at = page > SPAN && !anywhere ? page - SPAN : 0; at < page; at += AHEAD_UNIT)
 		if (flash_blank(u->place + at, AHEAD_UNIT))
 			return at / port_board()->page * port_board()->page;
 	return page;

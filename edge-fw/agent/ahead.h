@@ -29,5 +29,11 @@ uint32_t ahead_room(const struct upload *u);
 /* Goes on behind what is there already. Negative: the flash failed. */
 int ahead_join(struct upload *u);
 
-/* Where to go on after a reset, when page is the last one that holds anything. */
-uint32_t ahead_resume(const struct upload *u, uint32_t page);
+/*
+ * Where to go on after a reset, when page is the last one that holds anything. anywhere: there may
+ * be holes further in front than data is otherwise kept.
+ */
+uint32_t ahead_resume(const struct upload *u, uint32_t page, bool anywhere);
+
+/* Into flash that is blank there; the wanted offset stays. Negative: the flash failed. */
+int ahead_write(struct upload *u, uint32_t at, const uint8_t *data, uint32_t size);

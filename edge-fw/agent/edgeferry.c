@@ -42,6 +42,12 @@ static struct outcome ef_identify(struct agent *a, const struct value *v, struct
 		power.external | agent_on_trial(a) << 1 | plain_allowed(a) << 2);
 	if (ahead_span())
 		put_uint(w, "ahead", ahead_span());
+	if (shared_address(a)) {
+		put_uint(w, "addr", shared_address(a));
+		put_uint(w, "spread", spread_block_max());
+		if (!lease_admits(a))
+			lease_put_owner(a, w);
+	}
 	if (v[0].present)
 		put_bytes(w, "nonce", v[0].data, v[0].size);
 	return DONE;

@@ -10,6 +10,8 @@ const struct command_group *const agent_groups[] = {
 	&slot_info_group,
 	&edgeferry_group,
 	&data_group,
+	&lease_group,
+	&spread_group,
 	&datetime_group,
 	&stat_group,
 	&settings_group,

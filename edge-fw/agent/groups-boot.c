@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a bootloader can do that has room to serve stock clients. */
+/* What a bootloader can do that has room: stock clients, shared lines. */
 #include "agent/request.h"
 
 const struct command_group *const agent_groups[] = {
@@ -9,5 +9,7 @@ const struct command_group *const agent_groups[] = {
 	&slot_info_group,
 	&edgeferry_group,
 	&data_group,
+	&lease_group,
+	&spread_group,
 	NULL,
 };

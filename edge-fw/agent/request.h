@@ -62,7 +62,7 @@ struct command_group {
  */
 extern const struct command_group *const agent_groups[];
 extern const struct command_group os_group, os_info_group, image_group, slot_info_group,
-	edgeferry_group, data_group;
+	edgeferry_group, data_group, lease_group, spread_group;
 /* of the application only */
 extern const struct command_group os_more_group, datetime_group, stat_group, settings_group,
 	monitor_group, keys_group;

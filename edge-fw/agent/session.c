@@ -53,7 +53,7 @@ bool agent_session_allows(const struct agent *a, const struct ef_smp_header *h)
 
 static void introduce(const struct agent *a, struct ef_session_hello *ret)
 {
-	ret->flags = a->session.flags;
+	ret->flags = a->session.flags | (lease_admits(a) ? 0 : EF_SESSION_LEASED);
 	memcpy(ret->board, a->factory.class_id, sizeof(ret->board));
 	memcpy(ret->device, a->factory.device_id, sizeof(ret->device));
 	ret->counter = secrets_counter();
@@ -122,7 +122,7 @@ static size_t answer_handshake(struct agent *a, const uint8_t *frame, size_t siz
 	struct agent_session *s = &a->session;
 	const uint8_t *tag = frame + EF_SESSION_HANDSHAKE_SIZE - sizeof(s->made_by);
 
-	if (size != EF_SESSION_HANDSHAKE_SIZE)
+	if (size != EF_SESSION_HANDSHAKE_SIZE || !lease_admits(a))
 		return 0;
 	if (s->open && s->keys.rx.next == 0 && memcmp(s->made_by, tag, sizeof(s->made_by)) == 0)
 		return s->kept; /* once more */

@@ -101,7 +101,7 @@ static int note(struct agent *a)
 	if (a->state.flags & STATE_UPLOADING &&
 		memcmp(a->state.digest[1], u->approved_digest, 32) == 0) {
 		last = written_before(u);
-		u->wanted = ahead_resume(u, last);
+		u->wanted = ahead_resume(u, last, spread_noted(&a->state));
 		/* the page behind may have been begun, and only look blank */
 		last += last + page < size ? 2 * page : page;
 		u->erases += (last - u->wanted) / page;
@@ -111,6 +111,7 @@ static int note(struct agent *a)
 	u->erases += size / page;
 	if (forget(a) < 0 || flash_erase(u->place, size) < 0)
 		return -1;
+	spread_forget(&a->state);
 	a->state.flags |= STATE_UPLOADING;
 	memcpy(a->state.digest[1], u->approved_digest, 32);
 	return state_store(&a->state);
@@ -139,6 +140,7 @@ static enum ef_reason begin(struct agent *a, const struct value *v)
 	u->wanted = 0;
 	u->place = state_slot(&a->state, 1).offset;
 	memset(u->ahead, 0, sizeof(u->ahead));
+	spread_stop(u);
 	u->size = v[UPLOAD_LEN].number;
 	u->named = v[UPLOAD_SHA].present;
 	if (u->named)
@@ -159,12 +161,15 @@ static enum ef_reason begin(struct agent *a, const struct value *v)
 /* What is wanted: up to what is there already, and then on behind that. */
 static enum ef_reason take(struct upload *u, const struct value *data)
 {
-	uint32_t size = (uint32_t)data->size, room = ahead_room(u);
+	uint32_t size = (uint32_t)data->size, room = ahead_room(u), room_here = spread_room(u);
 	enum ef_reason reason = u->vouched ? EF_REASON_OK : plain_take(u, data->data, size);
 
+	if (room > room_here)
+		room = room_here;
 	if (size > room)
 		size = room;
-	if (!reason && (put_data(u, data->data, size) < 0 || ahead_join(u) < 0))
+	if (!reason &&
+		(put_data(u, data->data, size) < 0 || ahead_join(u) < 0 || spread_advance(u) < 0))
 		reason = EF_REASON_NODE_FLASH;
 	if (reason)
 		u->open = false;
@@ -201,6 +206,16 @@ struct outcome image_upload(struct agent *a, const struct value *v, struct cbor_
 		reason = begin(a, v);
 		if (reason)
 			return refused(reason);
+	}
+	if (u->open && !u->complete && v[UPLOAD_OFF].number == 0) {
+		int there = spread_advance(u);
+
+		if (there < 0) {
+			u->open = false;
+			return refused(EF_REASON_NODE_FLASH);
+		}
+		if (there)
+			reason = finish(a);
 	}
 	if (u->open && !u->complete && v[UPLOAD_OFF].number == u->wanted) {
 		if (v[UPLOAD_DATA].size > u->size - u->wanted)

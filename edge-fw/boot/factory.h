@@ -12,7 +12,10 @@
 #define FACTORY_VERSION 1u
 #define FACTORY_KEYS_MAX 4u
 
-enum { FACTORY_PLAIN_CLIENTS = 1 }; /* stock SMP clients, which know no preflight, may update it */
+enum {
+	FACTORY_PLAIN_CLIENTS = 1, /* stock SMP clients, which know no preflight, may update it */
+	FACTORY_ADDRESS_SHIFT = 8, /* bits 8 to 15: its address on a shared line; 0: it has none */
+};
 
 struct factory {
 	uint32_t magic;

@@ -63,7 +63,8 @@ int flash_erase(uint32_t offset, uint32_t size)
 {
 	uint32_t page = port_board()->page;
 
-	for (uint32_t at = offset; at < offset + size; at += page) {
+	for (uint32_t at = offset + size; at > offset;) {
+		at -= page;
 		port_watchdog_feed();
 		if (port_flash_erase(at) < 0 || !flash_blank(at, page))
 			return -1;
@@ -99,7 +100,8 @@ static int copy_page(uint32_t to, uint32_t from, uint32_t page, bool erase)
 /*
  * A page that is equal already is not erased: the copy may be one that is done, and whose end is
  * not known because power went at it. It is only programmed once more, which is nothing to a page
- * that is well and makes firm what was half programmed. A blank one may be half erased.
+ * that is well and makes firm what was half programmed. One that is to be blank may be half erased:
+ * the source says so, which reads the same every time.
  */
 int flash_copy(uint32_t to, uint32_t from, uint32_t size, bool trusted)
 {
@@ -111,7 +113,7 @@ int flash_copy(uint32_t to, uint32_t from, uint32_t size, bool trusted)
 		port_watchdog_feed();
 		if (equal && trusted)
 			continue;
-		if (copy_page(to, from, page, !equal || flash_blank(to, page)) < 0 &&
+		if (copy_page(to, from, page, !equal || flash_blank(from, page)) < 0 &&
 			copy_page(to, from, page, true) < 0)
 			return -1;
 	}

@@ -10,7 +10,8 @@
 int flash_write(uint32_t offset, const void *data, size_t size);
 /* Programs zeros, which can be done again at any time; whole words. */
 int flash_zero(uint32_t offset, uint32_t size);
-/* Erases whole pages and checks that they are blank. */
+/* Erases whole pages, the last one first, and checks that they are blank: where power goes, nothing
+ * is left behind a page that was begun. */
 int flash_erase(uint32_t offset, uint32_t size);
 /*
  * Both are whole pages and do not overlap. Pages that are equal already are not erased. trusted: no

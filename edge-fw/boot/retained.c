@@ -17,6 +17,7 @@ bool retained_load(struct retained *r)
 	r->stay = v >> 8 & STAY;
 	r->self_test_failed = v >> 8 & SELF_TEST_FAILED;
 	r->started = (uint8_t)(v >> 10) & 3;
+	r->lease = (uint8_t)(v >> 12) & 0xf;
 	r->boots = (uint8_t)(v >> 16);
 	r->reason = (uint8_t)(v >> 24);
 	return good;
@@ -26,7 +27,7 @@ void retained_store(const struct retained *r)
 {
 	volatile uint32_t *w = port_retained();
 	uint32_t v = (r->next_cause & 0xfu) | (r->cause & 0xfu) << 4 | (r->started & 3u) << 10 |
-		     (uint32_t)r->boots << 16 | (uint32_t)r->reason << 24;
+		     (r->lease & 0xfu) << 12 | (uint32_t)r->boots << 16 | (uint32_t)r->reason << 24;
 
 	if (r->stay)
 		v |= STAY << 8;

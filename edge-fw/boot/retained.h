@@ -13,6 +13,7 @@ struct retained {
 	uint8_t boots;	       /* of the running image since power-up or install; saturates */
 	uint8_t started;       /* enum started */
 	uint8_t reason;	       /* enum ef_reason: why no slot was started */
+	uint8_t lease;	       /* whose it was: 1 + the gateway's number modulo 15; 0: nobody's */
 	bool stay;	       /* the bootloader does not start the application this time */
 	bool self_test_failed; /* of the image on trial */
 };

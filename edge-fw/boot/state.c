@@ -6,6 +6,7 @@
 
 #define STATE_MAGIC 0x31534645u /* "EFS1" */
 #define FIRM_SIZE 16u		/* as large as a word of flash may be */
+#define BLANK_LOOKS 16
 #define PLACE_SIZE (sizeof(struct state) + FIRM_SIZE)
 _Static_assert(sizeof(struct state) == 96, "records lie in flash as they are, in whole words");
 
@@ -54,12 +55,16 @@ bool state_load(struct state *s, uint32_t factory_floor)
 	return found;
 }
 
-/* The first place after everything that was ever begun in the page; torn records stay behind. */
+/* The first place after everything that was ever begun in the page, or behind the page; torn
+ * records stay behind. What was hardly begun reads as ones now and then, and under a record would
+ * go on reading as it likes: the place is looked at many times. */
 static uint32_t first_free(uint32_t page)
 {
 	uint32_t i = records_in_page();
 	while (i && flash_blank(place(page, i - 1), PLACE_SIZE))
 		i--;
+	for (int looks = BLANK_LOOKS; looks--;)
+		i += !flash_blank(place(page, i), PLACE_SIZE);
 	return i;
 }
 
@@ -76,7 +81,7 @@ static int append(struct state *s)
 	if (s->sequence < last.sequence)
 		s->sequence = last.sequence;
 	s->sequence++;
-	if (index == records_in_page()) {
+	if (index >= records_in_page()) {
 		/* the newest record stays in its page until the new one stands in the other */
 		page = found < 0 ? 0 : !page;
 		index = 0;
@@ -95,7 +100,7 @@ static int append(struct state *s)
 int state_store(struct state *s)
 {
 	/* worn places are left behind, as many as a page has; then it is more than that */
-	for (uint32_t tries = 0; tries <= records_in_page(); tries++)
+	for (uint32_t tries = records_in_page() + 1; tries--;)
 		if (append(s) == 0)
 			return 0;
 	return -1;

@@ -28,6 +28,7 @@ enum {
 	 */
 	STATE_FALLBACK = 1,
 	STATE_UPLOADING = 2, /* slot 1 holds the beginning of the image whose digest is digest[1] */
+	STATE_SPREAD = 8,    /* with STATE_UPLOADING: there may be holes anywhere in it */
 	STATE_SHIFTED = 4,   /* the image in slot 1 begins one unit behind the slot's start */
 };
 

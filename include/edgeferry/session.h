@@ -36,7 +36,7 @@ enum ef_session_type {
 };
 
 /* Flags of a hello answer. */
-enum { EF_SESSION_HAS_KEY = 1, EF_SESSION_REQUIRED = 2 };
+enum { EF_SESSION_HAS_KEY = 1, EF_SESSION_REQUIRED = 2, EF_SESSION_LEASED = 4 };
 
 /* What a node says of itself, and what the handshake proves. */
 struct ef_session_hello {

@@ -59,11 +59,19 @@ enum {
 	EF_EF_KEYS = 4,
 	EF_EF_RATE = 5,
 	EF_EF_DATA = 6,
+	EF_EF_SPREAD = 7,
+	EF_EF_BLOCK = 8,
+	EF_EF_LEASE = 9,
 	EF_EF_KEY = 16
 };
 
 /* EF_EF_DATA: big-endian offset in front of the data, which are no CBOR */
 #define EF_DATA_HEAD 3u
+
+/* EF_EF_BLOCK: the first bytes of the image's digest and the block's number, big-endian, then data
+ */
+#define EF_SPREAD_ID 4u
+#define EF_SPREAD_HEAD 6u
 
 /* "rc" of SMP v1 and of the SMP level of v2 */
 enum ef_smp_rc {
@@ -92,3 +100,12 @@ bool ef_smp_header_decode(const uint8_t *buf, size_t size, struct ef_smp_header 
  * header and body (src/wire/cobs.h). size of the encoded frame for n bytes of header and body, at most:
  */
 #define EF_SMP_FRAME_MAX(n) ((n) + 2u + ((n) + 2u) / 254u + 1u + 1u)
+
+/*
+ * A line that several nodes share: type, address and the sender's number, big-endian, in front of
+ * every message (SPEC-dfu section 1). A node repeats the number of whoever it answers.
+ */
+#define EF_SHARED_HEAD 4u
+#define EF_SHARED_ALL 0u /* every node, and none answers */
+#define EF_SHARED_ADDRESS_MAX 247u
+enum { EF_SHARED_TO_NODE = 0xf0, EF_SHARED_FROM_NODE = 0xf1 };

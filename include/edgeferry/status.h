@@ -79,6 +79,7 @@
 		"wait, or take it now with 'edgeferry install VERSION'")                           \
 	X(PROTOCOL, 73, "protocol", "gateway and node would not understand each other",            \
 		"install the releases between first")                                              \
+	X(DEFERRED, 74, "deferred", "the node is away and is brought up when it is back", "")      \
 	X(LATER, 72, "later", "not this gateway's turn yet",                                       \
 		"wait, or take it now with 'edgeferry install VERSION'")                           \
 	/* image and node */                                                                       \

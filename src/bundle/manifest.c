@@ -10,8 +10,9 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static const char *const type_words[] = {[COMPONENT_ROOTFS] = "rootfs", [COMPONENT_MCU] = "mcu"};
-static const char *const policy_words[] = {
-	[POLICY_REQUIRED] = "required", [POLICY_OPTIONAL] = "optional"};
+static const char *const policy_words[] = {[POLICY_REQUIRED] = "required",
+	[POLICY_OPTIONAL] = "optional",
+	[POLICY_DEFERRED] = "deferred"};
 static const char *const kind_words[] = {[KIND_FEATURE] = "feature", [KIND_SECURITY] = "security"};
 
 const char *component_type_word(enum component_type t)
@@ -230,8 +231,8 @@ static enum ef_reason get_component(
 		"version", "security", "policy", "protocol", "image", "index", "pack", "requires",
 		"self_test", "confirm", NULL};
 	static const char *const known_mcu[] = {"name", "type", "compatible", "hardware", "version",
-		"security", "policy", "protocol", "image", "requires", "self_test", "confirm",
-		NULL};
+		"security", "policy", "budget", "soak", "protocol", "image", "requires",
+		"self_test", "confirm", NULL};
 	char what[64];
 	struct at at = {e, what};
 	const char *compatible;
@@ -268,6 +269,14 @@ static enum ef_reason get_component(
 	if (r)
 		return r;
 	c->policy = (enum component_policy)policy;
+	if (c->type == COMPONENT_ROOTFS && c->policy == POLICY_DEFERRED)
+		return bad(&at, "policy", "is for nodes: a gateway is always there");
+	if (json_object_get(o, "budget"))
+		r = get_u32(&at, o, "budget", UINT32_MAX, &c->budget);
+	if (!r && json_object_get(o, "soak"))
+		r = get_u32(&at, o, "soak", DEADLINE_MAX, &c->soak_s);
+	if (r)
+		return r;
 	r = get_objects(&at, o, c);
 	if (!r)
 		r = get_requires(&at, o, c);

@@ -12,7 +12,8 @@
 #include <stdint.h>
 
 enum component_type { COMPONENT_ROOTFS, COMPONENT_MCU };
-enum component_policy { POLICY_REQUIRED, POLICY_OPTIONAL };
+/* Of a node that takes it: its failure fails the release; does not; or does, but it may be away and is brought up later. */
+enum component_policy { POLICY_REQUIRED, POLICY_OPTIONAL, POLICY_DEFERRED };
 enum release_kind { KIND_FEATURE, KIND_SECURITY };
 
 const char *component_type_word(enum component_type t);		/* "rootfs", "mcu" */
@@ -32,6 +33,8 @@ struct component {
 	struct ef_version version;
 	uint32_t security;	/* security version; >= the floor */
 	enum component_policy policy;
+	uint32_t soak_s;	/* between two waves of its nodes; mcu only, absent: 0 */
+	uint32_t budget;	/* so many nodes may fail although they are required; mcu only, absent: 0 */
 	/* of the node protocol: what the nodes' image answers with, what the gateway's edgeferryd speaks; absent: 1 */
 	uint32_t protocol_min, protocol_max;
 	struct object image;	/* rootfs: the whole uncompressed image; mcu: the MCUboot image */

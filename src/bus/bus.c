@@ -188,8 +188,8 @@ void bus_node_changed(struct bus *b, size_t node)
 	_cleanup_free_ char *path = object_path(OBJECT_NODE, node, b->config);
 
 	if (b->bus && path)
-		sd_bus_emit_properties_changed(
-			b->bus, path, BUS_NAME ".Node", "Present", "Running", NULL);
+		sd_bus_emit_properties_changed(b->bus, path, BUS_NAME ".Node", "Present", "Running",
+			"Reason", "Detail", NULL);
 }
 
 void bus_slots_changed(struct bus *b)

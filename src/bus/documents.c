@@ -70,6 +70,8 @@ json_t *document_node(const struct document_source *s, size_t node)
 	json_object_set_new(o, "running_hash",
 		running ? json_string(digest_hex(running->hash, hex)) : json_null());
 	json_object_set_new(o, "other", other ? version_text(&other->version) : json_null());
+	const struct component *behind = update_node_behind(s->update, node);
+	json_object_set_new(o, "wanted", behind ? version_text(&behind->version) : json_null());
 	json_object_set_new(o, "trial", json_boolean(id->trial));
 	json_object_set_new(o, "floor", json_integer(id->floor));
 	json_object_set_new(o, "attempts", json_integer(id->attempts));
@@ -140,6 +142,25 @@ static json_t *rollout(const struct document_source *s)
 		stamp(until), "reason", reason_word(e.reason), "detail", e.detail);
 }
 
+static json_t *when(const struct document_source *s)
+{
+	static const char *const automatic[] = {
+		[AUTOMATIC_NO] = "no", [AUTOMATIC_SECURITY] = "security", [AUTOMATIC_ALL] = "all"};
+	static const char *const reboot[] = {
+		[REBOOT_WINDOW] = "window", [REBOOT_NOW] = "now", [REBOOT_REQUEST] = "request"};
+	int64_t postponed, until;
+	struct error e = {0};
+	bool paused = update_paused(s->update, &postponed);
+	json_t *waiting = update_waiting(s->update, &until, &e)
+				  ? json_pack("{s:s, s:s, s:o}", "reason", reason_word(e.reason),
+					    "detail", e.detail, "until", stamp(until))
+				  : json_null();
+
+	return json_pack("{s:s, s:s, s:b, s:o, s:o}", "automatic", automatic[s->config->automatic],
+		"reboot", reboot[s->config->reboot], "paused", paused, "postponed",
+		stamp(postponed), "waiting", waiting);
+}
+
 json_t *document_status(const struct document_source *s)
 {
 	const struct deployment *d = update_current(s->update);
@@ -153,6 +174,7 @@ json_t *document_status(const struct document_source *s)
 		"slots", slots, "nodes", document_nodes(s), "trust", trust(s), "rollout",
 		rollout(s));
 
+	json_object_set_new(o, "when", when(s));
 	if (s->config->slot_a && s->config->slot_b) {
 		json_array_append_new(slots, document_slot(s, SLOT_A));
 		json_array_append_new(slots, document_slot(s, SLOT_B));
@@ -162,12 +184,12 @@ json_t *document_status(const struct document_source *s)
 
 static json_t *part(const struct part *p)
 {
-	json_t *o = json_pack("{s:s, s:s, s:o, s:o, s:s, s:s, s:s, s:s, s:I, s:I}", "name",
+	json_t *o = json_pack("{s:s, s:s, s:o, s:o, s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "name",
 		p->component->name, "type", component_type_word(p->component->type), "version",
 		version_text(&p->component->version), "from", text_or_null(p->from), "state",
 		component_state_word(p->state), "reason", reason_word(p->error.reason), "detail",
 		p->error.detail, "phase", p->phase ? p->phase : "", "done", (json_int_t)p->done,
-		"total", (json_int_t)p->total);
+		"total", (json_int_t)p->total, "wave", (json_int_t)p->wave + 1);
 
 	if (o)
 		json_object_set_new(
@@ -181,12 +203,12 @@ json_t *document_deployment(const struct deployment *d)
 
 	for (size_t i = 0; i < d->n_parts; i++)
 		json_array_append_new(components, part(&d->parts[i]));
-	return json_pack("{s:I, s:s, s:I, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:o}", "id",
+	return json_pack("{s:I, s:s, s:I, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:o}", "id",
 		(json_int_t)d->id, "release", d->release, "sequence", (json_int_t)d->sequence,
 		"state", deployment_state_word(d->state), "reason", reason_word(d->error.reason),
 		"detail", d->error.detail, "hint", reason_hint(d->error.reason), "started",
 		stamp(d->started), "ended", stamp(d->ended), "origin",
-		deployment_origin_word(d->origin), "components", components);
+		deployment_origin_word(d->origin), "by", d->by, "components", components);
 }
 
 struct listing {

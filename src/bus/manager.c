@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define NAME_MAX_TEXT 255
+#define POSTPONE_MAX_S (400LL * 86400) /* more than PostponeMax= can be */
 
 static struct document_source source(struct bus *b)
 {
@@ -232,6 +233,44 @@ static int act_rollback(struct bus *b, sd_bus_message *m)
 	return reply_deployment(b, m, id, &e);
 }
 
+static int act_activate(struct bus *b, sd_bus_message *m)
+{
+	struct error e = {0};
+
+	update_activate(b->update, &e);
+	return reply_outcome(m, &e);
+}
+
+static int act_pause(struct bus *b, sd_bus_message *m)
+{
+	struct error e = {0};
+
+	update_pause(b->update, &e);
+	return reply_outcome(m, &e);
+}
+
+static int act_resume(struct bus *b, sd_bus_message *m)
+{
+	struct error e = {0};
+
+	update_unpause(b->update, &e);
+	return reply_outcome(m, &e);
+}
+
+static int act_postpone(struct bus *b, sd_bus_message *m)
+{
+	struct error e = {0};
+	uint64_t seconds;
+	int64_t until = 0;
+	int r = sd_bus_message_read(m, "t", &seconds);
+
+	if (r < 0)
+		return r;
+	update_postpone(b->update, seconds > POSTPONE_MAX_S ? POSTPONE_MAX_S : (int64_t)seconds,
+		&until, &e);
+	return e.reason ? reply_error(m, &e) : sd_bus_reply_method_return(m, "x", until);
+}
+
 static void key_done(void *ctx, const struct error *e)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = ctx;
@@ -277,6 +316,10 @@ static const struct action {
 	{"Reject", BUS_NAME ".manage", act_reject},
 	{"Cancel", BUS_NAME ".manage", act_cancel},
 	{"Rollback", BUS_NAME ".manage", act_rollback},
+	{"Activate", BUS_NAME ".manage", act_activate},
+	{"Pause", BUS_NAME ".manage", act_pause},
+	{"Resume", BUS_NAME ".manage", act_resume},
+	{"Postpone", BUS_NAME ".manage", act_postpone},
 	{"ProvisionNode", BUS_NAME ".keys", act_provision},
 	{"RotateNodeKey", BUS_NAME ".keys", act_rotate},
 };
@@ -291,6 +334,21 @@ static const struct action *action_of(sd_bus_message *m)
 	return NULL;
 }
 
+static void ask_as_sender(struct bus *b, sd_bus_message *m)
+{
+	sd_bus_creds *creds = NULL;
+	char who[32] = "somebody";
+	uid_t uid;
+
+	/* what the bus knows, not what the sender says; a number, since names are looked up
+	 * elsewhere */
+	if (sd_bus_query_sender_creds(m, SD_BUS_CREDS_EUID, &creds) >= 0 &&
+		sd_bus_creds_get_euid(creds, &uid) >= 0)
+		snprintf(who, sizeof(who), uid ? "user %u" : "root", (unsigned)uid);
+	sd_bus_creds_unref(creds);
+	update_ask_as(b->update, who);
+}
+
 static void on_answer(sd_bus_message *m, bool allowed, void *ctx)
 {
 	const struct action *a = action_of(m);
@@ -302,7 +360,9 @@ static void on_answer(sd_bus_message *m, bool allowed, void *ctx)
 		reply_error(m, &e);
 		return;
 	}
+	ask_as_sender(ctx, m);
 	r = a->act(ctx, m);
+	update_ask_as(((struct bus *)ctx)->update, NULL);
 	if (r < 0)
 		sd_bus_reply_method_errno(m, r, NULL);
 }
@@ -374,6 +434,10 @@ const sd_bus_vtable manager_vtable[] = {
 	ACT("Reject", "", ""),
 	ACT("Cancel", "", ""),
 	ACT("Rollback", "", "o"),
+	ACT("Activate", "", ""),
+	ACT("Pause", "", ""),
+	ACT("Resume", "", ""),
+	ACT("Postpone", "t", "x"),
 	ACT("ProvisionNode", "s", ""),
 	ACT("RotateNodeKey", "s", ""),
 	SD_BUS_SIGNAL("Event", "s", 0),

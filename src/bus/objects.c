@@ -166,6 +166,16 @@ static int describe_node(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return reply_json(m, document_node(&s, o->id));
 }
 
+static int64_t last_seen(struct bus *b, size_t node)
+{
+	struct error last = {0};
+	int64_t when = 0;
+	bool present;
+
+	update_node(b->update, node, &present, &when, &last);
+	return when;
+}
+
 static int get_node_property(sd_bus *bus, const char *path, const char *interface,
 	const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
@@ -179,6 +189,14 @@ static int get_node_property(sd_bus *bus, const char *path, const char *interfac
 	if (strcmp(property, "Present") == 0)
 		return sd_bus_message_append(
 			reply, "b", json_is_true(json_object_get(d, "present")));
+	if (strcmp(property, "Reason") == 0)
+		return sd_bus_message_append(
+			reply, "s", json_string_value(json_object_get(d, "reason")));
+	if (strcmp(property, "Detail") == 0)
+		return sd_bus_message_append(
+			reply, "s", json_string_value(json_object_get(d, "detail")));
+	if (strcmp(property, "LastSeen") == 0)
+		return sd_bus_message_append(reply, "x", last_seen(o->bus, o->id));
 	return sd_bus_message_append(reply, "s", running ? running : "");
 }
 
@@ -284,6 +302,9 @@ static const sd_bus_vtable node_vtable[] = {
 	SD_BUS_PROPERTY("Name", "s", get_node_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
 	SD_BUS_PROPERTY("Present", "b", get_node_property, 0, CHANGES),
 	SD_BUS_PROPERTY("Running", "s", get_node_property, 0, CHANGES),
+	SD_BUS_PROPERTY("Reason", "s", get_node_property, 0, CHANGES),
+	SD_BUS_PROPERTY("Detail", "s", get_node_property, 0, CHANGES),
+	SD_BUS_PROPERTY("LastSeen", "x", get_node_property, 0, 0),
 	SD_BUS_METHOD("Describe", "", "s", describe_node, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_VTABLE_END,
 };

@@ -16,14 +16,14 @@ static json_t *part(const struct part *p)
 {
 	const struct component *c = p->component;
 	bool mcu = c->type == COMPONENT_MCU;
-	json_t *o = json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:b, s:s, s:s, s:I}", "name",
-		c->name, "type", component_type_word(c->type), mcu ? "node" : "slot", p->place,
-		"version", version_text(&c->version), "from",
+	json_t *o = json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:b, s:s, s:s, s:I, s:I}",
+		"name", c->name, "type", component_type_word(c->type), mcu ? "node" : "slot",
+		p->place, "version", version_text(&c->version), "from",
 		p->from[0] ? json_string(p->from) : json_null(), "action",
 		p->state == COMPONENT_SKIPPED ? "skip" : "install", "policy",
 		component_policy_word(c->policy), "required", p->required, "reason",
 		reason_word(p->error.reason), "detail", p->error.detail, "size",
-		(json_int_t)c->image.size);
+		(json_int_t)c->image.size, "wave", (json_int_t)p->wave + 1);
 
 	if (o)
 		json_object_set_new(o, "protocol",

@@ -65,6 +65,19 @@ static const struct verb {
 		"own, and shows its progress. Never below the floor."},
 	{"cancel", verb_cancel, 0, 0, 0, "", "Call off the deployment under way",
 		"Calls off the deployment under way, as long as nothing of it is activated."},
+	{"activate", verb_activate, 0, 0, 0, "", "Let what lies ready go now",
+		"Activates the deployment under way as soon as it is staged, whatever the hour "
+		"and\n"
+		"whatever Reboot= says. Batteries, hours of nodes and interlocks still count."},
+	{"pause", verb_pause, 0, 0, 0, "", "Begin nothing by itself any more",
+		"Nothing is begun or activated by itself until 'edgeferry resume'. What is asked\n"
+		"for by hand goes on."},
+	{"resume", verb_resume, 0, 0, 0, "", "End a pause or postponement",
+		"Ends a pause or a postponement, and looks at the server."},
+	{"postpone", verb_postpone, 0, 1, 0, "DURATION", "Begin nothing by itself for a while",
+		"Nothing is begun or activated by itself for a while, as in 8h or 2d; all in all "
+		"at\n"
+		"most PostponeMax= from the first time on."},
 	{"nodes", verb_nodes, TAKES_JSON, 2, 0, "[ACTION NODE]",
 		"List the nodes, or give one a key",
 		"Lists the attached microcontrollers: what they are, what they run, and what is\n"

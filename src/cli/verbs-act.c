@@ -8,6 +8,7 @@
 #include "util/cleanup.h"
 #include "util/json.h"
 #include "util/text.h"
+#include "util/time-util.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -103,6 +104,43 @@ int verb_reject(struct cli *cli, char **args)
 int verb_cancel(struct cli *cli, char **args)
 {
 	return simple(cli, "Cancel", "The deployment is being called off.");
+}
+
+int verb_activate(struct cli *cli, char **args)
+{
+	return simple(
+		cli, "Activate", "It goes as soon as it is staged: 'edgeferry monitor' shows it.");
+}
+
+int verb_pause(struct cli *cli, char **args)
+{
+	return simple(cli, "Pause", "Nothing is begun by itself until 'edgeferry resume'.");
+}
+
+int verb_resume(struct cli *cli, char **args)
+{
+	return simple(cli, "Resume", "What is due is begun by itself again.");
+}
+
+int verb_postpone(struct cli *cli, char **args)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	char utc[21], when[STAMP_MAX];
+	uint64_t us;
+	int64_t until;
+
+	if (!args[0] || !timespan_parse(args[0], &us) || us < USEC_PER_SEC) {
+		complain("say for how long, as in 8h or 2d", "postpone for how long?");
+		return EXIT_USAGE;
+	}
+	int r = client_call(cli, ACT_US, "Postpone", &reply, "t", us / USEC_PER_SEC);
+	if (r != EXIT_DONE)
+		return r;
+	if (sd_bus_message_read(reply, "x", &until) < 0)
+		return client_error(NULL, -EBADMSG);
+	fprintf(cli->out.file, "Nothing is begun by itself before %s.\n",
+		stamp_format(time_format_utc(until, utc), when));
+	return r;
 }
 
 /* The call's reply names a deployment: follow it, or say which it is. */

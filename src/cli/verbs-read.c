@@ -83,8 +83,13 @@ static int print_nodes(const struct cli *cli, const json_t *nodes)
 	json_array_foreach (nodes, i, n)
 		add_node(t, n);
 	int r = print_table(cli, t);
-	json_array_foreach (nodes, i, n)
+	json_array_foreach (nodes, i, n) {
 		print_trouble(cli, text_of(n, "name"), n);
+		if (*text_of(n, "wanted"))
+			fprintf(cli->out.file, "%s%s:%s does not run %s, which the release says\n",
+				term_tone(&cli->out, TONE_WARN), text_of(n, "name"),
+				term_plain(&cli->out, TONE_WARN), text_of(n, "wanted"));
+	}
 	return r;
 }
 
@@ -168,6 +173,23 @@ static void print_state(const struct cli *cli, const json_t *s)
 		line(cli, "", TONE_WARN, "a reboot is needed to go on");
 }
 
+/* Why nothing happens now, and when it will. */
+static void print_when(const struct cli *cli, const json_t *w)
+{
+	const json_t *waiting = json_object_get(w, "waiting");
+	const char *until = text_of(waiting, "until");
+	char when[STAMP_MAX];
+
+	if (!json_is_object(waiting))
+		return;
+	line(cli, "Waiting", TONE_WARN, text_of(waiting, "detail"));
+	if (*until) {
+		_cleanup_free_ char *value = NULL;
+		if (asprintf(&value, "until %s", stamp_format(until, when)) > 0)
+			line(cli, "", TONE_DIM, value);
+	}
+}
+
 static void print_trust(const struct cli *cli, const json_t *trust)
 {
 	char when[STAMP_MAX], value[64];
@@ -242,6 +264,7 @@ int verb_status(struct cli *cli, char **args)
 	const char *release = text_of(s, "release");
 	line(cli, "Release", *release ? TONE_GOOD : TONE_DIM, *release ? release : "unknown");
 	print_state(cli, s);
+	print_when(cli, json_object_get(s, "when"));
 	print_server(cli, json_object_get(s, "server"));
 	line(cli, "Broker", state_tone(text_of(s, "broker")), text_of(s, "broker"));
 	print_trust(cli, json_object_get(s, "trust"));

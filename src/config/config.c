@@ -68,7 +68,11 @@ static enum ef_reason gateway_item(const struct ini_item *item, void *ctx, struc
 
 static enum ef_reason node_item(const struct ini_item *item, void *ctx, struct error *e)
 {
-	return config_node_set(ctx, item, e);
+	struct config_node *n = ctx;
+
+	if (strcmp(item->key, "Address") == 0)
+		n->address_line = item->line;
+	return config_node_set(n, item, e);
 }
 
 static int is_conf(const struct dirent *d)
@@ -138,6 +142,12 @@ static const char *wiring_fault(const struct config_node *n)
 		return "Framing= is that of a node which knows no session: it needs Security=none";
 	if (strcmp(n->link, "spi") == 0 && !n->ready)
 		return "ReadyLine= is missing: an exchange must find the node ready";
+	if (n->address && strcmp(n->link, "uart") != 0 && strcmp(n->link, "sim") != 0)
+		return "Address= is for nodes that share a serial line";
+	if (n->address && n->framing != CONFIG_COBS)
+		return "Address= needs Framing=cobs";
+	if (n->address && n->baud_max)
+		return "BaudRateMax= would leave the other nodes of the line behind: use BaudRate=";
 	if (n->baud_max && n->baud_max < n->baud)
 		return "BaudRateMax= is below BaudRate=";
 	if (n->entry == ENTRY_LINES && !n->reset_line)
@@ -145,6 +155,26 @@ static const char *wiring_fault(const struct config_node *n)
 	if (n->entry != ENTRY_LINES && (n->reset_line || n->boot_line))
 		return "ResetLine= and BootLine= are used with Entry=lines only";
 	return NULL;
+}
+
+/* Two nodes on one device: a line that they share, each by an address of its own. */
+static enum ef_reason check_sharing(const struct loader *l, const char *path,
+	const struct config_node *n, const struct config_node *other)
+{
+	if (!n->address || !other->address)
+		return error_set(l->e, EF_REASON_CONFIG,
+			"%s: %s is the device of node %s already: nodes that share a line have an "
+			"Address= each",
+			path, n->device, other->name);
+	if (n->address == other->address)
+		return error_set(l->e, EF_REASON_CONFIG,
+			"%s:%u: Address=%u on %s is that of node %s already", path, n->address_line,
+			n->address, n->device, other->name);
+	if (strcmp(n->link, other->link) != 0 || n->baud != other->baud || n->rs485 != other->rs485)
+		return error_set(l->e, EF_REASON_CONFIG,
+			"%s: Link=, BaudRate= and RS485= of %s must be those of node %s", path,
+			n->device, other->name);
+	return EF_REASON_OK;
 }
 
 static enum ef_reason check_node(const struct loader *l, const char *path)
@@ -163,10 +193,9 @@ static enum ef_reason check_node(const struct loader *l, const char *path)
 	if (wiring_fault(n))
 		return error_set(l->e, EF_REASON_CONFIG, "%s: [Node] %s", path, wiring_fault(n));
 	for (size_t i = 0; i + 1 < c->n_nodes; i++)
-		if (strcmp(c->nodes[i].device, n->device) == 0)
-			return error_set(l->e, EF_REASON_CONFIG,
-				"%s: %s is the device of node %s already", path, n->device,
-				c->nodes[i].name);
+		if (strcmp(c->nodes[i].device, n->device) == 0 &&
+			check_sharing(l, path, n, &c->nodes[i]))
+			return l->e->reason;
 	return EF_REASON_OK;
 }
 

@@ -16,6 +16,9 @@ enum config_security { SECURITY_SESSION, SECURITY_NONE };
 /* How an image gets to the program that takes it (edgeferry-nodes.conf(5), Entry=). */
 enum config_entry { ENTRY_AGENT, ENTRY_SMP, ENTRY_LINES };
 
+/* When what lies ready is activated. */
+enum config_reboot { REBOOT_WINDOW, REBOOT_NOW, REBOOT_REQUEST };
+
 /* Minutes of the day, local time; from may be above to. Equal: always. */
 struct config_window { uint16_t from, to; };
 
@@ -25,6 +28,8 @@ struct config_node {
 	char *link;		/* "uart" | "spi" | "udp" | "ble" | "sim" */
 	char *device;		/* /dev/…; a socket's path for sim; "ADDRESS[:PORT]" for udp;
 				   "C0:11:22:33:44:55" or "name:NAME" for ble */
+	uint32_t address;	/* on a line that several nodes share; 0: it is alone on its line */
+	unsigned address_line;	/* where in its file that stands */
 	uint32_t baud;		/* 115200 */
 	uint32_t baud_max;	/* what it is raised to once the node is known; 0: not at all */
 	bool rs485;		/* the driver turns the direction of the line */
@@ -38,6 +43,7 @@ struct config_node {
 	enum config_framing framing;	/* of a serial line */
 	enum config_security security;
 	char *key;		/* of the session: a path or "credential:NAME"; NULL with SECURITY_NONE only */
+	char *group;		/* RedundancyGroup=: never activated in one wave with another of it; NULL: none */
 	bool required;		/* Optional=yes turns it off */
 	uint32_t battery;	/* MinimumBattery=20: percent, on battery */
 	bool external;		/* ExternalPower=yes: never on battery */
@@ -73,6 +79,11 @@ struct config {
 	char *slot_a, *slot_b;	/* A=, B=: block devices or image files; NULL: no gateway slots */
 	/* [Update] */
 	enum config_automatic automatic;	/* Automatic=security */
+	struct config_window window;	/* Window=: of what is begun by itself, and of activation by reboot */
+	uint8_t window_days;	/* WindowDays=: bit 0 is Sunday; 0: all */
+	enum config_reboot reboot;	/* Reboot=window */
+	uint64_t postpone_max;	/* PostponeMax=7d */
+	bool catch_up;		/* CatchUp=yes: nodes that do not run what the release says are brought to it */
 	char *checks_dir;	/* ChecksDirectory=/etc/edgeferry/checks.d */
 	char *interlock;	/* InterlockDirectory=/etc/edgeferry/interlock.d */
 	uint64_t object_quota;	/* ObjectQuota=64M: bytes of objects kept beyond need, and admitted at most */

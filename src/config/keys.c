@@ -48,6 +48,11 @@ static const struct key gateway_keys[] = {
 	{"Slots", "A", value_path, FIELD(slot_a), NULL},
 	{"Slots", "B", value_path, FIELD(slot_b), NULL},
 	{"Update", "Automatic", value_automatic, FIELD(automatic), "security"},
+	{"Update", "Window", value_window, FIELD(window), "00:00-00:00"},
+	{"Update", "WindowDays", value_days, FIELD(window_days), "Mon..Sun"},
+	{"Update", "Reboot", value_reboot, FIELD(reboot), "window"},
+	{"Update", "PostponeMax", value_span, FIELD(postpone_max), "7d"},
+	{"Update", "CatchUp", value_yes, FIELD(catch_up), "yes"},
 	{"Update", "ChecksDirectory", value_path, FIELD(checks_dir), "/etc/edgeferry/checks.d"},
 	{"Update", "InterlockDirectory", value_path, FIELD(interlock),
 		"/etc/edgeferry/interlock.d"},
@@ -61,6 +66,7 @@ static const struct key node_keys[] = {
 	{"Node", "Compatible", value_compatible, FIELD(compatible), NULL},
 	{"Node", "Link", value_link, FIELD(link), "uart"},
 	{"Node", "Device", value_device, FIELD(device), NULL},
+	{"Node", "Address", value_address, FIELD(address), "0"},
 	{"Node", "BaudRate", value_baud, FIELD(baud), "115200"},
 	{"Node", "BaudRateMax", value_baud_max, FIELD(baud_max), "0"},
 	{"Node", "RS485", value_yes, FIELD(rs485), "no"},
@@ -75,6 +81,7 @@ static const struct key node_keys[] = {
 	{"Node", "Framing", value_framing, FIELD(framing), "cobs"},
 	{"Node", "Security", value_security, FIELD(security), "session"},
 	{"Node", "Key", value_key, FIELD(key), NULL},
+	{"Node", "RedundancyGroup", value_name, FIELD(group), NULL},
 	{"Node", "Optional", value_no, FIELD(required), "no"},
 	{"Node", "MinimumBattery", value_percent, FIELD(battery), "20"},
 	{"Node", "ExternalPower", value_yes, FIELD(external), "no"},
@@ -85,8 +92,9 @@ static const struct key node_keys[] = {
 static bool is_text(const struct key *k)
 {
 	static const value_reader numbers[] = {value_u32, value_size, value_span, value_automatic,
-		value_security, value_framing, value_baud, value_baud_max, value_clock, value_entry,
-		value_pulse, value_yes, value_no, value_percent, value_window, value_connections};
+		value_security, value_framing, value_address, value_baud, value_baud_max,
+		value_clock, value_entry, value_pulse, value_yes, value_no, value_percent,
+		value_window, value_connections, value_days, value_reboot};
 
 	for (size_t i = 0; i < COUNT(numbers); i++)
 		if (k->read == numbers[i])

@@ -219,6 +219,16 @@ const char *value_baud_max(const char *value, void *to)
 	return value_baud(value, to) ? "a number from 1200 to 12000000, or 0" : NULL;
 }
 
+const char *value_address(const char *value, void *to)
+{
+	uint64_t v;
+
+	if (!number(value, 0, 247, &v))
+		return "a number from 1 to 247, or 0 for none";
+	*(uint32_t *)to = (uint32_t)v;
+	return NULL;
+}
+
 /* At the slowest, the longest exchange takes a third of a second: the loop waits for it. */
 const char *value_clock(const char *value, void *to)
 {
@@ -434,5 +444,58 @@ const char *value_window(const char *value, void *to)
 		return "hours of the day as in 22:00-05:30";
 	*(struct config_window *)to =
 		(struct config_window){(uint16_t)(h[0] * 60 + m[0]), (uint16_t)(h[1] * 60 + m[1])};
+	return NULL;
+}
+
+const char *value_reboot(const char *value, void *to)
+{
+	static const char *const words[] = {[REBOOT_WINDOW] = "window",
+		[REBOOT_NOW] = "now",
+		[REBOOT_REQUEST] = "request",
+		NULL};
+	int i = word(value, words);
+
+	if (i < 0)
+		return "now, window or request";
+	*(enum config_reboot *)to = (enum config_reboot)i;
+	return NULL;
+}
+
+/* The day at *at, which is moved behind it; -1: none. */
+static int read_day(const char **at)
+{
+	static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+
+	for (int i = 0; i < 7; i++)
+		if (strncmp(*at, days[i], 3) == 0) {
+			*at += 3;
+			return i;
+		}
+	return -1;
+}
+
+const char *value_days(const char *value, void *to)
+{
+	static const char expected[] = "days as in 'Mon..Fri Sun'";
+	uint8_t mask = 0;
+
+	for (const char *at = value; *at;) {
+		int first = read_day(&at), last = first;
+		if (strncmp(at, "..", 2) == 0) {
+			at += 2;
+			last = read_day(&at);
+		}
+		if (first < 0 || last < 0 || (*at && *at != ' '))
+			return expected;
+		for (int i = first;; i = (i + 1) % 7) {
+			mask = (uint8_t)(mask | 1u << i);
+			if (i == last)
+				break;
+		}
+		at += strspn(at, " ");
+	}
+	if (mask == 0)
+		return expected;
+	*(uint8_t *)to = mask;
 	return NULL;
 }

@@ -24,6 +24,7 @@ const char *value_automatic(const char *value, void *to);  /* enum config_automa
 const char *value_security(const char *value, void *to);   /* enum config_security */
 const char *value_link(const char *value, void *to);	   /* char * */
 const char *value_framing(const char *value, void *to);	   /* enum config_framing */
+const char *value_address(const char *value, void *to);	   /* uint32_t; 0: none */
 const char *value_baud(const char *value, void *to);	   /* uint32_t */
 const char *value_baud_max(const char *value, void *to);   /* uint32_t; 0: none */
 const char *value_clock(const char *value, void *to);	   /* uint32_t, Hz */
@@ -37,6 +38,8 @@ const char *value_yes(const char *value, void *to);	   /* bool */
 const char *value_boot(const char *value, void *to);	   /* char * */
 const char *value_percent(const char *value, void *to);	   /* uint32_t, 0 to 100 */
 const char *value_window(const char *value, void *to);	   /* struct config_window */
+const char *value_days(const char *value, void *to);	   /* uint8_t, bit 0 is Sunday */
+const char *value_reboot(const char *value, void *to);	   /* enum config_reboot */
 const char *value_no(const char *value, void *to);	   /* bool: yes stores false */
 
 /* "host", "host:port", "[v6]:port": the host without brackets; port untouched when not given. */

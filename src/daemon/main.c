@@ -76,6 +76,11 @@ static void on_report(void *ctx)
 	outbox_kick(ctx);
 }
 
+static void on_resumed(void *ctx)
+{
+	poll_now(ctx, "resumed");
+}
+
 /* The init system ends us. In the simulated machine there is none: its launcher waits for our end.
  */
 static void on_rebooting(void *ctx, const char *parameter)
@@ -136,7 +141,7 @@ static enum ef_reason open_parts(struct daemon *d, struct error *e)
 		.bus_address = d->bus_address,
 		.root_file = d->root_file,
 		.observer = {d, on_changed, on_progress, on_event, on_node, on_slots, on_report,
-			on_rebooting},
+			on_resumed, on_rebooting},
 	};
 
 	r = update_new(&d->update, &env, e);

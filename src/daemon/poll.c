@@ -2,6 +2,7 @@
 #include "daemon/daemon.h"
 #include "update/policy.h"
 #include "util/log.h"
+#include "util/time-util.h"
 #include <string.h>
 #include <sys/random.h>
 
@@ -10,6 +11,8 @@
 /* After a deployment that a newer release was waiting for, and when woken while something is read.
  */
 #define NEXT_LOOK_US 1000000u
+#define SPREAD_US 60000000u
+#define HORIZON_S (30 * 86400)
 
 uint64_t poll_wait(uint64_t poll_us, uint32_t random)
 {
@@ -27,10 +30,27 @@ static uint32_t draw(void)
 	return r;
 }
 
+/* So that an hour is not slept through; not all of a fleet in the same second (F-37). */
+static void look_at(struct daemon *d, int64_t when)
+{
+	int64_t left = when - now_real_s();
+	uint64_t set, now;
+
+	if (!d->poll || when == 0 || left > HORIZON_S)
+		return;
+	uint64_t us = (uint64_t)(left > 0 ? left : 0) * 1000000u + draw() % SPREAD_US;
+	if (sd_event_now(d->event, CLOCK_MONOTONIC, &now) < 0 ||
+		sd_event_source_get_time(d->poll, &set) < 0 || set <= now + us)
+		return;
+	sd_event_source_set_time_relative(d->poll, us);
+	sd_event_source_set_enabled(d->poll, SD_EVENT_ONESHOT);
+}
+
 static void install_newest(struct daemon *d, const char *version)
 {
 	const struct known_release *known;
 	struct error e = {0};
+	int64_t until;
 	uint64_t id;
 	size_t n;
 
@@ -41,6 +61,11 @@ static void install_newest(struct daemon *d, const char *version)
 	}
 	if (!n || !policy_automatic(d->config->automatic, known))
 		return;
+	if (update_may_begin(d->update, &until, &e)) {
+		log_info("release %s is not begun now: %s", version, e.detail);
+		look_at(d, until);
+		return;
+	}
 	if (update_install(d->update, version, &id, &e) == EF_REASON_OK) {
 		log_info("release %s: deployment %llu began by itself", version,
 			(unsigned long long)id);

@@ -9,7 +9,9 @@
 #include "dfu/node.h"
 #include "dfu/session.h"
 #include "dfu/smp-client.h"
+#include "dfu/smp-map.h"
 #include "dfu/upload.h"
+#include "links/shared.h"
 
 /* Bytes of a small request's body. */
 #define NODE_BODY_MAX 128u
@@ -65,6 +67,7 @@ struct node_op {
 	const uint8_t *image;
 	size_t image_size;
 	struct ef_image_info info;
+	uint8_t sha[32];  /* of the file's bytes that are sent */
 	uint8_t hash[32]; /* of the image that the operation is about */
 	uint32_t deadline_s;
 	uint64_t until_us; /* end of step_wait */
@@ -79,6 +82,12 @@ struct node_op {
 	struct error result;
 };
 
+/* What a node says of its missing blocks. */
+struct node_missing {
+	uint64_t from;
+	struct smp_string missing;
+};
+
 /* The line's rate (node-rate.c). */
 struct node_rate {
 	uint32_t most;	 /* configured; 0: it is left alone */
@@ -89,6 +98,8 @@ struct node_rate {
 
 struct node {
 	char *name, *device, *ready;
+	char *owner; /* the gateway on a shared line; NULL: nobody asks */
+	uint32_t epoch;
 	const struct link_ops *ops;
 	struct link_spec spec;
 	enum framing framing;
@@ -101,9 +112,15 @@ struct node {
 	char *key; /* where it is; NULL: the node is spoken to in the clear */
 	bool key_next, key_other; /* the one beside it is tried; and the other one was */
 	struct session session;
-	uint8_t held[SMP_MESSAGE_MAX]; /* body of the request under way, until it can be sent */
+	/* body of the request under way, until there is a link, a session, or the turn for it */
+	uint8_t held[SMP_MESSAGE_MAX];
 	size_t held_size;
 	struct upload upload;
+	struct turn turn;	 /* on a shared line: spec.shared */
+	uint64_t turn_us;	 /* since when it is ours */
+	uint64_t again_until_us; /* the request under way is sent again until then; 0: not yet sent */
+	struct spread *spread;	 /* whom it may be sent an image with; NULL: nobody */
+	struct spread_member member;
 	struct node_rate rate;
 	enum node_entry entry;
 	struct entry_spec lines; /* texts are owned */
@@ -111,7 +128,7 @@ struct node {
 	/* What was uploaded last, for nodes that name no hashes. */
 	uint8_t staged_hash[32];
 	struct ef_version staged_version;
-	uint32_t window_max, buf_max;  /* 0: what the node takes. For benchmarks */
+	uint32_t window_max, buf_max;  /* 0: what the node takes. buf_max is for benchmarks */
 	struct node_identity identity; /* of the last answers */
 	uint8_t nonce[NODE_NONCE_SIZE];
 	struct node_request request; /* under way */
@@ -138,6 +155,9 @@ void node_fail_with(struct node *n, const struct error *e);
 void node_send(
 	struct node *n, const struct node_request *request, const uint8_t *body, size_t size);
 
+/* The same for n->request, in its turn. */
+void node_send_now(struct node *n);
+
 /* The request under way, when the link is open and the session, if it needs one, too. */
 void node_call(struct node *n, const uint8_t *body, size_t size);
 /* It ends without an answer. */
@@ -146,6 +166,24 @@ void node_silent(struct node *n);
 /* Sessions (node-session.c): node_call with what is held, by way of one. */
 enum ef_reason node_session_init(struct node *n, const struct node_config *config, struct error *e);
 void node_session_call(struct node *n);
+
+/* Turns on a shared line (node-turn.c); anywhere else it is always one's turn. */
+void node_turn_init(struct node *n);
+/* False: node_send_now is called when it is this node's turn. */
+bool node_turn(struct node *n);
+/* The request had no answer. True: it waits for another turn. */
+bool node_turn_again(struct node *n);
+void node_turn_leave(struct node *n);
+bool node_turn_upload(void *ctx, uint32_t under_way); /* may_send of an upload */
+
+/* Which gateway has it (node-lease.c). Without an owner in the configuration none is asked for. */
+void node_take_lease(struct node *n, node_answer then, node_answer silent);
+/* The session was refused since another one has it: the operation ends BUSY and says who. */
+void node_ask_owner(struct node *n);
+
+/* Broadcast (node-spread.c). */
+void node_spread_come(struct node *n); /* the image of the operation is known */
+void step_spread(struct node *n);      /* as much as it can; what is missing is then uploaded */
 
 /* Steps that several operations share (node-steps.c). */
 void step_ask(struct node *n);	 /* identify and image state into n->identity */

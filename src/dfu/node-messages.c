@@ -5,6 +5,7 @@
 #include "dfu/upload.h"
 #include <string.h>
 
+#define OWNER_MAX 32u
 #define IMAGES_MAX 16u
 #define IMAGE_SIZE_MAX (64u << 20)
 
@@ -99,13 +100,63 @@ size_t node_put_reset(uint8_t *buf, size_t size, bool to_boot)
 	return put_end(&w);
 }
 
-size_t node_put_rate(uint8_t *buf, size_t size, uint32_t baud)
+size_t node_put_lease(
+	uint8_t *buf, size_t size, const char *owner, uint32_t epoch, uint32_t seconds)
 {
 	struct cbor_writer w;
 
 	put_start(&w, buf, size);
-	cbor_put_text(&w, "baud");
-	cbor_put_uint(&w, baud);
+	cbor_put_text(&w, "owner");
+	cbor_put_text(&w, owner);
+	cbor_put_text(&w, "epoch");
+	cbor_put_uint(&w, epoch);
+	cbor_put_text(&w, "sec");
+	cbor_put_uint(&w, seconds);
+	return put_end(&w);
+}
+
+void node_parse_owner(const uint8_t *body, size_t size, struct error *e)
+{
+	static const struct smp_field field = {"owner", SMP_TEXT, true, 0, OWNER_MAX};
+	struct smp_string owner = {0};
+	char name[OWNER_MAX + 1] = "";
+
+	if (body && smp_body_read(body, size, &field, 1, &owner))
+		smp_text_copy(owner, name, sizeof name);
+	error_clear(e);
+	error_set(e, EF_REASON_BUSY, "in use by gateway %s on the same line",
+		name[0] ? name : "(unknown)");
+}
+
+size_t node_put_number(uint8_t *buf, size_t size, const char *key, uint32_t number)
+{
+	struct cbor_writer w;
+
+	put_start(&w, buf, size);
+	cbor_put_text(&w, key);
+	cbor_put_uint(&w, number);
+	return put_end(&w);
+}
+
+size_t node_put_rate(uint8_t *buf, size_t size, uint32_t baud)
+{
+	return node_put_number(buf, size, "baud", baud);
+}
+
+size_t node_put_begin(uint8_t *buf, size_t size, const uint8_t *image, uint32_t length,
+	const uint8_t sha[32], uint32_t first)
+{
+	struct cbor_writer w;
+
+	put_start(&w, buf, size);
+	cbor_put_text(&w, "off");
+	cbor_put_uint(&w, 0);
+	cbor_put_text(&w, "len");
+	cbor_put_uint(&w, length);
+	cbor_put_text(&w, "sha");
+	cbor_put_bytes(&w, sha, 32);
+	cbor_put_text(&w, "data");
+	cbor_put_bytes(&w, image, first);
 	return put_end(&w);
 }
 
@@ -123,7 +174,8 @@ size_t node_put_echo(uint8_t *buf, size_t size, uint8_t length)
 }
 
 struct raw_identity {
-	uint64_t v, hwrev, mode, buf, win, slot, floor, test, revert, attempts, cause, ahead, bat;
+	uint64_t v, hwrev, mode, buf, win, slot, floor, test, revert, attempts, cause, ahead, bat,
+		addr, spread;
 	struct smp_string board, vid, cid, id, boot, nonce;
 	bool trial, ext;
 };
@@ -152,6 +204,8 @@ static const struct smp_field identity_fields[] = {
 	FIELD(attempts, SMP_UINT, false, UINT32_MAX),
 	FIELD(cause, SMP_UINT, false, UINT32_MAX),
 	FIELD(ahead, SMP_UINT, false, UINT32_MAX),
+	FIELD(addr, SMP_UINT, false, EF_SHARED_ADDRESS_MAX),
+	FIELD(spread, SMP_UINT, false, UINT16_MAX),
 	FIELD(bat, SMP_UINT, false, 100),
 	FIELD(ext, SMP_BOOL, false, 0),
 	FIELD(nonce, SMP_BYTES, true, NODE_NONCE_SIZE),
@@ -191,6 +245,8 @@ enum ef_reason node_parse_identify(const uint8_t *body, size_t size,
 	ret->attempts = (uint32_t)raw.attempts;
 	ret->cause = (uint32_t)raw.cause;
 	ret->ahead = (uint32_t)raw.ahead;
+	ret->address = (uint32_t)raw.addr;
+	ret->spread = (uint32_t)raw.spread;
 	ret->battery = (uint8_t)raw.bat;
 	ret->external = raw.ext;
 	ret->trial = raw.trial;

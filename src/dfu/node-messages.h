@@ -17,6 +17,13 @@ size_t node_put_state(uint8_t *buf, size_t size, const uint8_t hash[32], bool co
 	uint32_t deadline_s);
 size_t node_put_reset(uint8_t *buf, size_t size, bool to_boot);
 size_t node_put_rate(uint8_t *buf, size_t size, uint32_t baud);
+size_t node_put_lease(
+	uint8_t *buf, size_t size, const char *owner, uint32_t epoch, uint32_t seconds);
+/* {"key": number} */
+size_t node_put_number(uint8_t *buf, size_t size, const char *key, uint32_t number);
+/* The first request of an upload, with the first bytes of the image. */
+size_t node_put_begin(uint8_t *buf, size_t size, const uint8_t *image, uint32_t length,
+	const uint8_t sha[32], uint32_t first);
 /* An echo of so many characters, at most 255. */
 size_t node_put_echo(uint8_t *buf, size_t size, uint8_t length);
 size_t node_put_key(uint8_t *buf, size_t size, const uint8_t key[32], const uint8_t seed[32]);
@@ -33,6 +40,9 @@ enum ef_reason node_parse_state(
 /* buf_size and buf_count of a plain SMP node. */
 enum ef_reason node_parse_params(
 	const uint8_t *body, size_t size, struct node_identity *ret, struct error *e);
+
+/* BUSY, and which gateway a node says has it. body may be NULL. */
+void node_parse_owner(const uint8_t *body, size_t size, struct error *e);
 
 /* The line of OS info; what is not understood leaves info empty. */
 void node_parse_info(const uint8_t *body, size_t size, struct node_identity *ret);

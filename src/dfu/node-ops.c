@@ -88,6 +88,12 @@ static void stage_inspect(struct node *n)
 		return;
 	}
 	memcpy(n->op.hash, n->op.info.digest, 32);
+	if (EVP_Digest(n->op.image, n->op.info.total_size, n->op.sha, NULL, EVP_sha256(), NULL) !=
+		1) {
+		node_fail(n, EF_REASON_INTERNAL, "no SHA-256");
+		return;
+	}
+	node_spread_come(n);
 	node_next(n);
 }
 
@@ -179,8 +185,10 @@ static void step_upload(struct node *n)
 		.buf = n->identity.buf,
 		.window = n->identity.window,
 		.ahead = n->identity.ahead,
+		.anywhere = n->identity.spread != 0,
 		.ctx = n,
 		.progress = upload_progress,
+		.may_send = node_turn_upload,
 		.ended = upload_ended,
 	};
 
@@ -192,9 +200,8 @@ static void step_upload(struct node *n)
 		config.window = n->window_max;
 	if (n->buf_max && config.buf > n->buf_max)
 		config.buf = n->buf_max;
-	if (EVP_Digest(n->op.image, config.size, config.sha, NULL, EVP_sha256(), NULL) != 1)
-		node_fail(n, EF_REASON_INTERNAL, "no SHA-256");
-	else if (!upload_start(&n->upload, &n->client, &config, now_monotonic_us()))
+	memcpy(config.sha, n->op.sha, sizeof config.sha);
+	if (!upload_start(&n->upload, &n->client, &config, now_monotonic_us()))
 		node_fail(n, EF_REASON_NODE_PROTOCOL, "a buffer of %u bytes", config.buf);
 }
 
@@ -210,8 +217,8 @@ static void stage_verify(struct node *n)
 static const struct node_plan stage_plan = {
 	.name = "stage",
 	.steps = (const node_step[]){stage_inspect, step_ask, stage_judge, step_enter, step_return,
-		stage_judge, step_preflight, step_raise, step_upload, step_lower, step_ask,
-		stage_verify, step_leave, step_return, NULL},
+		stage_judge, step_preflight, step_spread, step_raise, step_upload, step_lower,
+		step_ask, stage_verify, step_leave, step_return, NULL},
 	.seen = entry_seen,
 };
 

@@ -67,7 +67,9 @@ static void on_failed(void *ctx, const struct error *e)
 		return;
 	if (e->reason == EF_REASON_NODE_KEY && try_other_key(n))
 		return;
-	if (e->reason == EF_REASON_NODE_UNREACHABLE && n->request.silent) {
+	if (e->reason == EF_REASON_BUSY && n->request.silent) {
+		node_ask_owner(n);
+	} else if (e->reason == EF_REASON_NODE_UNREACHABLE && n->request.silent) {
 		node_silent(n);
 	} else {
 		n->request.then = NULL;

@@ -105,6 +105,11 @@ static void ask_params(struct node *n, const uint8_t *unused_body, size_t unused
 	node_send(n, &request, body, node_put_empty(body, sizeof body));
 }
 
+static void ask_leased(struct node *n, const uint8_t *body, size_t size)
+{
+	ask_state(n);
+}
+
 static void ask_identify_answer(struct node *n, const uint8_t *body, size_t size)
 {
 	struct error e = {0};
@@ -112,7 +117,7 @@ static void ask_identify_answer(struct node *n, const uint8_t *body, size_t size
 	if (node_parse_identify(body, size, n->nonce, &n->identity, &e))
 		ask_failed(n, &e);
 	else
-		ask_state(n);
+		node_take_lease(n, ask_leased, ask_silent);
 }
 
 void step_ask(struct node *n)

@@ -67,6 +67,7 @@ void node_silent(struct node *n)
 	node_answer silent = n->request.silent;
 
 	n->request.then = NULL;
+	node_turn_leave(n);
 	silent(n, NULL, 0);
 }
 
@@ -89,8 +90,6 @@ static void link_up(void *ctx)
 	node_arm(n);
 }
 
-static void node_open_held(struct node *n);
-
 /*
  * A wire in the air is cut without anybody having done it: what was on its way is asked again over
  * a new one. False: this was not that.
@@ -105,7 +104,7 @@ static bool link_cut(struct node *n, bool was_up)
 	if (n->upload.running)
 		upload_interrupt(&n->upload);
 	else if (busy)
-		node_open_held(n);
+		node_send_now(n);
 	return true;
 }
 
@@ -116,6 +115,7 @@ static void link_lost(void *ctx, const struct error *e)
 
 	n->link = NULL;
 	n->up = false;
+	node_turn_leave(n);
 	session_close(&n->session);
 	smp_client_forget_all(&n->client);
 	if (n->op.plan && !n->op.finished) {
@@ -170,6 +170,8 @@ static void node_finish(struct node *n)
 	n->op.finished = true;
 	n->op.wake_us = now_monotonic_us();
 	n->request.then = NULL;
+	spread_leave(&n->member);
+	node_turn_leave(n);
 	upload_stop(&n->upload);
 	smp_client_forget_all(&n->client);
 	node_rate_drop(n);
@@ -294,7 +296,10 @@ static void node_answered(void *ctx, const struct smp_request *q, const uint8_t 
 	struct error e = {0};
 	bool unsupported;
 
+	if (!body && node_turn_again(n))
+		return;
 	n->request.then = NULL;
+	node_turn_leave(n);
 	/* What does not answer any more, or was reset, has lost its session. */
 	if (!body || request.may_hang_up)
 		session_close(&n->session);
@@ -311,6 +316,8 @@ static void node_answered(void *ctx, const struct smp_request *q, const uint8_t 
 			error_set(&e, EF_REASON_NODE_KEY, "%s: the node does it in a session only",
 				request.what);
 		}
+		if (e.reason == EF_REASON_BUSY)
+			node_parse_owner(body, size, &e);
 		if (unsupported && request.unsupported)
 			request.unsupported(n, body, size);
 		else if (request.silent && (n->op.waiting || request.optional))
@@ -337,6 +344,11 @@ void node_call(struct node *n, const uint8_t *body, size_t size)
 	uint32_t order;
 	int r;
 
+	if (n->spec.shared) { /* once a turn */
+		if (!n->again_until_us)
+			n->again_until_us = now_monotonic_us() + call.total_us;
+		call.total_us = 0;
+	}
 	r = size ? smp_client_call(&n->client, now_monotonic_us(), &call, body, size, &order)
 		 : -EMSGSIZE;
 	if (r < 0)
@@ -344,7 +356,7 @@ void node_call(struct node *n, const uint8_t *body, size_t size)
 }
 
 /* What is held goes out as soon as the link carries it. */
-static void node_open_held(struct node *n)
+void node_send_now(struct node *n)
 {
 	struct error e = {0};
 
@@ -363,7 +375,8 @@ void node_send(struct node *n, const struct node_request *request, const uint8_t
 	n->request = *request;
 	n->held_size = size <= sizeof n->held ? size : 0; /* an error of the caller's: node_call */
 	memcpy(n->held, body, n->held_size);
-	node_open_held(n);
+	if (node_turn(n))
+		node_send_now(n);
 }
 
 /* Life */
@@ -381,6 +394,9 @@ enum ef_reason node_new(
 		n->spec = config->spec;
 		n->rate.most = config->baud_max;
 		n->framing = config->framing;
+		n->spread = config->spread;
+		n->owner = config->owner ? strdup(config->owner) : NULL;
+		n->epoch = config->epoch;
 		n->spec.device = n->device;
 		n->ready = config->spec.ready ? strdup(config->spec.ready) : NULL;
 		n->spec.ready = n->ready;
@@ -391,7 +407,8 @@ enum ef_reason node_new(
 		if (r >= 0)
 			r = sd_event_source_set_enabled(n->timer, SD_EVENT_OFF);
 	}
-	if (r < 0 || !n->name || !n->device || !n->ready != !config->spec.ready) {
+	if (r < 0 || !n->name || !n->device || !n->ready != !config->spec.ready ||
+		!n->owner != !config->owner) {
 		node_free(n);
 		return error_errno(e, r < 0 ? r : -ENOMEM, "%s", config->name);
 	}
@@ -399,6 +416,7 @@ enum ef_reason node_new(
 		node_free(n);
 		return e->reason;
 	}
+	node_turn_init(n);
 	*ret = n;
 	return EF_REASON_OK;
 }
@@ -407,6 +425,8 @@ void node_free(struct node *n)
 {
 	if (!n)
 		return;
+	spread_leave(&n->member);
+	node_turn_leave(n);
 	upload_stop(&n->upload);
 	smp_client_forget_all(&n->client);
 	entry_stop(n);
@@ -419,6 +439,7 @@ void node_free(struct node *n)
 	free(n->name);
 	free(n->device);
 	free(n->ready);
+	free(n->owner);
 	free(n->key);
 	free(n);
 }

@@ -6,6 +6,7 @@
  * exactly one done callback, also after node_cancel (CANCELLED) and when the link is lost.
  * The protocol engine below (dfu/smp-client.h, dfu/upload.h) does no I/O.
  */
+#include "dfu/spread.h"
 #include "links/entry.h"
 #include "links/link.h"
 #include "util/reason.h"
@@ -36,6 +37,7 @@ struct node_identity {
 	bool bootloader;	/* mode: in the bootloader rather than in the application */
 	char boot_version[EF_VERSION_TEXT_MAX];
 	uint32_t buf, window, ahead, slot_size, floor, attempts, cause;
+	uint32_t address, spread; /* on a shared line, and the largest block of a broadcast; 0: none */
 	uint8_t battery;	/* percent left; 100 where there is none */
 	bool external;		/* it does not run on the battery */
 	bool trial;
@@ -63,6 +65,9 @@ struct node_config {
 	enum framing framing; /* COBS where there is a key */
 	const char *key;	/* session_key_load; NULL: no session */
 	const char *compatible;	/* "vendor.example,class"; with key only */
+	struct spread *spread;	/* the group of its shared line; NULL: it is sent images alone */
+	const char *owner;	/* on a shared line: this gateway, for others to be told (F-20); may be NULL */
+	uint32_t epoch;		/* of its start: rises */
 };
 
 enum ef_reason node_new(struct node **ret, sd_event *event, const struct node_config *config,

@@ -81,6 +81,7 @@ void session_open(struct session *s, uint64_t now_us, uint64_t patience_us)
 	if (s->state != SESSION_CLOSED)
 		return;
 	s->patience_us = patience_us;
+	s->limit_us = s->longest_us ? now_us + s->longest_us : UINT64_MAX;
 	s->refused = s->handshakes = 0;
 	begin_hello(s, now_us);
 }
@@ -136,6 +137,8 @@ static void met(
 		session_fail(s, EF_REASON_NODE_PROTOCOL, "session: another version");
 	else if (memcmp(h->board, s->board, sizeof s->board) != 0)
 		session_fail(s, EF_REASON_NODE_MISMATCH, "session: the node is of another class");
+	else if (h->flags & EF_SESSION_LEASED)
+		session_fail(s, EF_REASON_BUSY, "session: another gateway has the node");
 	else if (!(h->flags & EF_SESSION_HAS_KEY))
 		session_fail(s, EF_REASON_NODE_KEY, "session: the node has no key");
 	else if (h->counter == 0)
@@ -241,6 +244,8 @@ uint64_t session_deadline(const struct session *s)
 {
 	if (s->state != SESSION_HELLO && s->state != SESSION_HANDSHAKE)
 		return UINT64_MAX;
+	if (s->limit_us <= s->again_us && s->limit_us <= s->until_us)
+		return s->limit_us;
 	return s->again_us < s->until_us ? s->again_us : s->until_us;
 }
 
@@ -250,7 +255,7 @@ void session_tick(struct session *s, uint64_t now_us)
 
 	if (now_us < session_deadline(s))
 		return;
-	if (now_us >= s->until_us && hello) {
+	if (now_us >= s->limit_us || (now_us >= s->until_us && hello)) {
 		session_fail(s, EF_REASON_NODE_UNREACHABLE, "no answer");
 	} else if (now_us >= s->until_us) {
 		begin_hello(s, now_us);

@@ -30,8 +30,8 @@ enum session_state { SESSION_CLOSED, SESSION_HELLO, SESSION_HANDSHAKE, SESSION_O
 struct session {
 	const struct session_events *events;
 	void *ctx;
-	uint8_t board[4];      /* what the node must be */
-	uint64_t handshake_us; /* how long a node may compute; for tests to shorten */
+	uint8_t board[4];    /* what the node must be */
+	uint64_t longest_us; /* that making one may take; 0: as long as it takes */
 
 	enum session_state state;
 	uint8_t token[EF_SESSION_TOKEN_SIZE];
@@ -40,7 +40,7 @@ struct session {
 	uint8_t handshake[EF_SESSION_HANDSHAKE_SIZE];
 	unsigned handshakes; /* begun since session_open */
 	unsigned refused;    /* of those, the last in a row that the node did not take */
-	uint64_t patience_us, until_us, again_us, wait_us;
+	uint64_t patience_us, until_us, again_us, wait_us, limit_us;
 
 	struct ef_session keys;
 	uint64_t opened_us;

@@ -197,9 +197,17 @@ static void upload_fill(struct upload *u)
 			upload_fail(u, EF_REASON_NODE_UNREACHABLE, "too much is lost on the line");
 			return;
 		}
+		if (u->config.may_send && !u->config.may_send(u->config.ctx, u->under_way))
+			return;
 		if (!upload_one(u))
 			return;
 	}
+}
+
+void upload_go_on(struct upload *u, uint64_t now_us)
+{
+	u->now_us = now_us;
+	upload_fill(u);
 }
 
 static uint32_t square_root(uint64_t n)
@@ -292,7 +300,7 @@ static bool upload_wanted(struct upload *u, const struct smp_request *q, uint32_
 
 	/* What it can want: after the first answer, where an earlier upload broke off; later, no
 	 * byte that it was never sent. */
-	if (off > (u->started ? u->sent : u->config.size)) {
+	if (off > (u->started && !u->config.anywhere ? u->sent : u->config.size)) {
 		upload_fail(u, EF_REASON_NODE_PROTOCOL, "the node wants bytes it was not sent");
 		return false;
 	}

@@ -18,8 +18,14 @@ struct upload_config {
 	uint32_t buf, window; /* of the node: bytes of a message, requests under way */
 	uint64_t erase_us;    /* that it may take before it answers the first request; 0: 3 s */
 	uint32_t ahead;	      /* bytes that it keeps behind what is missing; 0: none */
+	bool anywhere;	      /* it may have any part of the image already */
 	void *ctx;
 	void (*progress)(void *ctx, uint32_t done);
+	/*
+	 * Asked before each request, with how many are without an answer; false: nothing is sent
+	 * until upload_go_on. NULL: always.
+	 */
+	bool (*may_send)(void *ctx, uint32_t under_way);
 	/* again: the node lost what it had (it was reset); identify and preflight, then start anew.
 	 */
 	void (*ended)(void *ctx, const struct error *e, bool again);
@@ -55,6 +61,7 @@ uint32_t upload_chunk(uint32_t buf, uint32_t offset, uint32_t size);
 /* False when buf is too small: nothing was started. */
 bool upload_start(struct upload *u, struct smp_client *client, const struct upload_config *config,
 	uint64_t now_us);
+void upload_go_on(struct upload *u, uint64_t now_us);
 void upload_stop(struct upload *u);
 /* The node was reset: ended is called with again. */
 void upload_interrupt(struct upload *u);

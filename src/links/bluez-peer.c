@@ -79,6 +79,8 @@ static void close_peer(struct bluez_peer *p)
 	sd_event_source_set_enabled(p->timer, SD_EVENT_OFF);
 	if (touched)
 		leave(p);
+	else
+		p->holds = false;
 	bluez_discover(p->b);
 	turns_look(p->b);
 }

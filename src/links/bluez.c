@@ -20,7 +20,7 @@ const struct bluez_timing bluez_default_timing = {
 	.call_us = 10 * USEC_PER_SEC,
 	.retry_us = 500 * USEC_PER_MSEC,
 	.grace_us = 10 * USEC_PER_SEC,
-	.rest_us = 45 * USEC_PER_SEC,
+	.rest_us = 10 * USEC_PER_SEC,
 	.turn_us = 600 * USEC_PER_SEC,
 };
 
@@ -345,10 +345,10 @@ static int on_device(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	const char *interface, *path = sd_bus_message_get_path(m);
 	struct bluez_facts f;
 
-	if (sd_bus_message_read(m, "s", &interface) < 0 || !b->listed)
+	if (sd_bus_message_read(m, "s", &interface) < 0)
 		return 0;
 	bluez_read(m, &f);
-	if (strlen(path) < BLUEZ_PATH_MAX)
+	if (b->listed && strlen(path) < BLUEZ_PATH_MAX)
 		see_device(b, path, interface, &f);
 	for (struct bluez_peer *p = b->peers; p; p = p->next)
 		if (strcmp(p->path, path) == 0)

@@ -11,6 +11,7 @@
 #include <systemd/sd-event.h>
 
 struct link;
+struct shared;
 
 struct link_spec {
 	/*
@@ -23,6 +24,8 @@ struct link_spec {
 	bool rs485;		/* uart: the driver turns the direction (TIOCSRS485) */
 	const char *ready;	/* spi: the node's ready line (links/lines.h) */
 	struct bluez *bluez;	/* ble: what reaches it; outlives the link */
+	struct shared *shared;	/* shared: the line (links/shared.h), and the node's address on it */
+	uint8_t address;
 };
 
 struct link_callbacks {

@@ -24,9 +24,14 @@ void component_options_table(struct component_options *c, struct option out[COMP
 		{"security", OPTION_NUMBER, &c->security, "N", "security version (default: 0)"},
 		{"hardware", OPTION_TEXT, &c->hardware, "MIN-MAX",
 			"hardware revisions (default: 0-4294967295)"},
-		{"policy", OPTION_TEXT, &c->policy, "POLICY", "required (default) or optional"},
+		{"policy", OPTION_TEXT, &c->policy, "POLICY",
+			"required (default), optional or deferred"},
+		{"budget", OPTION_NUMBER, &c->budget, "N",
+			"so many of its nodes may fail (default: 0)"},
 		{"protocol", OPTION_TEXT, &c->protocol, "MIN-MAX",
 			"of the node protocol, the versions it speaks (default: 1)"},
+		{"soak", OPTION_NUMBER, &c->soak, "S",
+			"seconds between two waves of its nodes (default: 0)"},
 		{"requires", OPTION_LIST, &c->requires, "NAME>=V",
 			"another component, at least as new"},
 		{"self-test", OPTION_NUMBER, &c->self_test, "S",
@@ -122,7 +127,8 @@ static enum ef_reason make(const char *name, enum component_type type,
 		r = requirements(&c->requires, &requires, e);
 	if (r)
 		return r;
-	if (security > UINT32_MAX || c->self_test > UINT32_MAX || c->confirm > UINT32_MAX)
+	if (security > UINT32_MAX || c->budget > UINT32_MAX || c->soak > UINT32_MAX ||
+		c->self_test > UINT32_MAX || c->confirm > UINT32_MAX)
 		return error_set(
 			e, EF_REASON_USAGE, "component %s: a number is out of range", name);
 	component = json_pack("{s:s, s:s, s:s, s:O, s:s, s:I, s:s, s:O, s:I, s:I}", "name", name,
@@ -130,6 +136,10 @@ static enum ef_reason make(const char *name, enum component_type type,
 		hardware, "version", c->version ? c->version : "0.0.0", "security",
 		(json_int_t)security, "policy", c->policy, "requires", requires, "self_test",
 		(json_int_t)c->self_test, "confirm", (json_int_t)c->confirm);
+	if (component && c->soak > 0)
+		json_object_set_new(component, "soak", json_integer((json_int_t)c->soak));
+	if (component && c->budget > 0)
+		json_object_set_new(component, "budget", json_integer((json_int_t)c->budget));
 	if (component && protocol)
 		json_object_set(component, "protocol", protocol);
 	if (!objects)

@@ -8,11 +8,11 @@
 /* What "add" is told of any component. */
 struct component_options {
 	const char *compatible, *version, *hardware, *policy, *protocol;
-	uint64_t security, self_test, confirm;	/* UINT64_MAX: not given */
+	uint64_t security, self_test, confirm, budget, soak;	/* UINT64_MAX: not given */
 	struct option_list requires;	/* "NAME>=VERSION" */
 };
 
-#define COMPONENT_OPTIONS 9
+#define COMPONENT_OPTIONS 11
 /* Defaults into c, the rows of the table into out. */
 void component_options_table(struct component_options *c, struct option out[COMPONENT_OPTIONS]);
 

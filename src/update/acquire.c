@@ -8,6 +8,7 @@
 #include "bundle/chunks.h"
 #include "bundle/objects.h"
 #include "update/internal.h"
+#include "update/waves.h"
 #include "util/hex.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -145,14 +146,20 @@ static void on_look(struct update *u, const struct error *e)
 	}
 }
 
-/* The release before, from our own records; its objects are kept. */
-static void take_rollback(struct update *u)
+/* The release before, or the one that is installed, from our own records; its objects are kept. */
+static void take_stored(struct update *u)
 {
 	struct known_release k = {0};
 	struct deployment *before = NULL;
 	struct error e = {0};
 
-	if (store_deployment_before(u->store, u->release, &before, &k.bytes, &k.size, &e)) {
+	if (u->current->origin == ORIGIN_ROLLBACK)
+		store_deployment_before(u->store, u->release, &before, &k.bytes, &k.size, &e);
+	else if (store_deployment_of(u->store, u->release, &before, &k.bytes, &k.size, &e) ==
+			 EF_REASON_OK &&
+		 !before)
+		error_set(&e, EF_REASON_NOT_FOUND, "release %s is not on record", u->release);
+	if (e.reason) {
 		acquire_failed(u, &e);
 		return;
 	}
@@ -176,8 +183,8 @@ static void acquire_look(struct update *u)
 {
 	struct error e = {0};
 
-	if (u->current->origin == ORIGIN_ROLLBACK) {
-		take_rollback(u);
+	if (u->current->origin == ORIGIN_ROLLBACK || u->current->origin == ORIGIN_CATCH_UP) {
+		take_stored(u);
 		return;
 	}
 	if (u->look.phase != LOOK_IDLE)
@@ -205,8 +212,9 @@ static void acquire_admit(struct update *u)
 		acquire_held(u, &e);
 		return;
 	}
-	admit_prepare(u, &g, &in, d->origin == ORIGIN_ROLLBACK);
-	if (plan_admit(d->manifest, &in, &e) || objects_room(u, d->manifest, &room, &e) ||
+	bool back = d->origin == ORIGIN_ROLLBACK || d->origin == ORIGIN_CATCH_UP;
+	if (admit_prepare(u, &g, &in, back, &e) || plan_admit(d->manifest, &in, &e) ||
+		objects_room(u, d->manifest, &room, &e) ||
 		(!d->dry && objects_make_room(u, &room, &e))) {
 		acquire_failed(u, &e);
 		return;
@@ -404,24 +412,38 @@ static void make_plan(struct update *u, const struct plan_node *nodes)
 	struct admit_input in;
 	struct error e = {0};
 
-	admit_prepare(u, &g, &in, false);
+	if (admit_prepare(u, &g, &in, false, &e)) {
+		acquire_failed(u, &e);
+		return;
+	}
 	free(TAKE_PTR(d->parts));
 	d->n_parts = 0;
 	free(d->nodes_before);
 	d->nodes_before = nodes_present(u);
 	int r = plan_make(
 		d->manifest, u->run.images, &g, nodes, u->n_nodes, &d->parts, &d->n_parts);
+	if (r >= 0)
+		r = waves_number(d, u->env.config);
 	if (r < 0 || !d->nodes_before) {
 		error_set(&e, EF_REASON_NO_MEMORY, "plan");
 		acquire_failed(u, &e);
 		return;
 	}
+	for (size_t i = 0; d->origin == ORIGIN_CATCH_UP && i < d->n_parts; i++)
+		plan_catch_up(&d->parts[i]);
 	if (nothing_to_do(d) && strcmp(d->release, u->release) == 0) {
 		error_set(&e, EF_REASON_ALREADY_INSTALLED, "release %s", d->release);
 		deployment_move(u, EVENT_REFUSED, &e, NULL);
 		return;
 	}
 	deployment_move(u, EVENT_ACCEPTED, NULL, plan_store);
+}
+
+static bool needed(
+	const struct update *u, const struct component *c, const struct config_node *node)
+{
+	return u->current->origin != ORIGIN_CATCH_UP && c->policy == POLICY_REQUIRED &&
+	       node->required;
 }
 
 /* False: it has not answered yet. */
@@ -437,13 +459,18 @@ static bool admit_node(struct update *u, const struct node_state *ns, const stru
 		const struct component *c = &m->components[k];
 		if (!plan_takes(c, ns->config))
 			continue;
-		if (!nodes_fresh(ns, u->run.since_us))
+		/* one that nobody needs and that has been silent is not waited for (F-32): when it
+		 * appears it is brought up */
+		if (!nodes_fresh(ns, u->run.since_us) &&
+			(ns->present || ns->misses == 0 || needed(u, c, ns->config)))
 			return false;
 		if (ns->present)
 			plan_admit_node(c, node, e);
-		else if (c->policy == POLICY_REQUIRED && ns->config->required)
-			error_set(e, EF_REASON_NODE_UNREACHABLE, "node %s: %s", ns->config->name,
-				ns->last.detail);
+		else if (needed(u, c, ns->config))
+			error_set(e,
+				ns->last.reason == EF_REASON_BUSY ? EF_REASON_BUSY
+								  : EF_REASON_NODE_UNREACHABLE,
+				"node %s: %s", ns->config->name, ns->last.detail);
 	}
 	return true;
 }
@@ -464,6 +491,12 @@ static void acquire_nodes(struct update *u)
 			.last = ns->last};
 		if (!admit_node(u, ns, &nodes[i], &e))
 			return;
+		if (e.reason && u->current->origin == ORIGIN_CATCH_UP) {
+			/* each for itself */
+			nodes[i].present = false;
+			nodes[i].last = e;
+			error_clear(&e);
+		}
 	}
 	if (e.reason != EF_REASON_OK) {
 		u->run.since_us = now_monotonic_us(); /* ask again before the next try */

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ACTIVATING: component after component in the manifest's order; the nodes of one component at
- * once. A gateway slot means a restart: the boot loader is told, that is stored, and then it
- * happens.
+ * ACTIVATING: component after component in the manifest's order; the nodes of one component in
+ * waves (waves.h), each with a soak behind it, all of them on trial until the last one is up, so
+ * that all can be taken back (R-10). A gateway slot means a restart: the boot loader is told, that
+ * is stored, and then it happens.
  */
 #include "update/internal.h"
+#include "update/policy.h"
+#include "update/waves.h"
 #include "util/log.h"
 #include <string.h>
 
@@ -79,6 +82,26 @@ static void on_activated(
 	start_self_test(u, ns, part);
 }
 
+static unsigned last_wave(const struct deployment *d, const struct component *c)
+{
+	unsigned last = 0;
+
+	for (size_t i = 0; i < d->n_parts; i++)
+		if (d->parts[i].component == c && d->parts[i].wave > last)
+			last = d->parts[i].wave;
+	return last;
+}
+
+/* How long it may stay on trial: as the release says once the waves after its own are up. */
+static uint32_t trial_s(const struct deployment *d, const struct part *p)
+{
+	const struct component *c = p->component;
+	uint64_t left = last_wave(d, c) - p->wave;
+	uint64_t s = c->confirm_s + left * ((uint64_t)c->soak_s + c->self_test_s + NODE_START_S);
+
+	return s < UINT32_MAX ? (uint32_t)s : UINT32_MAX;
+}
+
 static void start_node(struct update *u, size_t part)
 {
 	struct part *p = &u->current->parts[part];
@@ -112,7 +135,7 @@ static void start_node(struct update *u, size_t part)
 		!nodes_claim(ns, part, on_activated))
 		return;
 	run_of(u, part)->busy = true;
-	nodes_started(ns, node_activate(ns->node, p->hash, p->component->confirm_s, NODE_START_S,
+	nodes_started(ns, node_activate(ns->node, p->hash, trial_s(u->current, p), NODE_START_S,
 				  nodes_done, ns));
 }
 
@@ -123,7 +146,7 @@ void ask_reboot(struct update *u)
 
 	if (boot_rebooting(u->boot, &parameter, &e)) {
 		log_error("reboot: %s", e.detail);
-		update_kick_at(u, now_monotonic_us() + RETRY_MAX_US);
+		update_kick_at(u, now_monotonic_us() + update_backoff(u, BOOT_RETRIES));
 		return;
 	}
 	u->rebooting = true;
@@ -172,15 +195,150 @@ static void start_slot(struct update *u, size_t part)
 		ask_reboot(u);
 }
 
+/* --- waves --- */
+
+/* What says something about the image, not about the line to it. */
+static bool image_failure(const struct part *p)
+{
+	return p->state == COMPONENT_FAILED && p->step > 0 && !reason_passes(p->error.reason) &&
+	       p->error.reason != EF_REASON_NODE_LOST;
+}
+
+/* Members of a component, or of them those that failed and are meant to count. */
+static size_t count_of(const struct deployment *d, const struct component *c, bool failures)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->n_parts; i++) {
+		const struct part *p = &d->parts[i];
+		if (p->component == c && p->state != COMPONENT_SKIPPED)
+			n += !failures ||
+			     (image_failure(p) && (p->required || c->policy == POLICY_OPTIONAL));
+	}
+	return n;
+}
+
+/* More failed than a wave may have: the rest is left alone (R-09); whether all goes back the policy
+ * says. */
+static bool wave_stopped(struct update *u, const struct component *c, unsigned wave)
+{
+	struct deployment *d = u->current;
+	size_t n = count_of(d, c, false), failed = count_of(d, c, true);
+	struct error e = {0};
+	bool any = false;
+
+	if (last_wave(d, c) == 0 || failed < waves_limit(n, wave))
+		return false;
+	error_set(&e, EF_REASON_NODE_REVERTED, "%zu of %zu nodes failed with %s by wave %u", failed,
+		n, c->name, wave + 1);
+	for (size_t i = 0; i < d->n_parts; i++)
+		if (d->parts[i].component == c && d->parts[i].state == COMPONENT_STAGED)
+			any |= part_move(u, i, COMPONENT_FAILED, &e);
+	if (c->policy != POLICY_OPTIONAL)
+		return deployment_move(u, EVENT_FAILED, &e, NULL);
+	if (any)
+		update_kick(u);
+	return any;
+}
+
+/* Those that are up answer, and run what they were given: true when all of them said so since then.
+ */
+static bool wave_holds(struct update *u, const struct component *c, uint64_t since_us, bool late)
+{
+	struct deployment *d = u->current;
+	bool all = true;
+
+	for (size_t i = 0; i < d->n_parts; i++) {
+		struct part *p = &d->parts[i];
+		struct node_state *ns = nodes_find(u, p->place);
+		struct error e = {0};
+
+		if (p->component != c || p->state != COMPONENT_TRIAL || !ns)
+			continue;
+		bool fresh = nodes_fresh(ns, since_us);
+		if (fresh && ns->present && nodes_runs(ns, p->hash) && ns->identity.self_test != 2)
+			continue;
+		if (fresh && ns->present)
+			error_set(&e, EF_REASON_NODE_REVERTED, "node %s: %s", p->place,
+				ns->identity.reverted ? reason_text(ns->identity.reverted)
+						      : "it runs something else");
+		else if (late)
+			error_set(
+				&e, EF_REASON_NODE_LOST, "node %s: %s", p->place, ns->last.detail);
+		all = false;
+		if (e.reason && part_move(u, i, COMPONENT_FAILED, &e))
+			update_kick(u);
+	}
+	return all;
+}
+
+/* A wave is up: true when its soak is over and the next one may open. */
+static bool soaked(struct update *u, const struct component *c, unsigned next)
+{
+	struct run *r = &u->run;
+	uint64_t now = now_monotonic_us();
+
+	if (r->soak_since_us == 0) {
+		r->soak_since_us = now;
+		nodes_poll(u);
+	}
+	uint64_t end = r->soak_since_us + c->soak_s * USEC_PER_SEC;
+	uint64_t late = end + NODE_START_S * USEC_PER_SEC;
+	if (now >= end && !r->soak_over) {
+		r->soak_over = true;
+		nodes_poll(u);
+	}
+	bool holds = wave_holds(u, c, now < end ? r->soak_since_us : end, now >= late);
+	if (wave_stopped(u, c, next - 1))
+		return false;
+	if (now < end || !holds) {
+		update_kick_at(u, now < end ? end : late);
+		return false;
+	}
+	if (!gate_wave(u, c, next))
+		return false;
+	r->soak_since_us = 0;
+	r->soak_over = false;
+	return true;
+}
+
+/* The first that has something to do. */
+static unsigned wave_of(const struct deployment *d, const struct component *c)
+{
+	unsigned wave = last_wave(d, c) + 1;
+
+	for (size_t i = 0; i < d->n_parts; i++) {
+		const struct part *p = &d->parts[i];
+		if (p->component == c && p->wave < wave &&
+			(p->state == COMPONENT_STAGED || p->state == COMPONENT_ACTIVATING))
+			wave = p->wave;
+	}
+	return wave;
+}
+
+/* None of it was begun yet; a core that was ended in the middle of a wave goes on with it. */
+static bool wave_untouched(const struct deployment *d, const struct component *c, unsigned wave)
+{
+	for (size_t i = 0; i < d->n_parts; i++)
+		if (d->parts[i].component == c && d->parts[i].wave == wave && d->parts[i].step > 0)
+			return false;
+	return true;
+}
+
 /* Of one component: true when it is through, and the next one may begin. */
 static bool activate_component(struct update *u, const struct component *c)
 {
 	struct deployment *d = u->current;
+	unsigned wave = wave_of(d, c);
 	bool through = true;
 
+	if (wave > last_wave(d, c))
+		return !u->rebooting && !wave_stopped(u, c, last_wave(d, c));
+	if (wave > 0 && wave_untouched(d, c, wave) && !soaked(u, c, wave))
+		return false;
 	for (size_t i = 0; i < d->n_parts && !u->rebooting; i++) {
 		struct part *p = &d->parts[i];
-		if (p->component != c ||
+		if (p->component != c || p->wave != wave ||
 			(p->state != COMPONENT_STAGED && p->state != COMPONENT_ACTIVATING))
 			continue;
 		if (run_of(u, i)->busy) {
@@ -193,7 +351,7 @@ static bool activate_component(struct update *u, const struct component *c)
 			start_slot(u, i);
 		through = through && (p->state == COMPONENT_TRIAL || p->state == COMPONENT_FAILED);
 	}
-	return through && !u->rebooting;
+	return through && !u->rebooting && wave == last_wave(d, c);
 }
 
 static bool anything_busy(struct update *u)
@@ -213,20 +371,19 @@ void activate_advance(struct update *u)
 		u->run.since_us = now_monotonic_us();
 		nodes_poll(u);
 	}
-	for (size_t i = 0; i < d->n_parts; i++)
-		if (d->parts[i].state == COMPONENT_FAILED && d->parts[i].required) {
-			if (!anything_busy(u))
-				deployment_move(u, EVENT_FAILED, &d->parts[i].error, NULL);
-			return;
-		}
+	const struct part *broken = policy_broken(d);
+	if (broken) {
+		if (!anything_busy(u))
+			deployment_move(u, EVENT_FAILED, &broken->error, NULL);
+		return;
+	}
 	for (size_t i = 0; i < d->manifest->n_components; i++)
 		if (!activate_component(u, &d->manifest->components[d->manifest->order[i]]))
 			return;
 	/* a failure on the way comes back here */
-	for (size_t i = 0; i < d->n_parts; i++)
-		if (d->parts[i].state == COMPONENT_FAILED && d->parts[i].required) {
-			update_kick(u);
-			return;
-		}
+	if (policy_broken(d)) {
+		update_kick(u);
+		return;
+	}
 	deployment_move(u, EVENT_ACTIVATED, NULL, NULL);
 }

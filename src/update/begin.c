@@ -4,10 +4,54 @@
 #include <string.h>
 #include <unistd.h>
 
+void update_ask_as(struct update *u, const char *who)
+{
+	snprintf(u->asker, sizeof(u->asker), "%s", who ? who : "");
+}
+
+const char *update_asker(const struct update *u)
+{
+	return u->asker[0] ? u->asker : "itself";
+}
+
+/* Of the one under way only: "ID ITSELF LET-GO BY". */
+enum ef_reason deployment_asked_save(struct update *u, const struct deployment *d, struct error *e)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "%llu %d %d %s", (unsigned long long)d->id, d->itself,
+		d->let_go, d->by);
+	return store_set(u->store, "asked", text, e);
+}
+
+enum ef_reason deployment_asked_load(struct update *u, struct deployment *d, struct error *e)
+{
+	unsigned long long id = 0;
+	int itself = 0, let_go = 0, at = 0;
+	char text[128];
+
+	if (store_get(u->store, "asked", text, sizeof(text), e))
+		return e->reason;
+	if (sscanf(text, "%llu %d %d %n", &id, &itself, &let_go, &at) != 3 || id != d->id)
+		return EF_REASON_OK; /* as if somebody had asked */
+	d->itself = itself != 0;
+	d->let_go = let_go != 0;
+	snprintf(d->by, sizeof(d->by), "%s", text + at);
+	return EF_REASON_OK;
+}
+
 static enum ef_reason may_begin(struct update *u, struct error *e)
 {
+	/* BUSY passes: it is no try that counts against the nodes */
+	const struct error way = {EF_REASON_BUSY, "another deployment is wanted"};
+	struct transition t;
+
 	/* a look at what would be gives way to what is to be */
 	dry_cancel(u, EF_REASON_BUSY, "a deployment begins");
+	/* and so does what nobody asked for, until it activates something */
+	if (u->current && u->current->origin == ORIGIN_CATCH_UP &&
+		machine_next(u->current->state, EVENT_CANCEL, &t))
+		deployment_move(u, EVENT_CANCEL, &way, NULL);
 	if (u->current && deployment_over(u->current->state)) {
 		u->current = deployment_free(u->current);
 		bundle_close(TAKE_PTR(u->bundle));
@@ -16,8 +60,9 @@ static enum ef_reason may_begin(struct update *u, struct error *e)
 		return u->rebooting ? error_set(e, EF_REASON_BUSY, "restarting") : EF_REASON_OK;
 	if (u->current->state == DEPLOYMENT_TRIAL)
 		return error_set(e, EF_REASON_TRIAL_RUNNING, "release %s", u->current->release);
-	return error_set(e, EF_REASON_BUSY, "deployment %llu is %s",
-		(unsigned long long)u->current->id, deployment_state_word(u->current->state));
+	return error_set(e, EF_REASON_BUSY, "deployment %llu is %s, asked for by %s",
+		(unsigned long long)u->current->id, deployment_state_word(u->current->state),
+		u->current->by[0] ? u->current->by : "somebody");
 }
 
 static struct deployment *deployment_new(
@@ -33,6 +78,8 @@ static struct deployment *deployment_new(
 	d->state = DEPLOYMENT_OFFERED;
 	d->started = update_stamp(u);
 	strcpy(d->before, u->release);
+	strcpy(d->by, update_asker(u));
+	d->itself = u->asker[0] == 0;
 	return d;
 }
 
@@ -164,6 +211,18 @@ enum ef_reason update_rollback(struct update *u, uint64_t *id, struct error *e)
 		strcpy(d->wanted, before->release);
 	deployment_free(before);
 	return d ? begin(u, d, id, e) : e->reason;
+}
+
+enum ef_reason update_catch_up(struct update *u, uint64_t *id, struct error *e)
+{
+	update_ask_as(u, NULL);
+	struct deployment *d = may_begin(u, e) ? NULL : deployment_new(u, ORIGIN_CATCH_UP, e);
+
+	if (!d)
+		return e->reason;
+	strcpy(d->wanted, u->release);
+	strcpy(d->release, u->release);
+	return begin(u, d, id, e);
 }
 
 static enum ef_reason by_hand(struct update *u, enum deployment_event ev, enum ef_reason why,

@@ -7,6 +7,7 @@
  * (I-5).
  */
 #include "update/internal.h"
+#include "update/policy.h"
 #include "util/log.h"
 #include <string.h>
 
@@ -41,6 +42,18 @@ static bool runs_it(const struct part *p)
 	       (p->state == COMPONENT_SKIPPED && p->error.reason == EF_REASON_ALREADY_INSTALLED);
 }
 
+/* So that it is seen when another one runs, which nobody here has decided (F-30). */
+static enum ef_reason note_slot(struct update *u, struct error *e)
+{
+	struct boot_state boot;
+
+	if (!u->boot)
+		return EF_REASON_OK;
+	if (update_boot(u, &boot, e))
+		return e->reason;
+	return store_set(u->store, "slot", slot_word(boot.running), e);
+}
+
 /* In the same transaction as CONFIRMED: floors rise only now (S-13), sequences never fall (I-4). */
 static enum ef_reason store_records(struct update *u, struct error *e)
 {
@@ -62,14 +75,15 @@ static enum ef_reason store_records(struct update *u, struct error *e)
 		if (store_set(u->store, "sequence", text, e))
 			return e->reason;
 	}
-	if (store_set(u->store, "release", d->release, e))
+	if (store_set(u->store, "release", d->release, e) || note_slot(u, e) ||
+		(d->itself && when_settle(u, e)))
 		return e->reason;
 	if (d->origin != ORIGIN_ROLLBACK || d->before[0] == 0)
 		return EF_REASON_OK;
 	/* what was left on purpose does not come back by itself */
 	struct deployment *left = NULL;
 	const struct error why = {EF_REASON_ROLLED_BACK, "rolled back on request"};
-	if (store_deployment_of(u->store, d->before, &left, e) == EF_REASON_OK && left)
+	if (store_deployment_of(u->store, d->before, &left, NULL, NULL, e) == EF_REASON_OK && left)
 		store_refused_put(u->store, left->manifest_sha256, &why, update_stamp(u), e);
 	deployment_free(left);
 	return e->reason;
@@ -82,6 +96,8 @@ static void finish(struct update *u)
 	strcpy(before, u->release);
 	strcpy(u->release, u->current->release);
 	if (deployment_move(u, EVENT_DONE, NULL, store_records)) {
+		if (u->current->itself)
+			when_settled(u);
 		objects_sweep(u);
 		if (u->env.observer.slots_changed)
 			u->env.observer.slots_changed(u->env.observer.ctx);
@@ -102,7 +118,7 @@ static bool confirm_slot(struct update *u, size_t part)
 
 	if (update_boot(u, &boot, &e)) {
 		log_error("boot loader: %s", e.detail);
-		update_kick_at(u, now_monotonic_us() + RETRY_MAX_US);
+		update_kick_at(u, now_monotonic_us() + update_backoff(u, BOOT_RETRIES));
 		return false;
 	}
 	if (boot.running != slot && boot.primary != slot) {
@@ -114,7 +130,7 @@ static bool confirm_slot(struct update *u, size_t part)
 	}
 	if ((boot.primary != slot || boot.on_trial) && boot_mark_good(u->boot, slot, &e)) {
 		log_error("confirming slot %s: %s", p->place, e.detail);
-		update_kick_at(u, now_monotonic_us() + RETRY_MAX_US);
+		update_kick_at(u, now_monotonic_us() + update_backoff(u, BOOT_RETRIES));
 		return false;
 	}
 	if (u->env.observer.slots_changed)
@@ -130,13 +146,12 @@ static void confirm_node(struct update *u, struct node_state *ns, size_t part);
 
 static void give_up(struct update *u, size_t part, const struct error *e)
 {
-	struct part *p = &u->current->parts[part];
 	bool forward = committed(u->current);
 
 	if (!part_move(u, part, COMPONENT_FAILED, e))
 		return;
 	/* after the point of no return it stays behind, and says so */
-	if (p->required && !forward)
+	if (!forward && policy_broken(u->current))
 		deployment_move(u, EVENT_FAILED, e, NULL);
 	update_kick(u);
 }

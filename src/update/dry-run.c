@@ -90,7 +90,10 @@ static bool ask_nodes(struct update *u)
 		plan_may_touch(ns->config, &ns->identity, gate_minute(u), &e);
 		all &= add_gate(u, "node", p->place, &e);
 	}
-	return all;
+	struct error e = {0};
+	int64_t until;
+	when_lets_activate(u, &until, &e);
+	return add_gate(u, "hour", "", &e) && all;
 }
 
 static bool nothing_to_write(const struct deployment *d)

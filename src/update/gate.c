@@ -131,13 +131,49 @@ bool gate_transfer(struct update *u, size_t part)
 	return node_passes(u, part) && site_passes(u, "transfer");
 }
 
+/* The hour, a pause, a postponement. */
+static bool when_passes(struct update *u)
+{
+	struct gate *g = &u->run.gate;
+	struct error e = {0};
+
+	if (when_lets_activate(u, &g->when_until, &e) == EF_REASON_OK) {
+		error_clear(&g->when);
+		return true;
+	}
+	note(u, NO_PART, &g->when, &e);
+	/* the wall clock may be set meanwhile, so it is not slept through */
+	update_kick_at(u, later(u));
+	return false;
+}
+
+void gate_retry(struct gate *g)
+{
+	g->wait_until = 0;
+}
+
 bool gate_activate(struct update *u)
 {
 	const struct deployment *d = u->current;
 	bool all = true;
 
+	if (!when_passes(u))
+		return false;
+
 	for (size_t i = 0; i < d->n_parts; i++)
 		if (part_is_mcu(&d->parts[i]) && d->parts[i].state == COMPONENT_STAGED)
+			all &= node_passes(u, i);
+	return all && site_passes(u, "activate");
+}
+
+bool gate_wave(struct update *u, const struct component *c, unsigned wave)
+{
+	const struct deployment *d = u->current;
+	bool all = true;
+
+	for (size_t i = 0; i < d->n_parts; i++)
+		if (d->parts[i].component == c && d->parts[i].wave == wave &&
+			d->parts[i].state == COMPONENT_STAGED)
 			all &= node_passes(u, i);
 	return all && site_passes(u, "activate");
 }

@@ -11,6 +11,7 @@
 #include "update/machine.h"
 #include "update/plan.h"
 #include "update/store.h"
+#include "update/when.h"
 #include "util/cleanup.h"
 #include "util/hex.h"
 #include "util/time-util.h"
@@ -19,6 +20,7 @@
 #define RETRIES_MAX 5
 #define RETRY_US USEC_PER_SEC	/* doubles each time */
 #define RETRY_MAX_US (30 * USEC_PER_SEC)
+#define BOOT_RETRIES 6		/* a boot loader that cannot be written to: every 30 s */
 #define TRIALS_MAX 3
 #define RELEASES_MAX 64		/* looked at; the newest */
 #define MANIFESTS_MAX 8		/* fetched; the newest, and as many that the rollout statement holds */
@@ -132,6 +134,9 @@ struct node_state {
 	size_t index;		/* in the configuration */
 	const struct config_node *config;
 	struct node *node;
+	struct shared *shared;	/* the line, when it has an address on one */
+	struct spread *spread;	/* with whom it may be sent an image there */
+	bool owns_shared;	/* the first one of that line */
 	struct node_identity identity, incoming;
 	bool present;
 	int64_t last_seen;
@@ -170,6 +175,14 @@ struct gate {
 	uint64_t passed_us;	/* monotonic: when they said yes last; 0: never */
 	uint64_t wait_until;
 	struct error held;
+	struct error when;	/* the hour, a pause …: */
+	int64_t when_until;
+};
+
+/* --- what the operator has asked for (policy-state.c) --- */
+struct when_state {
+	bool paused;
+	int64_t postponed_until, postponed_since;	/* since: for the cap */
 };
 
 enum acquire_phase { ACQUIRE_LOOK, ACQUIRE_ADMIT, ACQUIRE_OBJECTS, ACQUIRE_IMAGES, ACQUIRE_NODES };
@@ -191,6 +204,8 @@ struct run {
 
 	bool asked;		/* the source was, for its statement */
 	bool begun, server_ok, confirmed_by_hand;
+	uint64_t soak_since_us;	/* a wave is up, and the next one waits; 0: none does */
+	bool soak_over;		/* and its nodes are asked once more */
 	struct checks *checks;
 	bool checks_ok;
 	struct gate gate;
@@ -205,6 +220,14 @@ struct dry {
 	struct checks *checks;	/* interlocks, while they run */
 	unsigned asked;		/* steps for which they were asked */
 	struct plan_room room;
+};
+
+/* --- what nodes should run (desired.c) --- */
+struct desired {
+	bool known;		/* it was looked for: */
+	struct deployment *of;	/* the last one of the installed release; NULL: none is on record */
+	unsigned tries;
+	uint64_t wait_until;	/* monotonic */
 };
 
 struct waiter {
@@ -248,6 +271,10 @@ struct update {
 	struct deployment *current;
 	struct run run;
 	struct dry dry;
+	struct desired desired;
+	struct when_state when;
+	bool in_doubt;		/* storing a transition failed: it may be there all the same */
+	char asker[65];		/* "": itself */
 	sd_event_source *kick;
 	bool resumed;
 };
@@ -261,7 +288,9 @@ enum ef_reason state_lost(struct update *u, struct error *e);	/* before store_op
 enum ef_reason trust_open(struct update *u, struct error *e);	/* after store_open; again after NO_TRUST */
 void trust_note(struct update *u, int64_t now);	/* a look at the source as of now ended well */
 
+
 /* update.c */
+enum ef_reason update_catch_up(struct update *u, uint64_t *id, struct error *e);
 void look_note(struct update *u, const struct error *e);	/* a look at the source ended so */
 void update_kick(struct update *u);	/* advance soon */
 uint64_t update_backoff(const struct update *u, unsigned attempts);
@@ -281,6 +310,26 @@ void dry_advance(struct update *u);
 /* deployment_move of one that is only looked at. */
 bool dry_move(struct update *u, enum deployment_event ev, const struct error *cause);
 void dry_cancel(struct update *u, enum ef_reason reason, const char *detail); /* nothing when there is none */
+
+/* policy-state.c */
+enum ef_reason when_load(struct update *u, struct error *e);
+enum ef_reason when_lets_activate(const struct update *u, int64_t *until, struct error *e);
+/* Something was installed by itself: with it, and after it. */
+enum ef_reason when_settle(struct update *u, struct error *e);
+void when_settled(struct update *u);
+
+/* begin.c */
+const char *update_asker(const struct update *u);
+enum ef_reason deployment_asked_save(struct update *u, const struct deployment *d, struct error *e);
+enum ef_reason deployment_asked_load(struct update *u, struct deployment *d, struct error *e);
+
+/* desired.c */
+void desired_advance(struct update *u);	/* while no deployment is under way */
+void desired_ended(struct update *u);	/* a deployment to catch up is over: what was learned of nodes */
+void desired_forget(struct update *u);	/* the release is another one */
+/* Another slot runs than was left, with no deployment knowing: its release is the installed one again. */
+enum ef_reason desired_resume(struct update *u, const struct boot_state *boot, struct error *e);
+enum ef_reason update_catch_up(struct update *u, uint64_t *id, struct error *e);
 
 /* moves.c: everything that is stored about the deployment under way */
 /* Stores the arrow with its event and report in one transaction, then the new state's work begins.
@@ -320,7 +369,8 @@ const struct known_release *look_candidate(const struct known_release *list, siz
 void known_clear(struct known_release *list, size_t n);
 /* Fills k->error and k->installed from what is known here. */
 enum ef_reason look_judge(struct update *u, struct known_release *k, bool remember, struct error *e);
-void admit_prepare(struct update *u, struct plan_gateway *g, struct admit_input *in, bool going_back);
+enum ef_reason admit_prepare(struct update *u, struct plan_gateway *g, struct admit_input *in,
+	bool going_back, struct error *e);
 
 /* statement.c */
 enum ef_reason statement_open(struct update *u, struct error *e);	/* as it was stored */
@@ -392,6 +442,8 @@ void ask_reboot(struct update *u);
 bool gate_transfer(struct update *u, size_t part);	/* an image to the node of a part */
 bool gate_activate(struct update *u);
 void gate_clear(struct gate *g);
+bool gate_wave(struct update *u, const struct component *c, unsigned wave);	/* the next one, after the first */
+void gate_retry(struct gate *g);	/* what was waited for may have changed */
 unsigned gate_minute(const struct update *u);	/* of the day, local */
 /* Runs the site's interlocks for step, "transfer" or "activate": ctx of the callbacks is u. */
 enum ef_reason gate_ask_site(struct update *u, const char *step,

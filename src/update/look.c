@@ -408,12 +408,31 @@ static uint64_t slot_size(const char *path)
 	return (uint64_t)st.st_size;
 }
 
-void admit_prepare(
-	struct update *u, struct plan_gateway *g, struct admit_input *in, bool going_back)
+/* What cannot be read is not taken for absent: a release would go without its root filesystem. */
+static enum ef_reason look_at_slots(struct update *u, struct plan_gateway *g, struct error *e)
 {
 	struct boot_state boot;
-	struct installed installed;
-	struct error e = {0};
+	struct installed installed = {0};
+
+	if (!u->boot)
+		return EF_REASON_OK;
+	if (update_boot(u, &boot, e) ||
+		store_installed(u->store, slot_word(boot.running), &installed, &g->known, e))
+		return e->reason;
+	g->slots = true;
+	g->running = boot.running;
+	g->target = slot_other(boot.running);
+	for (enum slot_id s = SLOT_A; s <= SLOT_B; s++)
+		g->slot_size[s] = slot_size(update_slot_path(u, s));
+	memcpy(g->running_image, installed.image, 32);
+	strcpy(g->running_version, installed.version);
+	return EF_REASON_OK;
+}
+
+enum ef_reason admit_prepare(struct update *u, struct plan_gateway *g, struct admit_input *in,
+	bool going_back, struct error *e)
+{
+	struct error unreadable = {0};
 	char text[32];
 
 	*g = (struct plan_gateway){.config = u->env.config,
@@ -421,16 +440,6 @@ void admit_prepare(
 		.target = SLOT_NONE,
 		.protocol_min = NODE_PROTOCOL_MIN,
 		.protocol_max = NODE_PROTOCOL_MAX};
-	if (u->boot && update_boot(u, &boot, &e) == EF_REASON_OK) {
-		g->slots = true;
-		g->running = boot.running;
-		g->target = slot_other(boot.running);
-		for (enum slot_id s = SLOT_A; s <= SLOT_B; s++)
-			g->slot_size[s] = slot_size(update_slot_path(u, s));
-		store_installed(u->store, slot_word(boot.running), &installed, &g->known, &e);
-		memcpy(g->running_image, installed.image, 32);
-		strcpy(g->running_version, installed.version);
-	}
 	*in = (struct admit_input){
 		.gateway = g,
 		.going_back = going_back,
@@ -438,12 +447,12 @@ void admit_prepare(
 		.floor = floor_of,
 		.installed = installed_version,
 	};
-	error_clear(&e);
 	/* unreadable: the highest there is, so that nothing counts as newer (S-14) */
-	if (store_get(u->store, "sequence", text, sizeof(text), &e))
+	if (store_get(u->store, "sequence", text, sizeof(text), &unreadable))
 		in->sequence = UINT64_MAX;
 	else
 		in->sequence = strtoull(text, NULL, 10);
+	return look_at_slots(u, g, e);
 }
 
 enum ef_reason look_judge(struct update *u, struct known_release *k, bool remember, struct error *e)
@@ -458,7 +467,8 @@ enum ef_reason look_judge(struct update *u, struct known_release *k, bool rememb
 	k->placed = statement_share(u, k->version, k->sequence, &k->share, &k->place);
 	if (k->error.reason != EF_REASON_OK)
 		return EF_REASON_OK;
-	admit_prepare(u, &g, &in, false);
+	if (admit_prepare(u, &g, &in, false, &k->error))
+		return EF_REASON_OK;
 	if (k->sequence < in.sequence) {
 		error_set(&k->error, EF_REASON_DOWNGRADE,
 			"sequence %" PRIu64 ", %" PRIu64 " was installed", k->sequence,

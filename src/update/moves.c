@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define PROGRESS_US 200000
-#define STORE_RETRY_US (5 * USEC_PER_SEC)
+#define STORE_RETRIES 3 /* so that it is tried again after 4 s */
 
 bool part_is_mcu(const struct part *p)
 {
@@ -189,7 +189,7 @@ void run_reset(struct update *u)
 static bool not_stored(struct update *u, const char *what, const struct error *e)
 {
 	log_error("%s is not stored and not done: %s: %s", what, reason_word(e->reason), e->detail);
-	update_kick_at(u, now_monotonic_us() + STORE_RETRY_US);
+	update_kick_at(u, now_monotonic_us() + update_backoff(u, STORE_RETRIES));
 	return false;
 }
 
@@ -210,19 +210,28 @@ bool deployment_move(struct update *u, enum deployment_event event, const struct
 	if (t.action == ACTION_END)
 		d->ended = update_stamp(u);
 	struct event ev = deployment_event(u, d, deployment_state_word(before.state));
-	if (store_move(u, d, &ev, more, &e) == EF_REASON_NO_SPACE && store_use_reserve(u->store)) {
+	/* one outcome, also when the last thing that failed was to say that it is stored (I-8) */
+	if (u->in_doubt && store_deployment_is(u->store, d->id, d->state))
+		log_info("%s was stored after all", ev.to);
+	else if (store_move(u, d, &ev, more, &e) == EF_REASON_NO_SPACE &&
+		 store_use_reserve(u->store)) {
 		error_clear(&e);
-		store_move(u, d, &ev, more, &e);
+		if (!store_deployment_is(u->store, d->id, d->state))
+			store_move(u, d, &ev, more, &e);
 	}
 	if (e.reason) {
 		d->state = before.state;
 		d->error = before.error;
 		d->ended = before.ended;
+		u->in_doubt = true;
 		return not_stored(u, ev.to, &e);
 	}
+	u->in_doubt = false;
 	log_info("deployment %llu: %s -> %s%s%s", (unsigned long long)d->id, ev.from, ev.to,
 		d->error.reason ? ": " : "", d->error.reason ? d->error.detail : "");
-	if (t.action == ACTION_END && event != EVENT_HELD)
+	if (t.action == ACTION_END && d->origin == ORIGIN_CATCH_UP)
+		desired_ended(u);
+	else if (t.action == ACTION_END && event != EVENT_HELD)
 		remember(u);
 	run_reset(u);
 	told(u, &ev, true);
@@ -312,7 +321,9 @@ enum ef_reason deployment_begin(struct update *u, struct deployment *d, struct e
 		return e->reason;
 	if (store_deployment_add(u->store, d, e) == EF_REASON_OK) {
 		ev.deployment = d->id;
-		if (store_event_add(u->store, &ev, e) == EF_REASON_OK &&
+		snprintf(ev.error.detail, sizeof(ev.error.detail), "asked for by %s", d->by);
+		if (deployment_asked_save(u, d, e) == EF_REASON_OK &&
+			store_event_add(u->store, &ev, e) == EF_REASON_OK &&
 			store_report_add(u->store, make_report, &r, e) == EF_REASON_OK)
 			store_commit(u->store, e);
 	}

@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who the nodes are, asked again and again; and one operation at a time on each. */
 #include "bundle/objects.h"
+#include "links/shared.h"
 #include "update/internal.h"
+#include "wire/crc.h"
 #include <string.h>
+#include <sys/random.h>
 
 #define POLL_IDLE_US (30 * USEC_PER_SEC)
+/* In the air a look costs a connection and a session, of both battery and flash. */
+#define POLL_AIR_US (300 * USEC_PER_SEC)
 #define POLL_TRIAL_US (1 * USEC_PER_SEC)
-#define POLL_ABSENT_US (2 * USEC_PER_SEC) /* doubles up to POLL_IDLE_US */
+#define POLL_SHARED_TRIAL_US (5 * USEC_PER_SEC)
+#define POLL_ABSENT_US (2 * USEC_PER_SEC) /* doubles */
+#define POLL_ABSENT_MAX_US (60 * USEC_PER_SEC)
+#define POLL_SHARED_MAX_US (300 * USEC_PER_SEC) /* the others wait for its time-out */
 
 static void poll_start(struct node_state *ns);
 
@@ -15,18 +23,30 @@ static bool watched(const struct update *u)
 	if (!u->current)
 		return false;
 	enum deployment_state s = u->current->state;
-	return s == DEPLOYMENT_TRIAL || s == DEPLOYMENT_CONFIRMING || s == DEPLOYMENT_REVERTING;
+	return s == DEPLOYMENT_ACTIVATING || s == DEPLOYMENT_TRIAL || s == DEPLOYMENT_CONFIRMING ||
+	       s == DEPLOYMENT_REVERTING;
+}
+
+/* From 0.8 to 1.2 times t, so that nodes are not all asked at once. */
+static uint64_t drawn(uint64_t t)
+{
+	uint16_t r = UINT16_MAX / 2;
+
+	getrandom(&r, sizeof(r), GRND_NONBLOCK);
+	return t / 5 * 4 + t * 2 / 5 * r / UINT16_MAX;
 }
 
 static uint64_t poll_wait(const struct node_state *ns)
 {
-	uint64_t t = POLL_IDLE_US;
+	uint64_t most = ns->shared ? POLL_SHARED_MAX_US : POLL_ABSENT_MAX_US, t;
+	unsigned doublings = ns->misses > 0 ? ns->misses - 1 : 0;
 
-	if (watched(ns->u))
-		return POLL_TRIAL_US;
-	if (!ns->present && ns->misses < 5)
-		t = POLL_ABSENT_US << (ns->misses > 0 ? ns->misses - 1 : 0);
-	return t < POLL_IDLE_US ? t : POLL_IDLE_US;
+	if (watched(ns->u) && (ns->present || !ns->shared))
+		return ns->shared ? POLL_SHARED_TRIAL_US : POLL_TRIAL_US;
+	if (ns->present)
+		return drawn(link_find(ns->config->link)->connects ? POLL_AIR_US : POLL_IDLE_US);
+	t = POLL_ABSENT_US << (doublings < 8 ? doublings : 8);
+	return drawn(t < most ? t : most);
 }
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
@@ -58,6 +78,7 @@ static void poll_done(void *ctx, const struct error *e)
 	}
 	ns->asked_us = ns->asking_us;
 	bool was = ns->present;
+	enum ef_reason reason = ns->last.reason;
 	bool same = memcmp(&ns->identity, &ns->incoming, sizeof(ns->identity)) == 0;
 	ns->present = e->reason == EF_REASON_OK;
 	ns->last = *e;
@@ -71,7 +92,8 @@ static void poll_done(void *ctx, const struct error *e)
 	}
 	poll_arm(ns, ns->again ? 0 : poll_wait(ns));
 	ns->again = false;
-	if ((was != ns->present || (ns->present && !same)) && u->env.observer.node_changed)
+	if ((was != ns->present || reason != ns->last.reason || (ns->present && !same)) &&
+		u->env.observer.node_changed)
 		u->env.observer.node_changed(u->env.observer.ctx, ns->index);
 	update_kick(u);
 }
@@ -239,6 +261,24 @@ void nodes_orphan(struct update *u)
 	}
 }
 
+/* The line of a node with an address: that of an earlier one on the same device, or a new one. */
+static enum ef_reason share_line(struct update *u, struct node_state *ns,
+	const struct link_ops *ops, const struct link_spec *spec, struct error *e)
+{
+	const char *id = u->env.config->id;
+
+	for (struct node_state *other = u->nodes; other < ns; other++)
+		if (other->shared && strcmp(other->config->device, spec->device) == 0) {
+			ns->shared = other->shared;
+			ns->spread = other->spread;
+			return EF_REASON_OK;
+		}
+	ns->owns_shared = true;
+	if (shared_new(&ns->shared, u->env.event, ops, spec, crc16_xmodem(0, id, strlen(id)), e))
+		return e->reason;
+	return spread_new(&ns->spread, u->env.event, ns->shared, spec->baud, e);
+}
+
 static enum ef_reason open_one(struct update *u, struct node_state *ns, struct error *e)
 {
 	static const enum node_entry entry[] = {[ENTRY_AGENT] = NODE_ENTRY_AGENT,
@@ -248,7 +288,7 @@ static enum ef_reason open_one(struct update *u, struct node_state *ns, struct e
 		[CONFIG_CONSOLE] = FRAMING_CONSOLE,
 		[CONFIG_RAW] = FRAMING_RAW};
 	const struct config_node *c = ns->config;
-	const struct node_config nc = {
+	struct node_config nc = {
 		.name = c->name,
 		.link = link_find(c->link),
 		.framing = framings[c->framing],
@@ -269,6 +309,16 @@ static enum ef_reason open_one(struct update *u, struct node_state *ns, struct e
 		return error_set(e, EF_REASON_CONFIG, "node %s: no link \"%s\"", c->name, c->link);
 	if (c->security != SECURITY_NONE && !c->key)
 		return error_set(e, EF_REASON_CONFIG, "node %s: a session without Key=", c->name);
+	if (c->address) {
+		if (share_line(u, ns, nc.link, &nc.spec, e))
+			return e->reason;
+		nc.link = &link_shared;
+		nc.spread = ns->spread;
+		nc.owner = u->env.config->id;
+		nc.epoch = (uint32_t)update_stamp(u);
+		nc.spec.shared = ns->shared;
+		nc.spec.address = (uint8_t)c->address;
+	}
 	return node_new(&ns->node, u->env.event, &nc, e);
 }
 
@@ -309,9 +359,9 @@ enum ef_reason nodes_open(struct update *u, struct error *e)
 		*ns = (struct node_state){
 			.u = u, .index = i, .config = &c->nodes[i], .part = NO_PART};
 		error_set(&ns->last, EF_REASON_NODE_UNREACHABLE, "not asked yet");
+		u->n_nodes = i + 1;
 		if (open_one(u, ns, e))
 			return e->reason;
-		u->n_nodes = i + 1;
 	}
 	return EF_REASON_OK;
 }
@@ -324,6 +374,11 @@ void nodes_close(struct update *u)
 		node_key_forget(&u->nodes[i]);
 		image_put(&u->nodes[i]);
 	}
+	for (size_t i = 0; i < u->n_nodes; i++)
+		if (u->nodes[i].owns_shared) {
+			spread_free(u->nodes[i].spread);
+			shared_free(u->nodes[i].shared);
+		}
 	free(TAKE_PTR(u->nodes));
 	u->n_nodes = 0;
 	bluez_free(TAKE_PTR(u->bluez));

@@ -300,13 +300,17 @@ static void plan_mcu(const struct component *c, const struct plan_image *image,
 	const struct node_slot *running = plan_running(&node->identity);
 
 	memcpy(p->hash, image->hash, sizeof(p->hash));
-	p->required = c->policy == POLICY_REQUIRED && node->config->required;
+	p->required = c->policy != POLICY_OPTIONAL && node->config->required;
 	snprintf(p->place, sizeof(p->place), "%s", node->config->name);
 	if (running)
 		ef_version_format(&running->version, p->from);
 	if (!node->present) {
 		p->state = COMPONENT_SKIPPED;
-		error_set(&p->error, EF_REASON_NODE_UNREACHABLE, "%s", node->last.detail);
+		error_set(&p->error,
+			c->policy == POLICY_DEFERRED ? EF_REASON_DEFERRED
+			: node->last.reason	     ? node->last.reason
+						     : EF_REASON_NODE_UNREACHABLE,
+			"%s", node->last.detail);
 	} else if (running && memcmp(running->hash, image->hash, 32) == 0 && running->confirmed) {
 		p->state = COMPONENT_SKIPPED;
 		error_set(&p->error, EF_REASON_ALREADY_INSTALLED, "node %s runs it", p->place);
@@ -341,4 +345,13 @@ int plan_make(const struct manifest *m, const struct plan_image *images,
 	*ret = parts;
 	*n = used;
 	return 0;
+}
+
+void plan_catch_up(struct part *p)
+{
+	p->required = false;
+	if (p->component->type == COMPONENT_MCU || p->state == COMPONENT_SKIPPED)
+		return;
+	p->state = COMPONENT_SKIPPED;
+	error_set(&p->error, EF_REASON_ALREADY_INSTALLED, "only nodes are brought up");
 }

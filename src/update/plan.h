@@ -79,6 +79,9 @@ enum ef_reason plan_may_touch(const struct config_node *config, const struct nod
 int plan_make(const struct manifest *m, const struct plan_image *images, const struct plan_gateway *g,
 	const struct plan_node *nodes, size_t n_nodes, struct part **ret, size_t *n);
 
+/* A part of a plan for nodes that are behind: one that fails does not stop the others, slots stay. */
+void plan_catch_up(struct part *p);
+
 /* Whether node takes component c by the configuration. */
 bool plan_takes(const struct component *c, const struct config_node *node);
 /* The running image of a node; NULL when it says none. */

@@ -15,3 +15,20 @@ bool policy_automatic(enum config_automatic automatic, const struct known_releas
 	}
 	return false;
 }
+
+const struct part *policy_broken(const struct deployment *d)
+{
+	for (size_t i = 0; i < d->n_parts; i++) {
+		const struct part *p = &d->parts[i];
+		uint32_t before = 0;
+
+		if (p->state != COMPONENT_FAILED || !p->required)
+			continue;
+		for (size_t k = 0; k < i; k++)
+			before += d->parts[k].component == p->component && d->parts[k].required &&
+				  d->parts[k].state == COMPONENT_FAILED;
+		if (before >= p->component->budget)
+			return p;
+	}
+	return NULL;
+}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "update/report.h"
+#include "update/machine.h"
 #include "util/cleanup.h"
 #include "util/json.h"
 #include "util/time-util.h"
@@ -40,11 +41,9 @@ char *report_deployment(
 	_cleanup_json_ json_t *body = json_pack("{s:I, s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:o}",
 		"deployment", (json_int_t)d->id, "release", d->release, "sequence",
 		(json_int_t)d->sequence, "before", d->before, "origin",
-		d->origin == ORIGIN_SOURCE   ? "source"
-		: d->origin == ORIGIN_BUNDLE ? "bundle"
-					     : "rollback",
-		"state", deployment_state_word(d->state), "reason", reason_word(d->error.reason),
-		"detail", d->error.detail, "components", parts(d));
+		deployment_origin_word(d->origin), "state", deployment_state_word(d->state),
+		"reason", reason_word(d->error.reason), "detail", d->error.detail, "components",
+		parts(d));
 
 	if (!o || !body || json_object_update(o, body) < 0)
 		return NULL;

@@ -22,7 +22,7 @@ static bool slot_back(struct update *u, size_t part)
 		boot_mark_bad(u->boot, slot, &e);
 	if (e.reason) {
 		log_error("taking slot %s back: %s", p->place, e.detail);
-		update_kick_at(u, now_monotonic_us() + RETRY_MAX_US);
+		update_kick_at(u, now_monotonic_us() + update_backoff(u, BOOT_RETRIES));
 		return false;
 	}
 	if (boot.running == slot) {

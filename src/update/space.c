@@ -74,7 +74,8 @@ static enum ef_reason keep_read(struct update *u, struct keep *k, struct error *
 	struct error none = {0};
 	size_t size;
 
-	if (store_deployment_of(u->store, u->release, &k->now, e) || keep_nodes(u, k, e))
+	if (store_deployment_of(u->store, u->release, &k->now, NULL, NULL, e) ||
+		keep_nodes(u, k, e))
 		return e->reason;
 	store_deployment_before(u->store, u->release, &k->before, &bytes, &size, &none);
 	if (none.reason != EF_REASON_OK && none.reason != EF_REASON_NOT_FOUND)

@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-enum ef_reason sql_error(const struct store *s, int rc, struct error *e)
+enum ef_reason sql_error(struct store *s, int rc, struct error *e)
 {
 	static const struct {
 		int code;
@@ -21,6 +21,7 @@ enum ef_reason sql_error(const struct store *s, int rc, struct error *e)
 	for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++)
 		if (map[i].code == (rc & 0xff))
 			reason = map[i].reason;
+	s->suspect |= reason == EF_REASON_IO;
 	return error_set(
 		e, reason, "state.db: %s", s->db ? sqlite3_errmsg(s->db) : sqlite3_errstr(rc));
 }
@@ -50,6 +51,7 @@ static sqlite3_stmt *query_v(
 {
 	_cleanup_stmt_ sqlite3_stmt *q = NULL;
 
+	store_recover(s);
 	int rc = sqlite3_prepare_v2(s->db, sql, -1, &q, NULL);
 	if (rc == SQLITE_OK)
 		rc = bind(q, types, ap);

@@ -10,7 +10,14 @@ struct store {
 	sqlite3 *db;
 	int dir_fd;
 	bool in_transaction;
+	bool opening;
+	bool suspect;	/* reading or writing failed: the connection may never do it again */
+	char *dir;
 };
+
+/* Opens a suspect one anew, outside of a transaction; SQLite under an exclusive lock remembers a failed
+ * call for ever. It stays suspect when that does not do. */
+void store_recover(struct store *s);
 
 static inline void sql_finalizep(sqlite3_stmt **q)
 {
@@ -19,7 +26,7 @@ static inline void sql_finalizep(sqlite3_stmt **q)
 #define _cleanup_stmt_ _cleanup_(sql_finalizep)
 
 /* Sets e from the connection's last error. */
-enum ef_reason sql_error(const struct store *s, int rc, struct error *e);
+enum ef_reason sql_error(struct store *s, int rc, struct error *e);
 
 /*
  * types, one letter an argument: i int64_t, s const char * (NULL is NULL), b const void * and size_t.

@@ -6,6 +6,7 @@
  */
 #include "bundle/objects.h"
 #include "update/internal.h"
+#include "update/policy.h"
 #include "util/hex.h"
 #include "util/log.h"
 #include <errno.h>
@@ -15,14 +16,19 @@
 static void part_failed(struct update *u, size_t part, const struct error *e)
 {
 	struct part_run *r = run_of(u, part);
+	const struct component *component = u->current->parts[part].component;
 
 	r->busy = false;
-	log_info("%s on %s: %s: %s", u->current->parts[part].component->name,
-		u->current->parts[part].place, reason_word(e->reason), e->detail);
+	log_info("%s on %s: %s: %s", component->name, u->current->parts[part].place,
+		reason_word(e->reason), e->detail);
 	bundle_lost(u, e);
 	if (reason_passes(e->reason) && run_retry(u, r))
 		update_kick_at(u, r->wait_until);
-	else
+	else if (e->reason == EF_REASON_NODE_UNREACHABLE && component->policy == POLICY_DEFERRED) {
+		struct error away = {0};
+		error_set(&away, EF_REASON_DEFERRED, "%s", e->detail);
+		part_move(u, part, COMPONENT_SKIPPED, &away);
+	} else
 		part_move(u, part, COMPONENT_FAILED, e);
 	update_kick(u);
 }
@@ -322,12 +328,10 @@ void stage_advance(struct update *u)
 
 	if (!bundle_here(u))
 		return;
-	for (size_t i = 0; i < d->n_parts; i++) {
-		struct part *p = &d->parts[i];
-		if (p->state == COMPONENT_FAILED && p->required) {
-			deployment_move(u, EVENT_FAILED, &p->error, NULL);
-			return;
-		}
+	const struct part *broken = policy_broken(d);
+	if (broken) {
+		deployment_move(u, EVENT_FAILED, &broken->error, NULL);
+		return;
 	}
 	for (size_t i = 0; i < d->n_parts; i++) {
 		struct part *p = &d->parts[i];

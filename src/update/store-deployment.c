@@ -68,6 +68,16 @@ enum ef_reason store_deployment_save(struct store *s, const struct deployment *d
 		(int64_t)d->trials, d->manifest_sha256, sizeof(d->manifest_sha256), (int64_t)d->id);
 }
 
+bool store_deployment_is(struct store *s, uint64_t id, enum deployment_state state)
+{
+	struct error e = {0};
+	_cleanup_stmt_ sqlite3_stmt *q =
+		sql_query(s, &e, "SELECT 1 FROM deployments WHERE id = ? AND state = ?", "is",
+			(int64_t)id, deployment_state_word(state));
+
+	return q && sql_row(s, q, &e);
+}
+
 enum ef_reason store_part_save(
 	struct store *s, const struct deployment *d, size_t part, struct error *e)
 {
@@ -198,17 +208,10 @@ enum ef_reason store_deployment_current(struct store *s, struct deployment **ret
 	return e->reason;
 }
 
-enum ef_reason store_deployment_before(struct store *s, const char *release,
-	struct deployment **ret, uint8_t **manifest, size_t *size, struct error *e)
+/* The row of q, which a step has found. */
+static enum ef_reason read_with_manifest(struct store *s, sqlite3_stmt *q, struct deployment **ret,
+	uint8_t **manifest, size_t *size, struct error *e)
 {
-	_cleanup_stmt_ sqlite3_stmt *q = sql_query(s, e,
-		"SELECT " COLUMNS " FROM deployments WHERE state = 'confirmed' AND release != ?"
-		" AND manifest IS NOT NULL ORDER BY id DESC LIMIT 1",
-		"s", release);
-
-	*ret = NULL;
-	if (!q || !sql_row(s, q, e))
-		return error_set(e, EF_REASON_NOT_FOUND, "no release before this one is on record");
 	*size = (size_t)sqlite3_column_bytes(q, 16);
 	*manifest = malloc(*size);
 	if (!*manifest)
@@ -221,8 +224,22 @@ enum ef_reason store_deployment_before(struct store *s, const char *release,
 	return e->reason;
 }
 
-enum ef_reason store_deployment_of(
-	struct store *s, const char *release, struct deployment **ret, struct error *e)
+enum ef_reason store_deployment_before(struct store *s, const char *release,
+	struct deployment **ret, uint8_t **manifest, size_t *size, struct error *e)
+{
+	_cleanup_stmt_ sqlite3_stmt *q = sql_query(s, e,
+		"SELECT " COLUMNS " FROM deployments WHERE state = 'confirmed' AND release != ?"
+		" AND manifest IS NOT NULL ORDER BY id DESC LIMIT 1",
+		"s", release);
+
+	*ret = NULL;
+	if (!q || !sql_row(s, q, e))
+		return error_set(e, EF_REASON_NOT_FOUND, "no release before this one is on record");
+	return read_with_manifest(s, q, ret, manifest, size, e);
+}
+
+enum ef_reason store_deployment_of(struct store *s, const char *release, struct deployment **ret,
+	uint8_t **manifest, size_t *size, struct error *e)
 {
 	_cleanup_stmt_ sqlite3_stmt *q = sql_query(s, e,
 		"SELECT " COLUMNS " FROM deployments WHERE state = 'confirmed' AND release = ?"
@@ -230,9 +247,10 @@ enum ef_reason store_deployment_of(
 		"s", release);
 
 	*ret = NULL;
-	if (q && sql_row(s, q, e))
-		deployment_read(s, q, ret, e);
-	return e->reason;
+	if (!q || !sql_row(s, q, e))
+		return e->reason;
+	return manifest ? read_with_manifest(s, q, ret, manifest, size, e)
+			: deployment_read(s, q, ret, e);
 }
 
 int store_deployments(

@@ -2,6 +2,7 @@
 #include "update/store.h"
 #include "update/sql.h"
 #include "util/atomic-file.h"
+#include "util/log.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -41,6 +42,7 @@ static const char schema[] =
 
 static enum ef_reason script(struct store *s, const char *sql, struct error *e)
 {
+	store_recover(s);
 	int rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
 
 	return rc == SQLITE_OK ? EF_REASON_OK : sql_error(s, rc, e);
@@ -116,19 +118,19 @@ void store_keep_reserve(struct store *s)
 	make_reserve(s->dir_fd);
 }
 
-static enum ef_reason open_db(struct store *s, const char *dir, struct error *e)
+static enum ef_reason open_db_once(struct store *s, struct error *e)
 {
 	_cleanup_free_ char *path = NULL;
 
 	bool marked = have(s->dir_fd, MARK, false);
 	if (marked && !have(s->dir_fd, "state.db", true))
 		return error_set(
-			e, EF_REASON_STATE_UNREADABLE, "%s/state.db is gone or empty", dir);
-	if (asprintf(&path, "%s/state.db", dir) < 0)
+			e, EF_REASON_STATE_UNREADABLE, "%s/state.db is gone or empty", s->dir);
+	if (asprintf(&path, "%s/state.db", s->dir) < 0)
 		return error_set(e, EF_REASON_NO_MEMORY, "state.db");
 	/*
-	 * Made here, because SQLite would let everybody read it (S-29). One that is there stays as it
-	 * is, also on a read-only file system (F-04); what else is wrong SQLite tells.
+	 * Made here, because SQLite would let everybody read it (S-29). One that is there stays as
+	 * it is, also on a read-only file system (F-04); what else is wrong SQLite tells.
 	 */
 	ef_close(openat(s->dir_fd, "state.db", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
 	int rc = sqlite3_open_v2(path, &s->db,
@@ -151,15 +153,45 @@ static enum ef_reason open_db(struct store *s, const char *dir, struct error *e)
 		error_clear(e);
 		return error_set(e, EF_REASON_BUSY, "another edgeferryd has %s", path);
 	}
+	/* SQLite is content with reading where opening for writing failed, also when that would
+	 * pass */
+	if (!e->reason && sqlite3_db_readonly(s->db, "main") == 1 &&
+		faccessat(s->dir_fd, "state.db", W_OK, 0) == 0)
+		return error_set(e, EF_REASON_IO, "%s could not be opened for writing", path);
 	if (e->reason || check(s, marked, e))
 		return e->reason;
 	if (!marked) {
 		int r = atomic_file_write_at(s->dir_fd, MARK, "1\n", 2, 0600);
 		if (r < 0)
-			return error_errno(e, r, "%s/" MARK, dir);
+			return error_errno(e, r, "%s/" MARK, s->dir);
 	}
 	make_reserve(s->dir_fd);
 	return EF_REASON_OK;
+}
+
+static enum ef_reason open_db(struct store *s, struct error *e)
+{
+	s->opening = true;
+	open_db_once(s, e);
+	s->opening = false;
+	return e->reason;
+}
+
+void store_recover(struct store *s)
+{
+	struct error e = {0};
+
+	/* not while something is read, or in the middle of a transaction */
+	if (!s->suspect || s->opening || s->in_transaction || sqlite3_close(s->db) != SQLITE_OK)
+		return;
+	s->db = NULL;
+	s->suspect = false;
+	if (open_db(s, &e)) {
+		log_error("state.db: %s", e.detail);
+		s->suspect = true;
+	}
+	if (!s->db)
+		abort(); /* out of memory: the service manager starts us again */
 }
 
 enum ef_reason store_open(const char *dir, struct store **ret, struct error *e)
@@ -168,11 +200,14 @@ enum ef_reason store_open(const char *dir, struct store **ret, struct error *e)
 
 	if (!s)
 		return error_set(e, EF_REASON_NO_MEMORY, "state.db");
+	s->dir = strdup(dir);
 	s->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (s->dir_fd < 0)
+	if (!s->dir)
+		error_set(e, EF_REASON_NO_MEMORY, "state.db");
+	else if (s->dir_fd < 0)
 		error_errno(e, -errno, "%s", dir);
 	else
-		open_db(s, dir, e);
+		open_db(s, e);
 	if (e->reason) {
 		store_close(s);
 		return e->reason;
@@ -187,6 +222,7 @@ void store_close(struct store *s)
 		return;
 	sqlite3_close(s->db);
 	ef_close(s->dir_fd);
+	free(s->dir);
 	free(s);
 }
 

@@ -70,6 +70,8 @@ enum ef_reason store_refused_remove(struct store *s, const uint8_t manifest[32],
 struct deployment *deployment_free(struct deployment *d);	/* returns NULL */
 enum ef_reason store_deployment_add(struct store *s, struct deployment *d, struct error *e);	/* sets id */
 enum ef_reason store_deployment_save(struct store *s, const struct deployment *d, struct error *e);
+/* Whether it is on record as in this state; so a commit that failed at its very end was none the less. */
+bool store_deployment_is(struct store *s, uint64_t id, enum deployment_state state);
 /* Manifest bytes as they were verified, and the parts planned from it. */
 enum ef_reason store_deployment_plan(struct store *s, const struct deployment *d, const void *manifest,
 	size_t size, struct error *e);
@@ -79,8 +81,9 @@ enum ef_reason store_deployment_current(struct store *s, struct deployment **ret
 /* The last confirmed one of a release other than this; with its manifest's bytes (caller frees). */
 enum ef_reason store_deployment_before(struct store *s, const char *release, struct deployment **ret,
 	uint8_t **manifest, size_t *size, struct error *e);
-/* The last confirmed one of exactly this release; *ret NULL when there is none. */
+/* The last confirmed one of exactly this release, with its manifest's bytes when manifest is not NULL;
+ * *ret NULL when there is none. */
 enum ef_reason store_deployment_of(struct store *s, const char *release, struct deployment **ret,
-	struct error *e);
+	uint8_t **manifest, size_t *size, struct error *e);
 int store_deployments(struct store *s, unsigned max,
 	int (*cb)(void *ctx, const struct deployment *d), void *ctx);

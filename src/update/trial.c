@@ -7,6 +7,8 @@
  */
 #include "update/checks.h"
 #include "update/internal.h"
+#include "update/policy.h"
+#include <stdlib.h>
 #include <string.h>
 
 #define SERVER_RETRY_US (2 * USEC_PER_SEC)
@@ -58,7 +60,7 @@ static bool begin(struct update *u)
 	d->trials++;
 	if (store_deployment_save(u->store, d, &e)) {
 		d->trials--;
-		update_kick_at(u, now_monotonic_us() + 5 * USEC_PER_SEC);
+		update_kick_at(u, now_monotonic_us() + update_backoff(u, 3));
 		return false;
 	}
 	u->run.begun = true;
@@ -93,10 +95,54 @@ static enum look_result look_at_part(struct update *u, size_t part, char *missin
 					      : "it runs something else");
 	if (!part_move(u, part, COMPONENT_FAILED, &e))
 		return WAIT;
-	if (!p->required)
+	if (!policy_broken(u->current))
 		return GOOD;
 	deployment_move(u, EVENT_FAILED, &e, NULL);
 	return OVER;
+}
+
+/* It failed, which the policy lets pass. */
+static bool given_up(const struct deployment *d, const char *name)
+{
+	for (size_t i = 0; i < d->n_parts; i++)
+		if (strcmp(d->parts[i].place, name) == 0)
+			return d->parts[i].state == COMPONENT_FAILED;
+	return false;
+}
+
+static bool silent(struct update *u, const struct part *p)
+{
+	const struct node_state *ns = part_is_mcu(p) ? nodes_find(u, p->place) : NULL;
+
+	return ns && p->state == COMPONENT_TRIAL &&
+	       !(ns->present && nodes_fresh(ns, u->run.since_us));
+}
+
+/* Those that do not answer have failed, when that is within what may fail. True: it was. */
+static bool go_on_without(struct update *u)
+{
+	struct deployment *d = u->current, without = *d;
+	_cleanup_free_ struct part *parts = calloc(d->n_parts + 1, sizeof(*parts));
+	bool any = false;
+
+	if (!parts)
+		return false;
+	memcpy(parts, d->parts, d->n_parts * sizeof(*parts));
+	without.parts = parts;
+	for (size_t i = 0; i < d->n_parts; i++)
+		if (silent(u, &d->parts[i]))
+			parts[i].state = COMPONENT_FAILED;
+	if (policy_broken(&without))
+		return false;
+	for (size_t i = 0; i < d->n_parts; i++) {
+		struct error e = {0};
+		if (!silent(u, &d->parts[i]))
+			continue;
+		error_set(&e, EF_REASON_NODE_LOST, "node %s: %s", d->parts[i].place,
+			nodes_find(u, d->parts[i].place)->last.detail);
+		any |= part_move(u, i, COMPONENT_FAILED, &e);
+	}
+	return any;
 }
 
 static enum look_result look_at_nodes(struct update *u, char *missing, size_t size)
@@ -119,7 +165,8 @@ static enum look_result look_at_nodes(struct update *u, char *missing, size_t si
 		snprintf(name, sizeof(name), "%.*s", (int)n, at);
 		at += n + (at[n] == '\n');
 		struct node_state *ns = nodes_find(u, name);
-		if (ns && (!nodes_fresh(ns, u->run.since_us) || !ns->present)) {
+		if (ns && !given_up(d, name) &&
+			(!nodes_fresh(ns, u->run.since_us) || !ns->present)) {
 			snprintf(missing, size, "node %s: %s", name, ns->last.detail);
 			all = WAIT;
 		}
@@ -222,6 +269,12 @@ void trial_advance(struct update *u)
 		return;
 	}
 	update_kick_at(u, deadline);
+	/* so that there is time left for the checks */
+	uint64_t half = u->run.since_us + u->env.config->check_us / 2;
+	if (nodes != GOOD && now_monotonic_us() < half)
+		update_kick_at(u, half);
+	else if (nodes != GOOD && go_on_without(u))
+		update_kick(u);
 	if (nodes == GOOD && server && !u->run.checks)
 		start_checks(u);
 }

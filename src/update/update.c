@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "update/internal.h"
+#include "update/waves.h"
 #include "util/fdio.h"
 #include "util/log.h"
 #include <errno.h>
@@ -93,8 +94,12 @@ static int on_kick(sd_event_source *s, void *userdata)
 	u->kick = sd_event_source_disable_unref(u->kick);
 	if (u->rebooting && now_monotonic_us() >= u->reboot_asked_us + REBOOT_WAIT_US)
 		u->rebooting = false; /* something holds it up; the state says what to do again */
-	if (!u->current || u->rebooting || !u->resumed)
+	if (u->rebooting || !u->resumed)
 		return 0;
+	if (!u->current) {
+		desired_advance(u);
+		return 0;
+	}
 	if (u->current->dry) {
 		dry_advance(u);
 		return 0;
@@ -107,6 +112,8 @@ static int on_kick(sd_event_source *s, void *userdata)
 	judge_again(u);
 	u->current = deployment_free(u->current);
 	bundle_close(TAKE_PTR(u->bundle));
+	desired_forget(u);
+	update_kick(u);
 	return 0;
 }
 
@@ -193,7 +200,7 @@ static enum ef_reason open_all(struct update *u, struct error *e)
 	u->trust_store = trust_store_of(u);
 	if (state_lost(u, e) || store_open(state, &u->store, e) ||
 		store_get(u->store, "release", u->release, sizeof(u->release), e) ||
-		statement_open(u, e) || open_boot(u, e))
+		statement_open(u, e) || when_load(u, e) || open_boot(u, e))
 		return e->reason;
 	if (trust_open(u, e) == EF_REASON_NO_TRUST) {
 		/* it can show what there is, and takes root.json at the next look */
@@ -238,6 +245,7 @@ void update_free(struct update *u)
 	sd_event_source_disable_unref(u->kick);
 	nodes_close(u);
 	deployment_free(u->current);
+	desired_forget(u);
 	bundle_close(u->bundle);
 	known_clear(u->known, u->n_known);
 	boot_close(u->boot);
@@ -255,6 +263,10 @@ enum ef_reason update_resume(struct update *u, struct error *e)
 
 	if (store_deployment_current(u->store, &u->current, e))
 		return e->reason;
+	if (u->current && deployment_asked_load(u, u->current, e))
+		return e->reason;
+	if (u->current && waves_number(u->current, u->env.config) < 0)
+		return error_set(e, EF_REASON_NO_MEMORY, "waves");
 	if (u->current)
 		ev.deployment = u->current->id;
 	snprintf(ev.from, sizeof(ev.from), "%s", u->release);
@@ -265,6 +277,8 @@ enum ef_reason update_resume(struct update *u, struct error *e)
 		if (boot.on_trial && !u->current)
 			error_set(&ev.error, EF_REASON_BOOT_STATE,
 				"slot %s is on trial and no deployment knows of it", ev.place);
+		if (desired_resume(u, &boot, e))
+			return e->reason;
 		struct error counted = {0};
 		if (boot_came_up(u->boot, &counted))
 			log_error("boot attempts are not counted anew: %s", counted.detail);

@@ -49,7 +49,8 @@ enum component_state {
 };
 const char *component_state_word(enum component_state s);
 
-enum deployment_origin { ORIGIN_SOURCE, ORIGIN_BUNDLE, ORIGIN_ROLLBACK };
+/* CATCH_UP: nodes that do not run what the installed release says, brought to it (desired.c) */
+enum deployment_origin { ORIGIN_SOURCE, ORIGIN_BUNDLE, ORIGIN_ROLLBACK, ORIGIN_CATCH_UP };
 
 /* One component on one place (a slot or a node). A component for several nodes is several parts. */
 struct part {
@@ -60,6 +61,7 @@ struct part {
 	struct error error;	/* why it failed, was skipped or went back */
 	bool required;		/* its failure fails the deployment */
 	uint8_t hash[32];	/* what the place says when it runs this: image digest */
+	unsigned wave;		/* in which it is activated, among those of its component; from 0 */
 	unsigned step;		/* how often activation was begun; stored */
 	const char *phase;	/* "fetching", "scanning", "writing", "reading-back", "uploading", "" */
 	uint64_t done, total;	/* bytes of the phase */
@@ -83,6 +85,9 @@ struct deployment {
 	bool server_before;	/* the server was reachable before */
 	char *nodes_before;	/* names of the nodes that answered before, one a line */
 	unsigned trials;	/* how often the checks were begun; a crash loop ends (F-25) */
+	char by[65];		/* who asked for it: "itself", "root" …; "" for one that is over */
+	bool itself;		/* nobody did */
+	bool let_go;		/* and somebody said that it goes now, whatever the hour */
 	bool dry;		/* looked at only: nothing is stored or touched (update_plan) */
 };
 
@@ -90,7 +95,7 @@ struct deployment {
 struct event {
 	uint64_t id;
 	int64_t time;
-	char word[33];		/* "deployment", "component", "check", "refused", "node", "start" */
+	char word[33];		/* "deployment", "component", "check", "refused", "node", "start", "fell-back" */
 	uint64_t deployment;	/* 0: none */
 	char component[33], place[33];
 	char from[33], to[33];	/* states or versions */
@@ -121,6 +126,7 @@ struct update_observer {
 	void (*node_changed)(void *ctx, size_t node);			/* index in the configuration */
 	void (*slots_changed)(void *ctx);
 	void (*reported)(void *ctx);		/* something new lies in the outbox */
+	void (*resumed)(void *ctx);	/* what is due may be begun by itself again */
 	/*
 	 * The machine is to be restarted now, parameter (or NULL) handed to its firmware: end soon,
 	 * touch nothing. When nothing comes of it, it is asked for again later.
@@ -169,11 +175,33 @@ enum ef_reason update_confirm(struct update *u, struct error *e);	/* by hand, wi
 enum ef_reason update_reject(struct update *u, struct error *e);
 enum ef_reason update_rollback(struct update *u, uint64_t *id, struct error *e);
 
+/*
+ * Who asks for what is begun from now on, for the record and for those who are told BUSY; NULL: nobody
+ * does, so that windows, pause and postponement hold.
+ */
+void update_ask_as(struct update *u, const char *who);
+
+/* --- when (policy-state.c) --- */
+
+/* Nothing is begun or activated by itself until update_unpause, which also ends a postponement. */
+enum ef_reason update_pause(struct update *u, struct error *e);
+enum ef_reason update_unpause(struct update *u, struct error *e);
+/* The same for some seconds from now. HELD when that is beyond PostponeMax= since it was first postponed;
+ * that counts anew once something was installed by itself. */
+enum ef_reason update_postpone(struct update *u, int64_t seconds, int64_t *until, struct error *e);
+/* The deployment under way is activated as soon as it is staged, whatever the hour. */
+enum ef_reason update_activate(struct update *u, struct error *e);
+/* Whether anything may be begun by itself now: OK, or HELD. until: when that changes by itself, 0: it does not. */
+enum ef_reason update_may_begin(const struct update *u, int64_t *until, struct error *e);
+/* What is waited for, by the deployment under way or before one: OK: nothing. */
+enum ef_reason update_waiting(struct update *u, int64_t *until, struct error *e);
+bool update_paused(const struct update *u, int64_t *postponed_until);
+
 /* --- what a deployment would do (dry-run.c) --- */
 
 /* What may hold a deployment up, as it stands now. */
 struct plan_gate {
-	const char *word;	/* "node": power and hours of one; "transfer", "activate": the site's interlocks */
+	const char *word;	/* "node": power and hours of one; "hour": of activation; "transfer", "activate": interlocks */
 	char place[33];		/* name of the node; "" for the site */
 	struct error error;	/* OK: open */
 };
@@ -227,6 +255,8 @@ const struct node_identity *update_node(const struct update *u, size_t node, boo
 	int64_t *last_seen, struct error *last);
 /* Of a node on Link=ble, false for others. */
 bool update_node_sight(const struct update *u, size_t node, struct bluez_sight *ret);
+/* What a node should run by the installed release and does not, NULL: it does, or it is not known. */
+const struct component *update_node_behind(const struct update *u, size_t node);
 bool update_boot_state(const struct update *u, struct boot_state *ret);
 /* What a slot was left with by the last confirmed deployment that wrote it; false: unknown. */
 bool update_slot_release(const struct update *u, enum slot_id s, char release[EF_VERSION_TEXT_MAX],

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is read from the state database and needs nothing else. */
+/* What others read: as it is, or from the state database. */
 #include "update/internal.h"
+#include <string.h>
 
 bool update_reading(const struct update *u)
 {
@@ -36,4 +37,12 @@ int update_outbox(struct update *u, unsigned max,
 enum ef_reason update_outbox_done(struct update *u, uint64_t id, struct error *e)
 {
 	return store_reports_done(u->store, id, e);
+}
+
+bool update_paused(const struct update *u, int64_t *postponed_until)
+{
+	int64_t until = u->when.postponed_until;
+
+	*postponed_until = until > u->env.now() ? until : 0;
+	return u->when.paused;
 }

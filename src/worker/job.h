@@ -11,7 +11,8 @@
  *                  DONE   outcome; then the process ends
  *
  * The worker writes nothing but checked chunks into the target, zeroes what is behind the image
- * (S-11), and reads all of it back past the cache before DONE says OK (S-10).
+ * (S-11), and reads all of it back past the cache before DONE says OK (S-10), most of it beside the
+ * writing.
  */
 #include "net/ipc.h"
 #include "util/reason.h"

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define BATCH_GROUPS 4096u
-#define BATCH_CHUNKS 32768u /* and no more groups when it has as many: 2 MiB of them */
+#define BATCH_CHUNKS 16384u /* and no more groups when it has as many: 1 MiB of them */
 #define LOOK_GROUPS 64u
 #define ZEROS_PUNCHED 65536u /* fewer are written with what stands around them */
 #define KEPT_MAX (1u << 20)  /* bytes */
@@ -262,15 +262,15 @@ static void keep(struct batch *b, size_t n, const uint8_t *in)
 	b->kept_bytes += size;
 }
 
+/* in: of piece as, which is equal to piece n. */
 static enum ef_reason unpack(
 	struct stage *s, struct plan *p, size_t n, const struct chunk *as, const uint8_t *in)
 {
-	const struct chunk *c = plan_piece(p, n);
-	uint8_t *room = writer_room(s->writer, c->offset, c->size, s->e);
+	struct chunk c = *as;
 
-	if (!room || codec_unpack(&s->codec, as, in, room, s->e))
+	c.offset = plan_piece(p, n)->offset;
+	if (writer_unpack(s->writer, &c, in, s->e))
 		return s->e->reason;
-	writer_put(s->writer, c->digest);
 	plan_there(p, n);
 	return EF_REASON_OK;
 }
@@ -414,11 +414,22 @@ static void choose_look_end(struct stage *s)
 		s->look_end = at < s->groups.n ? plan_piece(&s->groups, at)->offset : UINT64_MAX;
 }
 
+/* What is complete at the front can be read back while the rest comes. */
+static enum ef_reason allow_readback(struct stage *s, size_t *n)
+{
+	while (s->groups.have[*n] == PLAN_THERE)
+		(*n)++;
+	if (writer_flush(s->writer, s->e))
+		return s->e->reason;
+	readback_allow(s->readback, plan_piece(&s->groups, *n)->offset);
+	return EF_REASON_OK;
+}
+
 enum ef_reason stage_fetch(struct stage *s)
 {
 	_cleanup_free_ struct batch *b = calloc(1, sizeof(*b));
 	enum ef_reason reason = EF_REASON_OK;
-	size_t first = 0;
+	size_t first = 0, there = 0;
 
 	if (!b)
 		return error_errno(s->e, -ENOMEM, "ranges");
@@ -427,6 +438,8 @@ enum ef_reason stage_fetch(struct stage *s)
 	while (!reason && next_lacking(s, first) < s->groups.n) {
 		b->n_groups = b->n = 0;
 		reason = fetch_leaves(s, b, &first);
+		if (!reason) /* by now the writer has little left of the batch before */
+			reason = allow_readback(s, &there);
 		if (!reason)
 			reason = run_batch(s, b);
 	}

@@ -9,7 +9,7 @@
 #include <sys/types.h>
 
 #define READER_BLOCK (512u << 10)	/* bytes read at a time, a multiple of every block size */
-#define READER_BLOCKS 4u	/* so many are held */
+#define READER_BLOCKS 2u	/* so many are held */
 
 struct reader;
 

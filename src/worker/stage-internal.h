@@ -6,6 +6,7 @@
 #include "worker/control.h"
 #include "worker/intake.h"
 #include "worker/plan.h"
+#include "worker/readback.h"
 #include "worker/reader.h"
 #include "worker/seeds.h"
 #include "worker/target.h"
@@ -20,6 +21,7 @@ struct stage {
 	char target_path[PATH_MAX], running_path[PATH_MAX];
 	struct target target;
 	struct writer *writer;
+	struct readback *readback;
 	struct reader *reader; /* of what is gone through now: target or running slot */
 	uint64_t hole, data; /* the target has a hole from the one to the other, when this began */
 	int running;	     /* the running slot, to take equal bytes from; -1: cannot be read */

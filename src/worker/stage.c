@@ -111,51 +111,6 @@ static enum ef_reason clear_tail(struct stage *s)
 	return writer_flush(s->writer, s->e);
 }
 
-/* What the medium gives back at at: *n bytes of it, of image and tail. */
-static enum ef_reason read_back_some(struct stage *s, uint64_t at, size_t *n)
-{
-	uint64_t left = at < s->job.image_size ? s->job.image_size - at : 0;
-	const uint8_t *data;
-	int r = reader_peek(s->reader, at, &data, n);
-
-	if (r <= 0)
-		return error_set(s->e, EF_REASON_SLOT_READ_BACK, "%s at byte %llu: error %d",
-			s->target.path, (unsigned long long)at, r < 0 ? -r : ENODATA);
-	size_t image = left < *n ? (size_t)left : *n;
-	if (EVP_DigestUpdate(s->codec.md, data, image) != 1)
-		return error_set(s->e, EF_REASON_INTERNAL, "SHA-256");
-	if (!stage_all_zero(data + image, *n - image))
-		return error_set(s->e, EF_REASON_SLOT_READ_BACK,
-			"%s: something is behind the image", s->target.path);
-	return EF_REASON_OK;
-}
-
-static enum ef_reason read_back(struct stage *s)
-{
-	uint8_t digest[EVP_MAX_MD_SIZE];
-	size_t n;
-
-	if (stage_go_through(s, target_past_cache(&s->target)))
-		return s->e->reason;
-	if (EVP_DigestInit_ex2(s->codec.md, s->codec.sha256, NULL) != 1)
-		return error_set(s->e, EF_REASON_INTERNAL, "SHA-256");
-	for (uint64_t at = 0; at < s->target.size;) {
-		int r = control_check(s->control);
-		if (r < 0)
-			return stage_stopped(s, r);
-		if (read_back_some(s, at, &n))
-			return s->e->reason;
-		at += n;
-		stage_tell(s, JOB_READING_BACK, at < s->job.image_size ? at : s->job.image_size);
-		if (at > s->job.image_size)
-			at = target_skip_hole(&s->target, at);
-	}
-	if (EVP_DigestFinal_ex(s->codec.md, digest, NULL) != 1 ||
-		memcmp(digest, s->job.image_sha256, sizeof(s->job.image_sha256)) != 0)
-		return error_set(s->e, EF_REASON_SLOT_READ_BACK, "%s", s->target.path);
-	return EF_REASON_OK;
-}
-
 /* What is not needed for reading back. */
 static void let_go(struct stage *s)
 {
@@ -163,6 +118,7 @@ static void let_go(struct stage *s)
 	s->writer = NULL;
 	seeds_free(&s->seeds);
 	plan_close(&s->groups);
+	stage_go_through(s, -1);
 }
 
 static enum ef_reason run(struct stage *s, const struct job_message *m)
@@ -175,7 +131,9 @@ static enum ef_reason run(struct stage *s, const struct job_message *m)
 		return error_errno(s->e, -ENOMEM, "stage");
 	if (load_index(s, m->fd) ||
 		target_open(&s->target, s->target_path, s->running_path, s->job.image_size, s->e) ||
-		writer_open(&s->writer, &s->target, s->e))
+		writer_open(&s->writer, &s->target, s->e) ||
+		readback_open(
+			&s->readback, &s->target, s->job.image_size, s->job.image_sha256, s->e))
 		return s->e->reason;
 	s->running = open(s->running_path, RUNNING_FLAGS);
 	s->running_direct = open(s->running_path, RUNNING_FLAGS | O_DIRECT);
@@ -185,7 +143,7 @@ static enum ef_reason run(struct stage *s, const struct job_message *m)
 	if (stage_scan(s) || stage_fetch(s) || clear_tail(s) || target_sync(&s->target, s->e))
 		return s->e->reason;
 	let_go(s);
-	return read_back(s);
+	return readback_finish(s->readback, s->control, &s->progress, s->e);
 }
 
 enum ef_reason stage_run(struct control *control, const struct job_message *m, struct error *e)
@@ -198,6 +156,7 @@ enum ef_reason stage_run(struct control *control, const struct job_message *m, s
 	s->e = e;
 	s->running = s->running_direct = s->target.fd = s->target.direct = -1;
 	enum ef_reason reason = run(s, m);
+	readback_close(s->readback);
 	writer_close(s->writer);
 	reader_close(s->reader);
 	plan_close(&s->groups);

@@ -6,16 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLABS 4u	     /* filled, checked, written, and one waiting for any of these */
-#define SLAB_FULL (1u << 20) /* bytes after which a slab goes out */
-#define SLAB_PIECES 1024u
+#define CHECKERS 2u
+#define SLABS (CHECKERS + 3u)  /* filled, written, checked, and some waiting for any of these */
+#define SLAB_FULL (768u << 10) /* plain and packed bytes after which a slab goes out */
+#define SLAB_PIECES 512u
 #define NOWHERE UINT64_MAX
-#define SLAB_ROOM (CHUNK_MAX + 2 * TARGET_ALIGN)
+#define PLAIN_ROOM (CHUNK_MAX + 2 * TARGET_ALIGN)
+#define SLAB_ROOM (PLAIN_ROOM + CHUNK_MAX)
 
 struct piece {
-	uint32_t size;
+	struct chunk chunk; /* pack_size 0: it is not to be unpacked */
+	uint32_t packed;    /* where its packed bytes begin */
 	bool checked;
-	uint8_t digest[CHUNK_DIGEST_SIZE];
 };
 
 /*
@@ -24,32 +26,35 @@ struct piece {
  * the next goes on is written once, with the next: from tells where that one really begins.
  */
 struct slab {
-	uint8_t *memory;
+	uint8_t *memory, *packed;
+	uint32_t n_packed;
 	uint64_t offset, size; /* of its own bytes */
 	uint64_t from; /* in the block of offset; what is before that came from the slab before */
 	bool zeros;    /* no memory, only zeros */
 	bool goes_on;  /* the next slab goes on where this one ends */
+	bool checked;
+	struct error error; /* what is wrong with the piece behind those that are left */
 	struct piece pieces[SLAB_PIECES];
 	size_t n;
 };
 
 /*
- * Three hands, each with slabs of its own, in order: the caller fills, one thread checks, one
- * writes. The counts of what each has done never stop growing; a slab's place is its number modulo
- * SLABS.
+ * Slabs go from hand to hand in order: the caller fills, threads check one each, one thread writes.
+ * The counts of what was done never stop growing; a slab's place is its number modulo SLABS.
  */
 struct writer {
 	struct target *target;
-	struct codec codec; /* the checking thread's */
 	struct error error; /* of the first failure; from then on nothing is written */
 	bool stop;
-	pthread_t checking, writing;
+	pthread_t threads[CHECKERS + 1];
+	size_t n_threads;
 	pthread_mutex_t lock;
-	pthread_cond_t changed;
+	pthread_cond_t to_check, to_write; /* a slab is there for that */
+	pthread_cond_t room_again;
 	uint8_t *memory;
 	struct slab slabs[SLABS], *filling;
-	uint64_t filled, checked, written;
-	uint32_t room; /* given out and not put yet */
+	uint64_t filled, taken, written; /* taken: to be checked */
+	uint32_t room;			 /* given out and not put yet */
 };
 
 /* Where the byte for a place in the target stands; not before the block of s->offset. */
@@ -68,18 +73,35 @@ static uint64_t handed_on(const struct slab *s)
 
 /* ---- the threads ---- */
 
-static enum ef_reason check_slab(struct writer *w, const struct slab *s, struct error *e)
+static enum ef_reason check_piece(
+	struct codec *c, const struct slab *s, const struct piece *p, struct error *e)
 {
-	uint64_t at = s->offset;
+	uint8_t *plain = place(s, p->chunk.offset);
 
-	if (s->zeros)
+	if (p->checked)
 		return EF_REASON_OK;
-	for (size_t i = 0; i < s->n; at += s->pieces[i++].size)
-		if (!s->pieces[i].checked && !codec_matches(&w->codec, place(s, at),
-						     s->pieces[i].size, s->pieces[i].digest))
-			return error_set(e, EF_REASON_BAD_DIGEST, "chunk at byte %llu: bytes",
-				(unsigned long long)at);
-	return EF_REASON_OK;
+	if (p->chunk.pack_size > 0 && codec_unpack(c, &p->chunk, s->packed + p->packed, plain, e))
+		return e->reason;
+	if (codec_matches(c, plain, p->chunk.size, p->chunk.digest))
+		return EF_REASON_OK;
+	return error_set(e, EF_REASON_BAD_DIGEST, "chunk at byte %llu: bytes",
+		(unsigned long long)p->chunk.offset);
+}
+
+static void cut_off(struct slab *s, uint64_t size)
+{
+	s->size = size;
+	s->goes_on = false;
+}
+
+/* What stands before the first piece that is not right is good, and stays. */
+static void check_slab(struct codec *c, struct slab *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (check_piece(c, s, &s->pieces[i], &s->error)) {
+			cut_off(s, s->pieces[i].chunk.offset - s->offset);
+			return;
+		}
 }
 
 static enum ef_reason write_slab(
@@ -98,53 +120,56 @@ static enum ef_reason write_slab(
 			    : EF_REASON_OK;
 }
 
-/* True: slab number n is there, behind those of *before; false: none will come. */
-static bool wait_for(struct writer *w, const uint64_t *before, uint64_t n)
-{
-	while (*before == n && !w->stop)
-		pthread_cond_wait(&w->changed, &w->lock);
-	return *before > n;
-}
-
-/* After the first failure slabs only pass through. */
-static void finish(struct writer *w, uint64_t *count, const struct error *e)
-{
-	if (e->reason && !w->error.reason)
-		w->error = *e;
-	(*count)++;
-	pthread_cond_broadcast(&w->changed);
-}
-
 static void *check_all(void *arg)
 {
 	struct writer *w = arg;
+	struct codec codec;
+	bool opened = codec_open(&codec) == 0;
 
 	pthread_mutex_lock(&w->lock);
-	while (wait_for(w, &w->filled, w->checked)) {
-		struct error e = w->error;
+	while (w->taken < w->filled || !w->stop) {
+		if (w->taken == w->filled) {
+			pthread_cond_wait(&w->to_check, &w->lock);
+			continue;
+		}
+		struct slab *s = &w->slabs[w->taken++ % SLABS];
 		pthread_mutex_unlock(&w->lock);
-		if (!e.reason)
-			check_slab(w, &w->slabs[w->checked % SLABS], &e);
+		if (opened) {
+			check_slab(&codec, s);
+		} else {
+			cut_off(s, 0);
+			error_errno(&s->error, -ENOMEM, "writer");
+		}
 		pthread_mutex_lock(&w->lock);
-		finish(w, &w->checked, &e);
+		s->checked = true;
+		if (s == &w->slabs[w->written % SLABS])
+			pthread_cond_signal(&w->to_write);
 	}
 	pthread_mutex_unlock(&w->lock);
+	codec_close(&codec);
 	return NULL;
 }
 
+/* After the first failure slabs only pass through. */
 static void *write_all(void *arg)
 {
 	struct writer *w = arg;
 
 	pthread_mutex_lock(&w->lock);
-	while (wait_for(w, &w->checked, w->written)) {
+	while (w->written < w->filled || !w->stop) {
+		struct slab *s = &w->slabs[w->written % SLABS];
+		if (w->written == w->filled || !s->checked) {
+			pthread_cond_wait(&w->to_write, &w->lock);
+			continue;
+		}
 		struct error e = w->error;
 		pthread_mutex_unlock(&w->lock);
-		if (!e.reason)
-			write_slab(w, &w->slabs[w->written % SLABS],
-				&w->slabs[(w->written + 1) % SLABS], &e);
+		if (!e.reason && !write_slab(w, s, &w->slabs[(w->written + 1) % SLABS], &e))
+			e = s->error;
 		pthread_mutex_lock(&w->lock);
-		finish(w, &w->written, &e);
+		w->written++;
+		w->error = e;
+		pthread_cond_signal(&w->room_again);
 	}
 	pthread_mutex_unlock(&w->lock);
 	return NULL;
@@ -168,27 +193,44 @@ static enum ef_reason next_slab(struct writer *w, uint64_t offset, struct error 
 	if (s->size > 0) {
 		s->goes_on = goes_on;
 		w->filled++;
-		pthread_cond_broadcast(&w->changed);
+		pthread_cond_signal(&w->to_check);
 	}
 	while (w->filled - w->written == SLABS)
-		pthread_cond_wait(&w->changed, &w->lock);
+		pthread_cond_wait(&w->room_again, &w->lock);
 	if (w->error.reason)
 		*e = w->error;
 	s = w->filling = &w->slabs[w->filled % SLABS];
 	pthread_mutex_unlock(&w->lock);
 	s->offset = offset;
 	s->from = from;
-	s->size = s->n = 0;
-	s->zeros = false;
+	s->size = s->n = s->n_packed = 0;
+	s->zeros = s->checked = false;
+	s->error.reason = EF_REASON_OK;
 	return e->reason;
+}
+
+/* For a piece of so many plain and packed bytes at offset. */
+static enum ef_reason make_room(
+	struct writer *w, uint64_t offset, uint32_t size, uint32_t packed, struct error *e)
+{
+	const struct slab *s = w->filling;
+
+	if (follows(s, offset) && s->n < SLAB_PIECES &&
+		s->size + size + s->n_packed + packed <= SLAB_FULL)
+		return EF_REASON_OK;
+	return next_slab(w, offset, e);
+}
+
+static void add_piece(struct slab *s, const struct piece *p)
+{
+	s->pieces[s->n++] = *p;
+	s->size += p->chunk.size;
+	s->n_packed += p->chunk.pack_size;
 }
 
 uint8_t *writer_room(struct writer *w, uint64_t offset, uint32_t size, struct error *e)
 {
-	struct slab *s = w->filling;
-
-	if ((!follows(s, offset) || s->size + size > SLAB_FULL || s->n == SLAB_PIECES) &&
-		next_slab(w, offset, e))
+	if (make_room(w, offset, size, 0, e))
 		return NULL;
 	w->room = size;
 	return place(w->filling, offset);
@@ -197,13 +239,25 @@ uint8_t *writer_room(struct writer *w, uint64_t offset, uint32_t size, struct er
 void writer_put(struct writer *w, const uint8_t *digest)
 {
 	struct slab *s = w->filling;
-	struct piece *p = &s->pieces[s->n++];
+	struct piece p = {.checked = !digest};
 
-	p->size = w->room;
-	p->checked = !digest;
+	p.chunk.offset = s->offset + s->size;
+	p.chunk.size = w->room;
 	if (digest)
-		memcpy(p->digest, digest, sizeof(p->digest));
-	s->size += p->size;
+		memcpy(p.chunk.digest, digest, sizeof(p.chunk.digest));
+	add_piece(s, &p);
+}
+
+enum ef_reason writer_unpack(
+	struct writer *w, const struct chunk *c, const void *packed, struct error *e)
+{
+	if (make_room(w, c->offset, c->size, c->pack_size, e))
+		return e->reason;
+	struct slab *s = w->filling;
+	struct piece p = {.chunk = *c, .packed = s->n_packed};
+	memcpy(s->packed + s->n_packed, packed, c->pack_size);
+	add_piece(s, &p);
+	return EF_REASON_OK;
 }
 
 enum ef_reason writer_zero(struct writer *w, uint64_t offset, uint64_t size, struct error *e)
@@ -223,38 +277,34 @@ enum ef_reason writer_flush(struct writer *w, struct error *e)
 		return e->reason;
 	pthread_mutex_lock(&w->lock);
 	while (w->written < w->filled)
-		pthread_cond_wait(&w->changed, &w->lock);
+		pthread_cond_wait(&w->room_again, &w->lock);
 	if (w->error.reason)
 		*e = w->error;
 	pthread_mutex_unlock(&w->lock);
 	return e->reason;
 }
 
-static void free_all(struct writer *w)
-{
-	free(w->memory);
-	codec_close(&w->codec);
-	free(w);
-}
-
 static void stop(struct writer *w)
 {
 	pthread_mutex_lock(&w->lock);
 	w->stop = true;
-	pthread_cond_broadcast(&w->changed);
+	pthread_cond_broadcast(&w->to_check);
+	pthread_cond_signal(&w->to_write);
 	pthread_mutex_unlock(&w->lock);
+	while (w->n_threads > 0)
+		pthread_join(w->threads[--w->n_threads], NULL);
+	free(w->memory);
+	free(w);
 }
 
 static int start(struct writer *w)
 {
-	int r = pthread_create(&w->checking, NULL, check_all, w);
+	int r = 0;
 
-	if (r)
-		return r;
-	r = pthread_create(&w->writing, NULL, write_all, w);
-	if (r) {
-		stop(w);
-		pthread_join(w->checking, NULL);
+	while (r == 0 && w->n_threads <= CHECKERS) {
+		r = pthread_create(&w->threads[w->n_threads], NULL,
+			w->n_threads < CHECKERS ? check_all : write_all, w);
+		w->n_threads += r == 0;
 	}
 	return r;
 }
@@ -268,13 +318,17 @@ enum ef_reason writer_open(struct writer **ret, struct target *t, struct error *
 	w->target = t;
 	w->filling = w->slabs;
 	w->memory = aligned_alloc(TARGET_ALIGN, (size_t)SLABS * SLAB_ROOM);
-	for (size_t i = 0; w->memory && i < SLABS; i++)
+	for (size_t i = 0; w->memory && i < SLABS; i++) {
 		w->slabs[i].memory = w->memory + i * SLAB_ROOM;
+		w->slabs[i].packed = w->slabs[i].memory + PLAIN_ROOM;
+	}
 	pthread_mutex_init(&w->lock, NULL);
-	pthread_cond_init(&w->changed, NULL);
-	int r = w->memory && codec_open(&w->codec) == 0 ? start(w) : ENOMEM;
+	pthread_cond_init(&w->to_check, NULL);
+	pthread_cond_init(&w->to_write, NULL);
+	pthread_cond_init(&w->room_again, NULL);
+	int r = w->memory ? start(w) : ENOMEM;
 	if (r) {
-		free_all(w);
+		stop(w);
 		return error_errno(e, -r, "writer");
 	}
 	*ret = w;
@@ -289,7 +343,4 @@ void writer_close(struct writer *w)
 		return;
 	writer_flush(w, &e);
 	stop(w);
-	pthread_join(w->checking, NULL);
-	pthread_join(w->writing, NULL);
-	free_all(w);
 }

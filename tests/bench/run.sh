@@ -25,6 +25,12 @@ echo
 echo "== Fleet: one image to many nodes at once"
 tests/bench/fleet/fleet.py --node build/edge-fw/port/host/edgeferry-node --stage build/tests/bench/fleet/fleet-stage
 echo
+echo "== Fleet: the same by the whole of edgeferryd"
+tests/bench/fleet/daemon.py build
+echo
+echo "== Shared line: broadcast against one node after the other"
+tests/bench/bus/bus.py build
+echo
 echo "== Session: a handshake"
 tests/bench/session/handshake.py --images build/edge-fw/cross
 echo

@@ -7,16 +7,20 @@
  * strike at every operation and every read, once or in one page for good: nothing else may start,
  * and what was a passing fault must leave no trace.
  *
- *	flash-cuts [--deep] [STORY]
+ *	flash-cuts [--deep] [--jobs N] [STORY]
  *
  * --deep: every read, every age of the record pages, and every operation of the recovery is cut as
- * well.
+ * well, where that leaves something new. --jobs: so many processes.
  */
 #include "boot/retained.h"
+#include "flash-states.h"
 #include "flash-story.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static const struct geometry geometries[] = {
 	{"nrf51-microbit scaled", 1024, 1, 6, 1500, 3500, false},
@@ -38,9 +42,13 @@ struct point {
 	unsigned key_set;
 };
 
+struct counts {
+	unsigned long cuts, recoveries, faults, served, failures; /* some cuts leave the same */
+};
+
 static struct {
 	bool deep;
-	unsigned long cuts, faults, served, failures;
+	struct counts counts;
 } run;
 
 static void keep(struct point *p)
@@ -64,7 +72,7 @@ __attribute__((format(printf, 2, 3))) static void report(const char *wrong, cons
 {
 	va_list ap;
 
-	if (!wrong || run.failures++ >= 200)
+	if (!wrong || run.counts.failures++ >= 200)
 		return;
 	fprintf(stderr, "%s, %s: ", world.story->name, world.geometry->name);
 	va_start(ap, how);
@@ -84,6 +92,9 @@ static enum sim_event tell(enum teller teller, void (*f)(void))
 	world.teller = teller;
 	return sim_run(call, &f);
 }
+
+/* Where bits read as they like, a recovery is gone through so many times. */
+#define UNSTABLE_RECOVERIES 8u
 
 /* ---- after something went wrong ---- */
 
@@ -116,16 +127,12 @@ static void two_more_starts(void)
 	wrong_if(story_judge(story_power_up()));
 }
 
-/* What was left is in sim. Returns what is wrong after it; how many operations it took. */
-static const char *recovery(uint32_t *operations)
+/* What was left is in sim. Returns what is wrong after it. */
+static const char *recovery(void)
 {
-	uint32_t before;
-
 	world.wrong = NULL;
 	sim_power_on();
-	before = sim.operations;
 	tell(TELL_AGAIN, recover);
-	*operations = sim.operations - before;
 	tell(TELL_AGAIN, two_more_starts);
 	return world.wrong;
 }
@@ -143,32 +150,44 @@ static void set_cut(enum sim_cut kind, uint32_t at, unsigned chance)
 	sim.random = at * 2654435761u + kind + chance * 40503u;
 	sim.cut_kind = kind;
 	sim.cut_at = sim.operations + at;
-	run.cuts++;
+	run.counts.cuts++;
 }
 
-static void cut_recovery(
-	enum sim_cut first, uint32_t at, const struct point *left, uint32_t operations)
+static void recover_here(void)
 {
-	uint32_t unused;
+	tell(TELL_AGAIN, recover);
+}
 
-	for (enum sim_cut kind = 0; kind < CUT_KINDS; kind++)
-		for (uint32_t second = 1; second <= operations; second++) {
-			back_to(left);
-			sim_power_on();
-			set_cut(kind, second, 0);
-			tell(TELL_AGAIN, recover);
-			report(world.wrong, "cut %s %u, in the recovery %s %u", cut_names[first],
-				at, cut_names[kind], second);
-			report(recovery(&unused), "cut %s %u and %s %u", cut_names[first], at,
-				cut_names[kind], second);
-		}
+/* The recovery from what was left is cut at each of its operations. Where bits read as they like it
+ * may go this way or that. */
+static void cut_recovery(enum sim_cut first, uint32_t at, const struct point *left)
+{
+	struct collection cuts = {0};
+
+	back_to(left);
+	for (uint32_t i = 0, n = states_unstable() ? UNSTABLE_RECOVERIES : 1; i < n; i++) {
+		back_to(left);
+		sim_power_on();
+		sim.random += i * 2246822519u;
+		states_collect(&cuts, i, recover_here);
+		report(world.wrong, "cut %s %u, recovery %u", cut_names[first], at, i);
+	}
+	for (const struct left *l = cuts.first; l; l = l->next) {
+		back_to(left);
+		states_put(l);
+		run.counts.recoveries++;
+		report(recovery(), "cut %s %u and %s %u", cut_names[first], at, cut_names[l->kind],
+			l->at);
+	}
+	run.counts.cuts += cuts.cuts;
+	states_free(&cuts);
 }
 
 static void cut_story(const struct point *start, uint32_t operations, bool twice)
 {
 	static struct point left;
-	uint32_t recovery_operations;
 
+	states_forget();
 	for (enum sim_cut kind = 0; kind < CUT_KINDS; kind++)
 		for (uint32_t i = 0; i < operations * chances(kind); i++) {
 			uint32_t at = i % operations + 1;
@@ -179,9 +198,10 @@ static void cut_story(const struct point *start, uint32_t operations, bool twice
 				report("nothing was cut", "%s %u", cut_names[kind], at);
 			report(world.wrong, "before the cut at %u", at);
 			keep(&left);
-			report(recovery(&recovery_operations), "cut %s %u", cut_names[kind], at);
+			run.counts.recoveries++;
+			report(recovery(), "cut %s %u", cut_names[kind], at);
 			if (twice)
-				cut_recovery(kind, at, &left, recovery_operations);
+				cut_recovery(kind, at, &left);
 		}
 }
 
@@ -196,7 +216,7 @@ static void judge_service(enum sim_event e)
 		wrong_if(story_judge(e));
 		return;
 	}
-	run.served++;
+	run.counts.served++;
 	retained_load(&r);
 	if (e != SIM_SERVING)
 		wrong_if("neither started nor serving");
@@ -211,16 +231,14 @@ static void power_up_with_fault(void)
 
 static void fault_once(const struct point *start, enum sim_fault kind, uint32_t at)
 {
-	uint32_t unused;
-
 	back_to(start);
 	sim.random = at * 2246822519u + kind;
 	sim.fault = kind;
 	sim.fault_at = (kind < FAULT_READ ? sim.operations : sim.reads) + at;
-	run.faults++;
+	run.counts.faults++;
 	tell(TELL_FAULTS, world.story->run);
 	report(world.wrong, "fault %s %u", fault_names[kind], at);
-	report(recovery(&unused), "after fault %s %u", fault_names[kind], at);
+	report(recovery(), "after fault %s %u", fault_names[kind], at);
 }
 
 /* One page is worn out for good: whatever still starts is whole, and the rest is said. */
@@ -229,7 +247,7 @@ static void bad_page(const struct point *start, enum sim_fault kind, uint32_t pa
 	back_to(start);
 	sim.fault = kind;
 	sim.bad_page = page + 1;
-	run.faults++;
+	run.counts.faults++;
 	tell(TELL_FAULTS, world.story->run);
 	for (int i = 0; i < 3; i++) {
 		sim_power_on();
@@ -281,7 +299,7 @@ static void enumerate(unsigned age, bool chosen)
 
 static unsigned long tried(void)
 {
-	return run.cuts + run.faults;
+	return run.counts.cuts + run.counts.faults;
 }
 
 /* The pages are empty, and full in the middle of a story. */
@@ -293,7 +311,7 @@ static bool is_chosen(unsigned age, unsigned records)
 static void run_story(const struct geometry *g, const struct story *s)
 {
 	unsigned records = g->page / 112;
-	unsigned long before = tried(), failed = run.failures;
+	unsigned long before = tried(), failed = run.counts.failures;
 
 	/* the record pages fill up and change within the story, at another place each time; the
 	 * bigger ones have room for more than happens in one */
@@ -303,30 +321,69 @@ static void run_story(const struct geometry *g, const struct story *s)
 			enumerate(age, is_chosen(age, records));
 		}
 	printf("# %s, %s: %lu tried%s\n", s->name, g->name, tried() - before,
-		run.failures == failed ? "" : ", WRONG");
+		run.counts.failures == failed ? "" : ", WRONG");
 	fflush(stdout);
+}
+
+/* Every jobs-th story and geometry, from the one with this number on. */
+static void run_job(const char *name, unsigned number, unsigned jobs)
+{
+	for (size_t i = number; i < N_GEOMETRIES * n_stories; i += jobs)
+		if (!name || strcmp(name, stories[i / N_GEOMETRIES].name) == 0)
+			run_story(&geometries[i % N_GEOMETRIES], &stories[i / N_GEOMETRIES]);
+}
+
+/* A process for each job, with this one's keys. */
+static void run_jobs(const char *name, unsigned jobs)
+{
+	struct counts *counts = mmap(NULL, jobs * sizeof(*counts), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int status;
+
+	if (counts == MAP_FAILED)
+		abort();
+	for (unsigned i = 0; i < jobs; i++)
+		if (fork() == 0) {
+			run_job(name, i, jobs);
+			counts[i] = run.counts;
+			_exit(0);
+		}
+	for (unsigned i = 0; i < jobs; i++)
+		if (wait(&status) < 0 || status != 0)
+			run.counts.failures++;
+	for (unsigned i = 0; i < jobs; i++) {
+		run.counts.cuts += counts[i].cuts;
+		run.counts.recoveries += counts[i].recoveries;
+		run.counts.faults += counts[i].faults;
+		run.counts.served += counts[i].served;
+		run.counts.failures += counts[i].failures;
+	}
 }
 
 int main(int argc, char **argv)
 {
+	const struct counts *c = &run.counts;
 	const char *name = NULL;
+	unsigned jobs = 1;
 
 	for (int i = 1; i < argc; i++)
 		if (strcmp(argv[i], "--deep") == 0)
 			run.deep = true;
+		else if (strcmp(argv[i], "--jobs") == 0 && i + 1 < argc)
+			jobs = (unsigned)atoi(argv[++i]);
 		else
 			name = argv[i];
 	world.key = test_key_new();
 	world.new_key = test_key_new();
 	puts("1..1");
-	for (size_t g = 0; g < N_GEOMETRIES; g++)
-		for (size_t s = 0; s < n_stories; s++)
-			if (!name || strcmp(name, stories[s].name) == 0)
-				run_story(&geometries[g], &stories[s]);
+	fflush(stdout);
+	run_jobs(name, jobs ? jobs : 1);
 	EVP_PKEY_free(world.key);
 	EVP_PKEY_free(world.new_key);
-	printf("%s 1 - %lu power cuts, %lu faults (%lu served from the bootloader), %lu wrong "
-	       "ends\n",
-		run.failures ? "not ok" : "ok", run.cuts, run.faults, run.served, run.failures);
-	return run.failures != 0;
+	printf("%s 1 - %lu power cuts (%lu recoveries, as many leave the same flash), %lu faults "
+	       "(%lu "
+	       "served from the bootloader), %lu wrong ends\n",
+		c->failures || !tried() ? "not ok" : "ok", c->cuts, c->recoveries, c->faults,
+		c->served, c->failures);
+	return c->failures || !tried();
 }

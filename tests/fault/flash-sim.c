@@ -164,9 +164,9 @@ static void half_way(const struct operation *o)
 	sim.unstable_bits = true;
 }
 
-static _Noreturn void cut(const struct operation *o)
+static void cut_short(const struct operation *o, enum sim_cut kind)
 {
-	switch (sim.cut_kind) {
+	switch (kind) {
 	case CUT_TORN:
 		settle(o, next_random() % o->size);
 		break;
@@ -182,7 +182,27 @@ static _Noreturn void cut(const struct operation *o)
 	default:
 		break;
 	}
-	end(SIM_CUT);
+}
+
+static const struct operation *watched;
+
+void sim_left_by_cut(enum sim_cut kind, uint32_t random,
+	void (*take)(enum sim_cut kind, uint32_t offset, uint32_t size))
+{
+	static uint8_t flash[SIM_PAGE_MAX], unstable[SIM_PAGE_MAX];
+	const struct operation *o = watched;
+	bool unstable_bits = sim.unstable_bits;
+	uint32_t random_before = sim.random;
+
+	memcpy(flash, sim.flash + o->offset, o->size);
+	memcpy(unstable, sim.unstable + o->offset, o->size);
+	sim.random = random;
+	cut_short(o, kind);
+	take(kind, o->offset, o->size);
+	memcpy(sim.flash + o->offset, flash, o->size);
+	memcpy(sim.unstable + o->offset, unstable, o->size);
+	sim.unstable_bits = unstable_bits;
+	sim.random = random_before;
 }
 
 static int fail(const struct operation *o)
@@ -207,8 +227,14 @@ static int operate(const struct operation *o)
 	sim.busy_ms += sim.slow_ms;
 	if (sim.slow_ms && sim.busy_ms > sim.board.watchdog_ms)
 		end(SIM_WATCHDOG);
-	if (sim.cut_at && sim.operations == sim.cut_at)
-		cut(o);
+	if (sim.watch) {
+		watched = o;
+		sim.watch();
+	}
+	if (sim.cut_at && sim.operations == sim.cut_at) {
+		cut_short(o, sim.cut_kind);
+		end(SIM_CUT);
+	}
 	if (sim.fault < FAULT_READ && faulty(o->offset, sim.operations))
 		return fail(o);
 	settle(o, o->size);
@@ -217,7 +243,7 @@ static int operate(const struct operation *o)
 
 int port_flash_erase(uint32_t offset)
 {
-	static uint8_t blank[65536];
+	static uint8_t blank[SIM_PAGE_MAX];
 
 	if (!in_flash(offset, sim.board.page) || offset % sim.board.page)
 		return -1;

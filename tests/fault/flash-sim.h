@@ -9,6 +9,7 @@
 #include <setjmp.h>
 
 #define SIM_SIZE_MAX (320u * 1024u)
+#define SIM_PAGE_MAX 65536u
 #define SIM_PAGES_MAX (SIM_SIZE_MAX / 512u)
 
 /* What the operation that the power cut hits leaves behind. */
@@ -60,6 +61,7 @@ struct sim {
 	uint32_t millis;	   /* what port_millis says */
 	uint32_t slow_ms, busy_ms; /* that each operation takes; since the watchdog was fed */
 	uint32_t started;	   /* flash offset of what was started */
+	void (*watch)(void);	   /* called before each operation; NULL: nobody is */
 	/* changes what a read has brought; NULL: nobody does */
 	void (*spoil)(uint32_t offset, uint8_t *data, size_t size);
 	uint8_t input[4096], output[4096];
@@ -79,6 +81,11 @@ void sim_copy(struct sim *to, const struct sim *from);
 
 /* Runs f until one of the events ends it; SIM_NONE: it returned. */
 enum sim_event sim_run(void (*f)(void *), void *ctx);
+
+/* Only within watch: the board as a cut of the operation that is about to be done would leave it,
+ * in sim while take looks at it, and then as before. offset, size: what may differ. */
+void sim_left_by_cut(enum sim_cut kind, uint32_t random,
+	void (*take)(enum sim_cut kind, uint32_t offset, uint32_t size));
 
 /* Power comes back: RAM is lost, no cut or fault is set any more. */
 void sim_power_on(void);

@@ -2,9 +2,9 @@
 /*
  * The agent as the wire sees it: bytes in, frames taken apart, requests answered, on a board in
  * memory. First byte: 0 bytes on the line, 3 the same on a node that stock clients may update (raw
- * messages have no CRC to be found), else a sequence of messages (u16 size, message) whose frames
- * are made here so that the fuzzer need not find CRCs. Nothing outside slot 1 and the state pages
- * may change.
+ * messages have no CRC to be found), 4 messages for a node with an address, else a sequence of
+ * messages (u16 size, message) whose frames are made here so that the fuzzer need not find CRCs.
+ * Nothing outside slot 1 and the state pages may change.
  */
 #include "agent/agent.h"
 #include "flash-sim.h"
@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define APPROVED_SIZE 200u
+#define ADDRESS 5u
 
 static enum self_test passed(void)
 {
@@ -24,13 +25,13 @@ static struct agent agent;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void make_node(bool plain)
+static void make_node(uint32_t flags)
 {
 	struct factory f = {
 		.magic = FACTORY_MAGIC, .version = FACTORY_VERSION, .size = sizeof(f), .n_keys = 1};
 
 	sim_init(512, 1, 4, true);
-	f.flags = plain ? FACTORY_PLAIN_CLIENTS : 0;
+	f.flags = flags;
 	memset(f.keys[0].hash, 0x77, 32);
 	f.keys[0].point[0] = 4;
 	f.crc = crc32_ieee(0, &f, offsetof(struct factory, crc));
@@ -72,7 +73,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 1)
 		return 0;
-	make_node(data[0] == 3);
+	make_node(data[0] == 3	 ? FACTORY_PLAIN_CLIENTS
+		  : data[0] == 4 ? ADDRESS << FACTORY_ADDRESS_SHIFT
+				 : 0);
 	memcpy(before, sim.flash, sim.size);
 	if (data[0] == 2) {
 		/* a signature is more than a fuzzer finds: an all-zero header of this size is

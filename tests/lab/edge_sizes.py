@@ -24,7 +24,7 @@ BEGIN, END = "<!-- edge-sizes: written by ninja edge-sizes -->\n", "<!-- end of 
 TOLERANCE = 0.02
 # bytes: no board's code grows beyond without somebody deciding so
 LIMITS = {"nrf51-microbit": {"bootloader text": 24 << 10, "bootloader RAM": 8 << 10, "application RAM": 8 << 10,
-                             "agent text": 20 << 10, "small agent text": 11 << 10}}
+                             "agent text": 22 << 10, "small agent text": 11 << 10}}
 
 
 class Sizes:

@@ -78,6 +78,8 @@ STARTED = ["reset_handler", "forward", "first", "trap", "board_uart_irq", "board
 NOWHERE = ("??", "<artificial>")     # what the linker's compiler has no file for
 # tables of the libraries, in which a number may look like an address
 NUMBERS = ("P256_", "C255_", "K", "P1305", "R2", "br_sha256_IV")
+# the compiler's and the library's own that are called by name alone: a number may look like their address
+BY_NAME = ("__riscv_", "br_i15_", "GT.")
 BINUTILS = {elf.ARM: "arm-none-eabi-", elf.RISCV: "riscv64-unknown-elf-"}
 
 
@@ -99,6 +101,11 @@ class Function:
         self.name, self.start = name, start
         self.frame, self.calls, self.tails, self.constants = 0, set(), set(), set()
         self.pointer_calls = []     # addresses
+        self.high = {}              # by register: the upper part of a constant, until the lower one comes
+
+    def words(self):
+        """Constants that are made or loaded; an upper part alone is one when nothing was added to it."""
+        return self.constants | set(self.high.values())
 
 
 def number(text):
@@ -211,12 +218,15 @@ class Image:
         name = name.removeprefix("c.")
         o = [x.strip() for x in operands.split(",")]
         if name == "lui":
-            registers[o[0]] = number(o[1]) << 12 & 0xffffffff
-            f.constants.add(registers[o[0]])
+            if o[0] in f.high:
+                f.constants.add(f.high[o[0]])
+            registers[o[0]] = f.high[o[0]] = number(o[1]) << 12 & 0xffffffff
         elif name == "auipc":
             registers[o[0]] = a + (number(o[1]) << 12) & 0xffffffff
         elif name in ("addi", "addi16sp", "li") and o[0] != "sp":
-            base = 0 if name == "li" or o[1] == "zero" else registers.get(o[1] if len(o) == 3 else o[0])
+            to = o[1] if len(o) == 3 else o[0]
+            base = 0 if name == "li" or o[1] == "zero" else registers.get(to)
+            f.high.pop(to, None)
             registers.pop(o[0], None)
             if base is not None:
                 registers[o[0]] = base + number(o[-1]) & 0xffffffff
@@ -256,6 +266,7 @@ class Image:
             m = re.fullmatch(r"(-?\d+)\((\w+)\)", o[-1])
             if m and m[2] in registers:
                 f.constants.add(registers[m[2]] + int(m[1]) & 0xffffffff)
+                f.high.pop(m[2], None)
             elif m and m[2] == "gp":
                 f.constants.add(self.elf.value("data_start"))
             if not name.startswith("s"):
@@ -363,16 +374,15 @@ def check_taken(image):
     inside = [range(s, s + n) for s, n in image.ranges]
     inside += [range(s.value, s.value + s.size) for s in image.elf.symbols
                if s.kind == elf.OBJECT and s.name.startswith(NUMBERS)]
-    words = {w for f in image.functions.values() for w in f.constants}
+    words = {w for f in image.functions.values() for w in f.words()}
     for at, size in image.elf.loaded():
         words |= {image.elf.word(a) for a in range(at, at + size - 3, 4) if not any(a in r for r in inside)}
     bit = 0 if image.risc else 1
     named = {a for names in POINTERS.values() for n in names for a in image.named(n)}
     named |= {a for n in LENT for a in image.named(n)}
     named |= {s.value & ~1 for n in STARTED for s in image.elf.find(n, elf.FUNCTION)}
-    # the compiler's own are called by it alone; one may lie where the upper half of some address points
     missing = [f.name for a, f in image.functions.items()
-               if a | bit in words and a not in named and not f.name.startswith("__riscv_")]
+               if a | bit in words and a not in named and not f.name.startswith(BY_NAME)]
     if missing:
         raise Bad("functions whose address is taken and that no line of POINTERS names: " + ", ".join(sorted(missing)))
 
@@ -389,7 +399,7 @@ def check_lent(image):
             continue
         seen.add(start)
         f = image.functions[start]
-        for c in f.constants:
+        for c in f.words():
             if base <= c < end:
                 raise Bad(f"{f.name}: is lent to applications and uses {c:#x}, the bootloader's RAM")
         todo += f.calls | f.tails

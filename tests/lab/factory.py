@@ -18,6 +18,7 @@ MAGIC = b"EFFP"
 VERSION = 1
 KEYS_MAX = 4
 PLAIN_CLIENTS = 1       # flag: stock SMP clients may update the node
+ADDRESS_SHIFT = 8       # of the flags: address on a shared line, 8 bits, 0 none
 
 # board: address of the flash, page, slot size, offsets of slot 0, recovery image, state, factory page and secrets, size
 # of the flash file
@@ -113,6 +114,7 @@ def main():
     p.add_argument("--slot-size", type=lambda s: int(s, 0), default=256 << 10, help="edgeferry-node only")
     p.add_argument("--psk", help="the node's secret key, 64 hexadecimal digits: it then answers to sessions only")
     p.add_argument("--plain", action="store_true", help="stock SMP clients may update it")
+    p.add_argument("--address", type=int, default=0, help="its address, 1 to 247, on a line that it shares with others")
     a = p.parse_args()
     image = None
     if a.image:
@@ -121,7 +123,7 @@ def main():
     data = flash(a.board, image, [image_key(k) for k in a.key],
                  device_id=bytes.fromhex(a.id.zfill(32)), hwrev=a.hwrev, floor=a.floor, vendor=a.vendor,
                  class_name=a.class_name, slot=a.slot_size, psk=a.psk and read_psk(a.psk),
-                 flags=PLAIN_CLIENTS if a.plain else 0)
+                 flags=(PLAIN_CLIENTS if a.plain else 0) | a.address << ADDRESS_SHIFT)
     with open(a.flash, "wb") as f:
         f.write(data)
 

@@ -157,6 +157,12 @@ class Board:
             self.gdb.sock.close()
             self.gdb = None
 
+    def worked(self):
+        """Seconds of processor time that the emulator has taken."""
+        with open(f"/proc/{self.process.pid}/stat") as f:
+            fields = f.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def memory(self, address, size):
         """As the core sees it, while it stands still."""
         dump = f"{self.dir}/memory"

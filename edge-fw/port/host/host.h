@@ -90,6 +90,7 @@ struct provision {
 	unsigned n_keys;
 	uint32_t hardware_revision, floor;
 	bool plain; /* stock SMP clients may update it */
+	uint8_t address; /* on a shared line; 0: none */
 	uint8_t device_id[16];
 };
 

@@ -3,6 +3,7 @@
 #include "app/app.h"
 #include "boot/boot.h"
 #include "host.h"
+#include <edgeferry/smp.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -57,6 +58,7 @@ static const char help[] =
 	"      --image FILE       image in slot 0\n"
 	"      --psk FILE         its secret key, 64 hex digits: it then answers to sessions only\n"
 	"      --plain            stock SMP clients may update it\n"
+	"      --address N        its address, 1 to 247, on a line that it shares with others\n"
 	"\n"
 	"A reset keeps the process; what RAM held is lost with it, but for the retained words.\n";
 
@@ -91,6 +93,7 @@ enum {
 	OPT_IMAGE,
 	OPT_PSK,
 	OPT_PLAIN,
+	OPT_ADDRESS,
 	OPT_BATTERY,
 	OPT_EXTERNAL,
 	OPT_VERSION
@@ -116,6 +119,7 @@ static const struct option option_table[] = {
 	{"image", required_argument, NULL, OPT_IMAGE},
 	{"psk", required_argument, NULL, OPT_PSK},
 	{"plain", no_argument, NULL, OPT_PLAIN},
+	{"address", required_argument, NULL, OPT_ADDRESS},
 	{"battery", required_argument, NULL, OPT_BATTERY},
 	{"external", no_argument, NULL, OPT_EXTERNAL},
 	{"verbose", no_argument, NULL, 'v'},
@@ -176,6 +180,15 @@ static void set_battery(const char *text)
 	if (n > 100)
 		usage("--battery", "more than 100 percent");
 	host.power = (struct port_power){.battery = (uint8_t)n};
+}
+
+static void set_address(struct provision *p, const char *text)
+{
+	uint32_t n = number("--address", text);
+
+	if (n < 1 || n > EF_SHARED_ADDRESS_MAX)
+		usage("--address", "not 1 to 247");
+	p->address = (uint8_t)n;
 }
 
 static void set_line(struct options *o, int (*open_line)(const char *))
@@ -269,6 +282,9 @@ static void set_option(struct options *o, int c)
 		return;
 	case OPT_PLAIN:
 		o->provision.plain = true;
+		return;
+	case OPT_ADDRESS:
+		set_address(&o->provision, optarg);
 		return;
 	case OPT_BATTERY:
 		set_battery(optarg);

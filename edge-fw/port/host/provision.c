@@ -133,7 +133,8 @@ bool host_provision(uint8_t *flash, const struct port_board *b, const struct pro
 		.hardware_revision = p->hardware_revision,
 		.floor = p->floor,
 		.n_keys = (uint8_t)p->n_keys,
-		.flags = p->plain ? FACTORY_PLAIN_CLIENTS : 0,
+		.flags = (p->plain ? FACTORY_PLAIN_CLIENTS : 0) | (uint32_t)p->address
+									  << FACTORY_ADDRESS_SHIFT,
 	};
 
 	memcpy(f.device_id, p->device_id, 16);

@@ -17,8 +17,8 @@ class Gone(Exception):
 
 
 class Machine:
-    def __init__(self, disk, other=None, memory_mib=512):
-        """other: a second disk, read-only."""
+    def __init__(self, disk, other=None, memory_mib=512, kernel=None, cpus=1):
+        """other: a second disk, read-only. kernel: (kernel, initrd, command line) instead of the disk's boot loader."""
         self.dir = tempfile.mkdtemp(prefix="ef-machine-")
         self.agent, self.log = f"{self.dir}/agent", f"{self.dir}/serial.log"
         self.command = [
@@ -31,6 +31,9 @@ class Machine:
         if other:
             self.command += ["-drive", f"file={other},if=none,id=other,format=raw,readonly=on",
                              "-device", "virtio-blk-pci,drive=other"]
+        if kernel:
+            self.command += ["-kernel", kernel[0], "-initrd", kernel[1], "-append", kernel[2]]
+        self.command += ["-smp", str(cpus)]
         self.process = None
         open(self.log, "w").close()
 

@@ -151,6 +151,20 @@ START_TEST(protocol_range_I3)
 }
 END_TEST
 
+START_TEST(policies)
+{
+	accepted("components/1/policy", json_string("deferred"));
+	accepted("components/1/budget", json_integer(3));
+	accepted("components/1/soak", json_integer(7 * 24 * 3600));
+	refused("components/1/soak", json_integer(7 * 24 * 3600 + 1));
+	refused("components/0/soak", json_integer(1));
+	refused("components/1/budget", json_integer(-1));
+	refused("components/1/budget", json_string("1"));
+	refused("components/0/policy", json_string("deferred")); /* a rootfs */
+	refused("components/0/budget", json_integer(1));
+}
+END_TEST
+
 START_TEST(closed_world) /* S-05 */
 {
 	refused("extra", json_true());
@@ -164,7 +178,7 @@ START_TEST(closed_world) /* S-05 */
 	refused("schema", json_string("1"));
 	refused("kind", json_string("other"));
 	refused("components/0/type", json_string("files"));
-	refused("components/0/policy", json_string("deferred"));
+	refused("components/0/policy", json_string("maybe"));
 	refused("components/1/name", json_string("rootfs"));
 	refused("order/0", json_string("rootfs"));
 	refused("order/0", json_string("lamp"));
@@ -359,6 +373,7 @@ static Suite *suite(void)
 
 	tcase_add_test(t, all_fields);
 	tcase_add_test(t, protocol_range_I3);
+	tcase_add_test(t, policies);
 	tcase_add_test(t, closed_world);
 	tcase_add_test(t, nothing_may_lack);
 	tcase_add_test(t, digests);

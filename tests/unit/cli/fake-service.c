@@ -306,7 +306,10 @@ static int get_status(sd_bus_message *m, void *userdata, sd_bus_error *error)
 		"null,\"path\":\"/b.img\"}],"
 		"\"nodes\":" NODES ",\"trust\":{\"root\":1,\"expires\":\"2030-01-01T00:00:00Z\"},"
 		"\"rollout\":{\"counter\":7,\"expires\":\"2026-11-24T08:00:00Z\",\"reason\":"
-		"\"bad-format\",\"detail\":\"rollout statement: the share of a release shrank\"}}",
+		"\"bad-format\",\"detail\":\"rollout statement: the share of a release shrank\"},"
+		"\"when\":{\"automatic\":\"security\",\"reboot\":\"window\",\"paused\":false,"
+		"\"postponed\":null,\"waiting\":{\"reason\":\"held\",\"detail\":\"outside of "
+		"Window=22:00-05:00\",\"until\":\"2026-11-28T22:00:00Z\"}}}",
 		f->step ? f->step->state : "idle", current);
 	return sd_bus_reply_method_return(m, "s", text);
 }
@@ -392,6 +395,18 @@ static int get_text(sd_bus *bus, const char *path, const char *interface, const 
 			  : "idle");
 }
 
+static int postpone(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	uint64_t seconds;
+
+	if (sd_bus_message_read(m, "t", &seconds) < 0)
+		return -EINVAL;
+	if (seconds > 7 * 86400)
+		return sd_bus_reply_method_errorf(
+			m, NAME ".Error.Held", "held back by policy: PostponeMax= ends");
+	return sd_bus_reply_method_return(m, "x", (int64_t)(1800000000 + seconds));
+}
+
 /* There is one node. */
 static int node_key(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
@@ -417,6 +432,10 @@ static const sd_bus_vtable manager[] = {
 	METHOD("ListReleases", "", "s", list_releases),
 	METHOD("ListDeployments", "u", "s", list_deployments),
 	METHOD("GetHistory", "u", "s", get_history),
+	METHOD("Activate", "", "", confirm),
+	METHOD("Pause", "", "", confirm),
+	METHOD("Resume", "", "", confirm),
+	METHOD("Postpone", "t", "x", postpone),
 	METHOD("Check", "", "s", check),
 	METHOD("Install", "st", "o", install),
 	METHOD("InstallBundle", "hst", "o", install_bundle),

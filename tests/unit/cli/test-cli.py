@@ -345,6 +345,17 @@ def test_simple_verbs(s):
     expect(s.run("rollback"), 0, "release 1.0.0 is confirmed")
 
 
+def test_when(s):
+    expect(s.run("status"), 0, "Waiting  outside of Window=22:00-05:00", "until 2026-11-28 22:00:00")
+    expect(s.run("pause"), 0, "edgeferry resume")
+    expect(s.run("resume"), 0, "by itself again")
+    expect(s.run("activate"), 0, "as soon as it is staged")
+    expect(s.run("postpone", "2d"), 0, "before 2027-01-17 08:00:00")
+    expect(s.run("postpone", "8d"), 5, "PostponeMax=", stream="stderr")
+    for wrong in ([], ["soon"], ["0"], ["-1h"], ["1h", "2h"]):
+        expect(s.run("postpone", *wrong), 64)
+
+
 def test_node_keys(s):
     expect(s.run("nodes", "provision", "meter"), 0, "Node meter has its key")
     expect(s.run("nodes", "rotate-key", "meter"), 0, "Node meter has another key")

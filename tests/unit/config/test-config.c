@@ -87,6 +87,11 @@ START_TEST(vendor_defaults)
 	ck_assert_str_eq(c->checks_dir, "/etc/edgeferry/checks.d");
 	ck_assert_uint_eq(c->check_us, 300000000);
 	ck_assert_uint_eq(c->object_quota, 64 << 20);
+	ck_assert_uint_eq(c->window.from, c->window.to);
+	ck_assert_uint_eq(c->window_days, 0x7f);
+	ck_assert_int_eq(c->reboot, REBOOT_WINDOW);
+	ck_assert_uint_eq(c->postpone_max, 7 * 86400 * 1000000ULL);
+	ck_assert(c->catch_up);
 	ck_assert_uint_eq(c->n_nodes, 0);
 	config_free(c);
 }
@@ -101,7 +106,9 @@ START_TEST(every_key)
 		"p\nTopicPrefix=a/b/\n"
 		"[Network]\nUser=nobody\n"
 		"[Slots]\nBoot=sim\nBootDirectory=/b\nA=/dev/a\nB=/dev/b\n"
-		"[Update]\nAutomatic=all\nChecksDirectory=/c\nConfirmSec=10\nObjectQuota=3G\n");
+		"[Update]\nAutomatic=all\nChecksDirectory=/c\nConfirmSec=10\nObjectQuota=3G\n"
+		"Window=22:00-05:30\nWindowDays=Fri..Mon "
+		"Wed\nReboot=request\nPostponeMax=1d\nCatchUp=no\n");
 	struct config *c = load_good();
 
 	ck_assert_uint_eq(c->hardware, 3);
@@ -125,6 +132,12 @@ START_TEST(every_key)
 	ck_assert_str_eq(c->checks_dir, "/c");
 	ck_assert_uint_eq(c->check_us, 10000000);
 	ck_assert_uint_eq(c->object_quota, 3ULL << 30);
+	ck_assert_uint_eq(c->window.from, 22 * 60);
+	ck_assert_uint_eq(c->window.to, 5 * 60 + 30);
+	ck_assert_uint_eq(c->window_days, 0x6b); /* Fri Sat Sun Mon, Wed */
+	ck_assert_int_eq(c->reboot, REBOOT_REQUEST);
+	ck_assert_uint_eq(c->postpone_max, 86400 * 1000000ULL);
+	ck_assert(!c->catch_up);
 	config_free(c);
 }
 END_TEST
@@ -242,6 +255,10 @@ START_TEST(node_wiring_faults_F27)
 		{"Device=/dev/x\nKey=/k\nBootSec=11s\n", "expected a time span from 1ms"},
 		{"Device=/dev/x\nKey=/k\nClockRate=1\n", "expected a number of hertz"},
 		{"Device=/dev/x\nKey=/k\nRS485=maybe\n", "expected yes or no"},
+		{"Link=udp\nDevice=192.0.2.7\nKey=/k\nAddress=1\n", "Address= is for"},
+		{"Device=/dev/x\nKey=/k\nAddress=248\n", "expected a number from 1 to 247"},
+		{"Device=/dev/x\nSecurity=none\nFraming=raw\nAddress=1\n", "Address= needs"},
+		{"Device=/dev/x\nKey=/k\nBaudRateMax=3000000\nAddress=1\n", "BaudRateMax="},
 		{"Link=can\nDevice=/dev/x\nKey=/k\n", "expected uart, spi, udp, ble or sim"},
 		{"Link=ble\nDevice=/dev/x\nKey=/k\n", "Device= is no Bluetooth device"},
 		{"Link=ble\nDevice=192.0.2.7\nKey=/k\n", "Device= is no Bluetooth device"},
@@ -264,6 +281,37 @@ START_TEST(node_wiring_faults_F27)
 		ck_assert_msg(strstr(e.detail, t[i].says) != NULL, "%s: %s", t[i].keys, e.detail);
 		ck_assert_ptr_nonnull(strstr(e.detail, "nodes.d/a.conf"));
 	}
+}
+END_TEST
+
+/* F-27: nodes on one line have an address each, and agree about the line. */
+START_TEST(shared_line_F27)
+{
+	static const struct {
+		const char *keys, *says;
+	} t[] = {
+		{"", "b.conf: /dev/x is the device of node a already: nodes that share"},
+		{"RS485=yes\nAddress=7\n", "b.conf:6: Address=7 on /dev/x is that of node a"},
+		{"Address=8\nBaudRate=9600\n", "b.conf: Link=, BaudRate= and RS485="},
+	};
+	struct error e = {0};
+	struct config *c;
+	char text[512];
+
+	put("edgeferry.conf", BASE);
+	put("nodes.d/a.conf", NODE "Device=/dev/x\nKey=/k\nRS485=yes\nAddress=7\n");
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		snprintf(text, sizeof(text), NODE "Device=/dev/x\nKey=/k\n%s", t[i].keys);
+		put("nodes.d/b.conf", text);
+		error_clear(&e);
+		ck_assert_int_eq(config_load(dir, &c, &e), EF_REASON_CONFIG);
+		ck_assert_msg(strstr(e.detail, t[i].says) != NULL, "%s", e.detail);
+	}
+	put("nodes.d/b.conf", NODE "Device=/dev/x\nKey=/k\nRS485=yes\nAddress=8\n");
+	c = load_good();
+	ck_assert_uint_eq(c->nodes[0].address, 7);
+	ck_assert_uint_eq(c->nodes[1].address, 8);
+	config_free(c);
 }
 END_TEST
 
@@ -308,7 +356,12 @@ START_TEST(bad_values_F27)
 		{"Network", "User=a b"},
 		{"Network", "User=-x"},
 		{"Slots", "Boot=lilo"},
-		{"Slots", "A=a.img"},
+		{"Update", "Automatic=yes"},
+		{"Update", "Window=22-5"},
+		{"Update", "WindowDays=Mon,Tue"},
+		{"Update", "WindowDays=Mon.."},
+		{"Update", "WindowDays=monday"},
+		{"Update", "Reboot=never"},
 		{"Update", "Automatic=yes"},
 		{"Update", "ConfirmSec=-5"},
 		{"Update", "ObjectQuota=M"},
@@ -361,7 +414,8 @@ START_TEST(bad_nodes_F27)
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nBaudRate=300\n");
 	load_bad("nodes.d/a.conf:4: BaudRate=300: expected a number from 1200 to 12000000");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nWindow=22:00-24:00\n");
-	load_bad("nodes.d/a.conf:4: Window=22:00-24:00: expected hours of the day as in 22:00-05:30");
+	load_bad("nodes.d/a.conf:4: Window=22:00-24:00: expected hours of the day as in "
+		 "22:00-05:30");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nFraming=slip\n");
 	load_bad("nodes.d/a.conf:4: Framing=slip: expected cobs, console or raw");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nFraming=raw\nKey=/k\n");
@@ -394,7 +448,8 @@ START_TEST(bad_nodes_F27)
 	load_bad("nodes.d/a.conf:4: Optional=perhaps: expected yes or no");
 	put("nodes.d/a.conf", NONE "Device=/d\n");
 	put("nodes.d/b.conf", NONE "Device=/d\n");
-	load_bad("nodes.d/b.conf: /d is the device of node a already");
+	load_bad("nodes.d/b.conf: /d is the device of node a already: nodes that share a line have "
+		 "an Address= each");
 	put("nodes.d/b.conf", NONE "Device=/d2\n");
 	config_free(load_good());
 	put("nodes.d/Big.conf", "[Node]\nCompatible=v,c\nDevice=/d3\n");
@@ -513,6 +568,7 @@ static Suite *suite(void)
 	tcase_add_test(t, nodes);
 	tcase_add_test(t, node_wiring);
 	tcase_add_test(t, node_wiring_faults_F27);
+	tcase_add_test(t, shared_line_F27);
 	tcase_add_test(t, bad_values_F27);
 	tcase_add_test(t, unknown_keys_F27);
 	tcase_add_test(t, bad_nodes_F27);

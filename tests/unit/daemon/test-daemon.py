@@ -14,7 +14,8 @@ import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lab"))
+LAB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lab")
+sys.path.insert(0, LAB)
 import image  # noqa: E402
 
 DAEMON, NET, WORKER, XML, *NODE = (os.path.abspath(a) for a in sys.argv[1:])
@@ -380,6 +381,43 @@ def a_node_gets_its_keys(b):
     events = b.document("GetHistory", "u", "0")
     assert [e["to"] for e in events if e["event"] == "node" and e["reason"] == "ok"] == ["provision", "rotate-key"], events
     assert first.strip() not in json.dumps(events) + b.log()
+    return None
+
+
+@test
+def nodes_in_the_air(b):
+    """More of them than the adapter holds (K-11): all are found, by turns, and shown with what was seen of them."""
+    if not NODE:
+        return "no edgeferry-node"
+    image.new_key(f"{b.dir}/edge.pem")
+    with open(f"{b.dir}/v1.img", "wb") as f:
+        f.write(image.make(b"v1" * 1000, f"{b.dir}/edge.pem", "1.0.0"))
+    with open(f"{b.dir}/air.key", "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as f:
+        f.write(os.urandom(32).hex() + "\n")
+    devices = {"C0:00:00:00:00:01": "one", "C0:00:00:00:00:02": "two", "C0:00:00:00:00:03": "three"}
+    for name in devices.values():
+        b.processes.append(subprocess.Popen([NODE[0], "--flash", f"{b.dir}/{name}.flash", "--ble", f"{b.dir}/{name}.sock",
+                                             "--key", f"{b.dir}/edge.pub.pem", "--image", f"{b.dir}/v1.img", "--psk",
+                                             f"{b.dir}/air.key"]))
+        b.write(f"etc/nodes.d/{name}.conf", f"[Node]\nCompatible=edgeferry.github.io,host\nLink=ble\n"
+                f"Device=name:{name}\nKey={b.dir}/air.key\n")
+    with open(f"{b.dir}/etc/edgeferry.conf", "a") as f:
+        f.write("[Bluetooth]\nAdapter=hci0\nMaxConnections=1\n")
+    bluez = subprocess.Popen([os.path.join(LAB, "ble", "fake_bluez.py"), b.address,
+                              *(f"{a}={b.dir}/{n}.sock={n}" for a, n in devices.items())],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    b.processes.append(bluez)
+    assert bluez.stdout.readline() == "ready\n"
+    b.up()
+
+    def air():
+        return [n for n in b.document("ListNodes") if n["link"] == "ble"]
+    wait(lambda: all(n["present"] for n in air()), 40)
+    assert {n["address"]: n["name"] for n in air()} == devices, air()
+    assert all(n["signal"] in (-60, -61) for n in air()), air()
+    assert "address" not in next(n for n in b.document("ListNodes") if n["name"] == "meter")
+    print("most", file=bluez.stdin, flush=True)
+    assert bluez.stdout.readline().split()[0] == "1"
     return None
 
 

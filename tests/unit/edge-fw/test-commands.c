@@ -46,6 +46,8 @@ static const struct known known[] = {
 	{EF_GROUP_EDGEFERRY, EF_EF_KEYS, EF_SMP_WRITE, false},
 	{EF_GROUP_EDGEFERRY, EF_EF_RATE, EF_SMP_WRITE, true},
 	{EF_GROUP_EDGEFERRY, EF_EF_DATA, EF_SMP_WRITE, true},
+	{EF_GROUP_EDGEFERRY, EF_EF_SPREAD, EF_SMP_READ, true},
+	{EF_GROUP_EDGEFERRY, EF_EF_SPREAD, EF_SMP_WRITE, true},
 	{EF_GROUP_EDGEFERRY, EF_EF_KEY, EF_SMP_WRITE, true},
 };
 #define N_KNOWN (sizeof(known) / sizeof(*known))
@@ -127,7 +129,7 @@ static size_t make_body(uint8_t *buf, uint32_t *state)
 		"hash", "confirm", "deadline", "off", "len", "sha", "data", "image", "upgrade",
 		"slot", "name", "val", "max_size", "nonce", "hdr", "tlv", "size", "mid", "addr",
 		"address", "ptr", "offset", "area", "start", "length", "count", "key", "doc",
-		"path"};
+		"path", "block", "from", "owner", "epoch", "sec"};
 	static const char *const texts[] = {"", "mode", "a", "snrvbmpio", "line", "node",
 		"app/period", "trial/deadline", "../../factory", "2026-03-01T12:00:00Z",
 		"\33[31m\r\n", "0x08000000"};

@@ -138,6 +138,39 @@ START_TEST(torn_record_is_settled)
 }
 END_TEST
 
+/* A place where a record was hardly begun may look blank to whoever writes the next one there. What
+ * is recorded then reads the same every time. */
+START_TEST(record_in_a_place_that_looks_blank)
+{
+	static struct sim torn;
+	struct state next, s;
+
+	for (uint32_t cut = 0; cut < 20; cut++) {
+		start_over();
+		state_load(&s, 0);
+		memset(s.digest, 0xff, sizeof(s.digest)); /* which programs nothing */
+		ck_assert_int_eq(state_store(&s), 0);
+		next = s;
+		memset(next.digest, 0, sizeof(next.digest));
+		sim.random = cut * 55555;
+		sim.cut_kind = CUT_UNSTABLE;
+		sim.cut_at = sim.operations + 1;
+		ck_assert_int_eq(sim_run(cut_while_storing, &next), SIM_CUT);
+		sim_power_on();
+		sim_copy(&torn, &sim);
+		for (uint32_t chance = 0; chance < 100; chance++) {
+			sim_copy(&sim, &torn);
+			sim.random = chance * 77777;
+			ck_assert(state_load(&s, 0));
+			ck_assert_int_eq(state_settle(&s), 0);
+			store(PHASE_REVERTING, 1);
+			for (int i = 0; i < 20; i++)
+				ck_assert_int_eq(node_state().phase, PHASE_REVERTING);
+		}
+	}
+}
+END_TEST
+
 START_TEST(factory_page)
 {
 	struct factory f;
@@ -250,6 +283,50 @@ START_TEST(swap_with_torn_marks)
 }
 END_TEST
 
+static void erase_two_pages(void *ctx)
+{
+	(void)ctx;
+	flash_erase(0, 2 * sim.board.page);
+}
+
+/* Who goes on with an upload takes the last page that holds anything for the last one begun. */
+START_TEST(erase_leaves_nothing_behind)
+{
+	memset(sim.flash, 0, 2 * sim.board.page);
+	sim.cut_kind = CUT_BEFORE;
+	sim.cut_at = sim.operations + 2;
+	ck_assert_int_eq(sim_run(erase_two_pages, NULL), SIM_CUT);
+	sim_power_on();
+	ck_assert(!flash_blank(0, sim.board.page));
+	ck_assert(flash_blank(sim.board.page, sim.board.page));
+}
+END_TEST
+
+static void erase_first_page(void *ctx)
+{
+	(void)ctx;
+	port_flash_erase(0);
+}
+
+/* It may look blank, and equal to what is to be copied there: it is erased all the same. */
+START_TEST(half_erased_page_that_is_to_be_blank)
+{
+	uint32_t page = sim.board.page, blank = sim.board.recovery.offset;
+
+	for (uint32_t chance = 0; chance < 300; chance++) {
+		memset(sim.flash, 0, page);
+		sim.random = chance * 77777;
+		sim.cut_kind = CUT_UNSTABLE;
+		sim.cut_at = sim.operations + 1;
+		ck_assert_int_eq(sim_run(erase_first_page, NULL), SIM_CUT);
+		sim_power_on();
+		ck_assert_int_eq(flash_copy(0, blank, page, false), 0);
+		for (uint32_t i = 0; i < page; i++)
+			ck_assert_uint_eq(sim.unstable[i], 0);
+	}
+}
+END_TEST
+
 START_TEST(erases_of_a_swap)
 {
 	/* wear: one erase of each page of both slots; none in slot 0 where both hold the same */
@@ -353,6 +430,9 @@ static Suite *suite(void)
 	tcase_add_test(c, every_bit_of_a_record_counts);
 	tcase_add_test(c, bad_cells);
 	tcase_add_test(c, torn_record_is_settled);
+	tcase_add_test(c, record_in_a_place_that_looks_blank);
+	tcase_add_test(c, erase_leaves_nothing_behind);
+	tcase_add_test(c, half_erased_page_that_is_to_be_blank);
 	tcase_add_test(c, factory_page);
 	tcase_add_loop_test(c, swap_moves_its_units_only, 0, 2); /* both ways */
 	tcase_add_loop_test(c, swap_with_torn_marks, 0, 2);

@@ -172,7 +172,7 @@ START_TEST(asking_touches_nothing)
 	struct answer a = plan("");
 	ck_assert_int_eq(a.state, DEPLOYMENT_FETCHING);
 	ck_assert_uint_eq(a.n_parts, 3);
-	ck_assert_uint_eq(a.n_gates, 4); /* two nodes, and the site at two steps */
+	ck_assert_uint_eq(a.n_gates, 5); /* two nodes, the hour, and the site at two steps */
 	ck_assert_uint_gt(a.room.need, 0);
 	untouched(before);
 	/* nor do a refusal, or the end of the daemon on the way */
@@ -330,14 +330,14 @@ START_TEST(gates_as_they_stand)
 	world_script(w, "10-plant", "[ $EDGEFERRY_STEP = transfer ] || { echo moving; exit 1; }");
 	struct answer a = plan("");
 	ck_assert_int_eq(a.state, DEPLOYMENT_FETCHING); /* they hold up, they do not refuse */
-	ck_assert_uint_eq(a.n_gates, 4);
+	ck_assert_uint_eq(a.n_gates, 5);
 	ck_assert_str_eq(a.gates[0].place, "meter-1");
 	ck_assert_int_eq(a.gates[0].error.reason, EF_REASON_NODE_BATTERY);
 	ck_assert_int_eq(a.gates[1].error.reason, EF_REASON_OK);
-	ck_assert_str_eq(a.gates[2].word, "transfer");
-	ck_assert_int_eq(a.gates[2].error.reason, EF_REASON_OK);
-	ck_assert_str_eq(a.gates[3].word, "activate");
-	ck_assert_ptr_nonnull(strstr(a.gates[3].error.detail, "moving"));
+	ck_assert_str_eq(a.gates[3].word, "transfer");
+	ck_assert_int_eq(a.gates[3].error.reason, EF_REASON_OK);
+	ck_assert_str_eq(a.gates[4].word, "activate");
+	ck_assert_ptr_nonnull(strstr(a.gates[4].error.detail, "moving"));
 }
 END_TEST
 

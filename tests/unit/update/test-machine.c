@@ -101,7 +101,7 @@ START_TEST(words_go_both_ways)
 			component_state_word((enum component_state)i), &c));
 		ck_assert_int_eq(c, i);
 	}
-	for (size_t i = 0; i <= ORIGIN_ROLLBACK; i++) {
+	for (size_t i = 0; i <= ORIGIN_CATCH_UP; i++) {
 		ck_assert(deployment_origin_from_word(
 			deployment_origin_word((enum deployment_origin)i), &o));
 		ck_assert_int_eq(o, i);

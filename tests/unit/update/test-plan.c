@@ -291,6 +291,31 @@ START_TEST(node_must_be_what_its_file_says) /* F-22 */
 }
 END_TEST
 
+/* A failure beyond the budget of its component, and of no other; optional ones count for nothing.
+ */
+START_TEST(failures_within_a_budget)
+{
+	struct part parts[4] = {{.component = &components[1], .required = true},
+		{.component = &components[1], .required = true},
+		{.component = &components[1], .required = true},
+		{.component = &components[2], .required = false}};
+	struct deployment d = {.parts = parts, .n_parts = 4};
+
+	ck_assert_ptr_null(policy_broken(&d));
+	parts[3].state = COMPONENT_FAILED;
+	ck_assert_ptr_null(policy_broken(&d));
+	parts[1].state = COMPONENT_FAILED;
+	ck_assert_ptr_eq(policy_broken(&d), &parts[1]);
+	components[1].budget = 1;
+	ck_assert_ptr_null(policy_broken(&d));
+	parts[2].state = COMPONENT_FAILED;
+	ck_assert_ptr_eq(policy_broken(&d), &parts[2]);
+	parts[3].required = true; /* of another component, without one */
+	parts[2].state = COMPONENT_TRIAL;
+	ck_assert_ptr_eq(policy_broken(&d), &parts[3]);
+}
+END_TEST
+
 START_TEST(power_and_hours) /* */
 {
 	static const struct {
@@ -410,6 +435,7 @@ static Suite *suite(void)
 	tcase_add_test(t, old_and_new_understand_each_other_I3);
 	tcase_add_test(t, image_must_be_of_the_board);
 	tcase_add_test(t, node_must_be_what_its_file_says);
+	tcase_add_test(t, failures_within_a_budget);
 	tcase_add_test(t, power_and_hours);
 	tcase_add_test(t, parts_in_order);
 	tcase_add_test(t, what_runs_already_is_skipped);

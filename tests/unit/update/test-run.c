@@ -7,6 +7,7 @@
 #include "../unit.h"
 #include "net/fetch.h"
 #include "world.h"
+#include <ftw.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -629,7 +630,8 @@ static void on_checked_once_more(void *ctx, const char *version, const struct er
 	ck_assert_int_eq(update_check(w->update, on_checked, ctx, &why), EF_REASON_OK);
 }
 
-/* What a wake-up during a look leads to: the next look is asked for by the answer to the last one. */
+/* What a wake-up during a look leads to: the next look is asked for by the answer to the last one.
+ */
 START_TEST(a_look_asked_for_by_an_answer)
 {
 	struct checked c = {0};
@@ -792,6 +794,120 @@ START_TEST(cancelled_before_activation)
 }
 END_TEST
 
+static int no_temporary(const char *path, const struct stat *st, int flag, struct FTW *f)
+{
+	const char *name = path + f->base;
+	size_t n = strlen(name);
+
+	ck_assert_msg(!(name[0] == '.' && n > 5 && strcmp(name + n - 4, ".tmp") == 0), "%s", path);
+	return 0;
+}
+
+/* Nothing runs, waits or is going to be tried, and what was written can boot nowhere (I-1, I-2,
+ * I-6). */
+static void no_trace(const struct boot_state *before, const char *what)
+{
+	struct boot_state b = world_boot(w);
+
+	fleet_runs("1.0.0", what);
+	ck_assert_msg(b.primary == before->primary && b.running == before->running, "%s", what);
+	/* a slot that was written to is no way back any more, before the first byte */
+	ck_assert_msg(w->worker_jobs == 0 || b.mark[SLOT_B] == SLOT_BAD, "%s", what);
+	ck_assert_msg(w->worker_jobs > 0 || b.mark[SLOT_B] == before->mark[SLOT_B], "%s", what);
+	ck_assert_msg(w->workers == 0, "%s", what);
+	for (size_t i = 0; i < WORLD_NODES; i++)
+		ck_assert_msg(!w->update->nodes[i].image && w->update->nodes[i].part == NO_PART,
+			"%s: node %zu", what, i);
+	ck_assert_ptr_null(w->update->bundle);
+	nftw(w->dir, no_temporary, 16, FTW_PHYS);
+}
+
+START_TEST(cancelled_anywhere_leaves_no_trace)
+{
+	unsigned cancelled = 0;
+
+	for (int from_bundle = 0; from_bundle < 2; from_bundle++)
+		for (uint64_t at = 0;; at++) {
+			struct boot_state before;
+			struct error e = {0};
+			char what[64];
+			world_free(w);
+			setup();
+			before = world_boot(w);
+			if (from_bundle)
+				install_bundle();
+			else
+				install("2.0.0");
+			snprintf(what, sizeof(what), "cancelled at %llu", (unsigned long long)at);
+			for (uint64_t i = 0; i < at; i++)
+				ck_assert_int_ge(sd_event_run(w->event, UINT64_MAX), 0);
+			if (update_cancel(w->update, &e)) {
+				ck_assert_int_eq(e.reason, EF_REASON_TRIAL_RUNNING);
+				break; /* activated */
+			}
+			world_run(w, 0, false);
+			/* nodes that were told to end do so on their own time */
+			for (int i = 0; i < 20; i++)
+				ck_assert_int_ge(sd_event_run(w->event, 1000), 0);
+			ck_assert_int_eq(ends(DEPLOYMENT_CANCELLED).reason, EF_REASON_CANCELLED);
+			no_trace(&before, what);
+			ck_assert_msg(story().ends == 1, "%s: %s", what, story().text);
+			cancelled++;
+			/* also not over a restart; and the next one works */
+			world_kill(w);
+			world_start(w);
+			ck_assert_ptr_null(update_current(w->update));
+			if (at % 8 == 0) {
+				w->server_down = false;
+				install("2.0.0");
+				world_run(w, 0, false);
+				ends(DEPLOYMENT_CONFIRMED);
+			}
+		}
+	ck_assert_uint_gt(cancelled, 30);
+}
+END_TEST
+
+/* S-12: the floor is absolute, also for whoever goes back on purpose; nothing is touched. */
+START_TEST(no_rollback_below_the_floor)
+{
+	struct error e = {0};
+	uint64_t id;
+
+	world_publish(w, &(struct world_release){.version = "3.0.0", .sequence = 3, .security = 7});
+	install("2.0.0");
+	world_run(w, 0, false);
+	install("3.0.0");
+	world_run(w, 0, false);
+	ends(DEPLOYMENT_CONFIRMED);
+	unsigned jobs = w->worker_jobs, uploads = w->nodes[0].uploads;
+	ck_assert_int_eq(update_rollback(w->update, &id, &e), EF_REASON_OK);
+	world_run(w, 0, false);
+	ck_assert_int_eq(ends(DEPLOYMENT_REFUSED).reason, EF_REASON_FLOOR);
+	ck_assert_uint_eq(w->worker_jobs, jobs);
+	ck_assert_uint_eq(w->nodes[0].uploads, uploads);
+	fleet_runs("3.0.0", "floor");
+}
+END_TEST
+
+/* F-21: the state is one daemon's; the second one is told so and has changed nothing. */
+START_TEST(two_daemons_on_one_state)
+{
+	struct update_env env = w->update->env;
+	struct update *second = NULL;
+	struct error e = {0};
+
+	for (int i = 0; i < 20; i++) {
+		error_clear(&e);
+		ck_assert_int_eq(update_new(&second, &env, &e), EF_REASON_BUSY);
+		ck_assert_ptr_nonnull(strstr(e.detail, "another edgeferryd has"));
+	}
+	install("2.0.0");
+	world_run(w, 0, false);
+	ends(DEPLOYMENT_CONFIRMED);
+}
+END_TEST
+
 START_TEST(cancelled_while_looking)
 {
 	struct error e = {0};
@@ -826,6 +942,41 @@ START_TEST(rejected_or_confirmed_in_the_trial)
 	world_run(w, 0, false);
 	ends(DEPLOYMENT_CONFIRMED);
 	fleet_runs("2.0.0", "confirmed by hand");
+}
+END_TEST
+
+/* What is asked for by hand does in each state what the table says, and nothing where it has no
+ * arrow. */
+START_TEST(by_hand_in_every_state)
+{
+	static const enum deployment_state states[] = {DEPLOYMENT_OFFERED, DEPLOYMENT_FETCHING,
+		DEPLOYMENT_STAGED, DEPLOYMENT_ACTIVATING, DEPLOYMENT_TRIAL, DEPLOYMENT_CONFIRMING,
+		DEPLOYMENT_REVERTING};
+	static const struct {
+		enum deployment_event event;
+		enum ef_reason (*ask)(struct update *u, struct error *e);
+	} verbs[] = {{EVENT_CANCEL, update_cancel}, {EVENT_CONFIRM, update_confirm},
+		{EVENT_REJECT, update_reject}};
+
+	for (size_t s = 0; s < sizeof(states) / sizeof(*states); s++)
+		for (size_t v = 0; v < sizeof(verbs) / sizeof(*verbs); v++) {
+			struct transition t = {.next = states[s]};
+			struct error e = {0};
+			world_free(w);
+			setup();
+			if (states[s] == DEPLOYMENT_REVERTING)
+				world_script(w, "10-fail", "exit 1");
+			install("2.0.0");
+			run_until(states[s]);
+			bool arrow = machine_next(states[s], verbs[v].event, &t);
+			bool done = verbs[v].ask(w->update, &e) == EF_REASON_OK;
+			ck_assert_msg(done == arrow, "%s in %s: %s",
+				deployment_event_word(verbs[v].event),
+				deployment_state_word(states[s]), e.detail);
+			ck_assert_int_eq(w->update->current->state, t.next);
+			world_run(w, 0, false);
+			ck_assert_uint_eq(story().ends, 1); /* I-8 */
+		}
 }
 END_TEST
 
@@ -911,8 +1062,12 @@ static Suite *suite(void)
 	tcase_add_test(t, a_definite_slot_error_ends_it);
 	tcase_add_test(t, the_server_must_be_reachable_after_as_before);
 	tcase_add_test(t, cancelled_before_activation);
+	tcase_add_test(t, cancelled_anywhere_leaves_no_trace);
+	tcase_add_test(t, no_rollback_below_the_floor);
+	tcase_add_test(t, two_daemons_on_one_state);
 	tcase_add_test(t, cancelled_while_looking);
 	tcase_add_test(t, rejected_or_confirmed_in_the_trial);
+	tcase_add_test(t, by_hand_in_every_state);
 	tcase_add_test(t, checks_that_do_not_end);
 	tcase_add_test(t, nodes_only);
 	tcase_add_test(t, gateway_first_then_nodes);

@@ -55,6 +55,8 @@ void world_node_reset(struct fake_node *f)
 	f->id.slots[0].active = true;
 	f->id.slots[0].pending = f->id.slots[0].confirmed = false;
 	f->id.trial = true;
+	if (f->n_starts < 64)
+		f->starts[f->n_starts++] = ++the_world->starts;
 	f->id.self_test = f->bad_self_test ? 2 : 1;
 	f->id.reverted = EF_REASON_OK;
 	if (f->bad_start)

@@ -208,6 +208,7 @@ enum ef_reason worker_stage(struct worker **ret, sd_event *event,
 	wk->pack_size = x->pack_size;
 	chunk_index_free(x);
 	the_world->worker_jobs++;
+	the_world->workers++;
 	sd_event_add_defer(event, &wk->turn, on_work, wk);
 	/* what is fetched for it comes before it is done */
 	sd_event_source_set_priority(wk->turn, SD_EVENT_PRIORITY_IDLE);
@@ -231,7 +232,9 @@ int worker_data(struct worker *wk, int fd, bool whole_pack, uint64_t offset)
 
 void worker_free(struct worker *wk)
 {
-	if (wk)
-		sd_event_source_disable_unref(wk->turn);
+	if (!wk)
+		return;
+	the_world->workers--;
+	sd_event_source_disable_unref(wk->turn);
 	free(wk);
 }

@@ -17,6 +17,7 @@
 #define ITERATIONS_MAX 20000
 
 struct world *the_world;
+int world_harness;
 
 void world_node_reset(struct fake_node *f);
 
@@ -152,8 +153,19 @@ static void add_mcu(struct world *w, json_t *list, size_t node, const struct wor
 			  "s:i}",
 			"name", names[node], "type", "mcu", "compatible", w->nodes[node].compatible,
 			"hardware", "min", 1, "max", 1, "version", r->version, "security",
-			r->security ? r->security : 1, "policy", "required", "image", "sha256", hex,
-			"size", (int)n, "requires", "self_test", 5, "confirm", 60));
+			r->security ? r->security : 1, "policy",
+			node == 1 && r->sensor_policy ? r->sensor_policy : "required", "image",
+			"sha256", hex, "size", (int)n, "requires", "self_test", 5, "confirm", 60));
+	if (node == 1 && r->sensor_budget > 0)
+		json_object_set_new(json_array_get(list, json_array_size(list) - 1), "budget",
+			json_integer(r->sensor_budget));
+	json_t *last = json_array_get(list, json_array_size(list) - 1);
+	if (node == 0 && r->meter_budget > 0)
+		json_object_set_new(last, "budget", json_integer(r->meter_budget));
+	if (node == 0 && r->meter_soak > 0)
+		json_object_set_new(last, "soak", json_integer(r->meter_soak));
+	if (node == 0 && r->meter_policy)
+		json_object_set_new(last, "policy", json_string(r->meter_policy));
 	say_protocol(list, r->node_protocol);
 }
 
@@ -193,7 +205,7 @@ void world_publish(struct world *w, const struct world_release *r)
 	char path[180];
 	size_t i = w->n_releases++;
 
-	for (size_t n = 0; n < WORLD_NODES; n++)
+	for (size_t n = 0; n < 2; n++)
 		add_mcu(w, list, n, r);
 	if (!r->no_rootfs)
 		add_rootfs(w, list, r);
@@ -312,8 +324,10 @@ static void write_at(struct world *w, const char *name, const void *data, size_t
 	char path[256];
 
 	snprintf(path, sizeof(path), "%s/%s", w->dir, name);
+	world_harness++;
 	ck_assert_int_eq(atomic_file_write(path, data, size, mode), 0);
 	chmod(path, mode);
+	world_harness--;
 }
 
 void world_script(struct world *w, const char *name, const char *body)
@@ -342,10 +356,12 @@ struct boot_state world_boot(struct world *w)
 	struct error e = {0};
 
 	snprintf(path, sizeof(path), "%s/boot", w->dir);
+	world_harness++;
 	ck_assert_int_eq(
 		boot_open("sim", &(struct boot_place){path, w->dir, ""}, &b, &e), EF_REASON_OK);
 	ck_assert_int_eq(boot_state(b, &state, &e), EF_REASON_OK);
 	boot_close(b);
+	world_harness--;
 	return state;
 }
 
@@ -368,6 +384,16 @@ void world_reboot(struct world *w)
 		w->server_down = true;
 	else if (w->server_lost_after_reboot)
 		w->server_down = false;
+}
+
+void world_fall_back(struct world *w)
+{
+	struct boot_state s = world_boot(w);
+	struct slot_vars v = {slot_other(s.running), SLOT_NONE, {s.mark[0], s.mark[1]}};
+	struct slot_evidence running = {v.primary, false};
+
+	v.mark[s.running] = SLOT_BAD;
+	set_vars(w, &v, &running);
 }
 
 void world_power_cut(struct world *w)
@@ -432,6 +458,11 @@ struct world *world_new(void)
 	world_put(w, "metadata/timestamp.json", "{}", 2);
 	set_node(w, 0, "meter-1", VENDOR ",mps2-an385");
 	set_node(w, 1, "sensor-1", VENDOR ",nrf51-microbit");
+	for (size_t i = 2; i < WORLD_NODES; i++) {
+		static char names[WORLD_NODES][16];
+		snprintf(names[i], sizeof(names[i]), "meter-%zu", i);
+		set_node(w, i, names[i], VENDOR ",mps2-an385");
+	}
 	w->config = (struct config){.product = (char *)"demo",
 		.compatible = (char *)VENDOR ",sim-gateway",
 		.hardware = 1,
@@ -510,10 +541,17 @@ void world_start(struct world *w)
 	struct error e = {0};
 
 	world_client_freed = false; /* another life of the engine begins */
-	ck_assert_msg(update_new(&w->update, &env, &e) == EF_REASON_OK, "%s", e.detail);
-	if (!w->repo) /* the false tuf_bootstrap does not */
-		write_at(w, "state/trust/root.json", "{}", 2, 0600);
-	ck_assert_msg(update_resume(w->update, &e) == EF_REASON_OK, "%s", e.detail);
+	for (unsigned tries = w->start_tries > 0 ? w->start_tries : 1; tries > 0; tries--) {
+		error_clear(&e);
+		if (update_new(&w->update, &env, &e))
+			continue;
+		if (!w->repo) /* the false tuf_bootstrap does not */
+			write_at(w, "state/trust/root.json", "{}", 2, 0600);
+		if (update_resume(w->update, &e) == EF_REASON_OK)
+			return;
+		update_free(TAKE_PTR(w->update));
+	}
+	ck_abort_msg("%s", e.detail);
 }
 
 void world_kill(struct world *w)

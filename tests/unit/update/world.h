@@ -8,7 +8,10 @@
  */
 #include "update/internal.h"
 
+/* The first is meter-1, the second sensor-1, more are meters. */
+#ifndef WORLD_NODES
 #define WORLD_NODES 2
+#endif
 
 struct fake_node {
 	const char *name, *compatible;
@@ -23,6 +26,7 @@ struct fake_node {
 	bool back_in_trial;		/* goes back when asked the nth time in a trial */
 	unsigned back_after;
 	unsigned uploads, erases, resets;
+	unsigned starts[64], n_starts;	/* of a new image: when, by a count of all nodes */
 };
 
 struct world {
@@ -32,7 +36,9 @@ struct world {
 	struct config_node config_nodes[WORLD_NODES];
 	struct update *update;
 	uint64_t iterations;
+	unsigned starts;
 	bool rebooting;
+	unsigned start_tries;	/* of world_start; 0: one */
 	int64_t clock;		/* the wall clock */
 	bool unsynchronised;
 
@@ -41,7 +47,7 @@ struct world {
 	bool slot_unbootable[2];
 	enum ef_reason worker_error;	/* the next job ends with it */
 	unsigned worker_deaths;		/* so many jobs die first */
-	unsigned worker_jobs;
+	unsigned worker_jobs, workers;	/* begun; at work now */
 
 	/* the server */
 	bool server_down, server_lost_after_reboot;
@@ -72,6 +78,7 @@ struct world {
 
 extern struct world *the_world;
 extern bool world_client_freed;
+extern int world_harness;	/* above 0: what is called is the world, not the engine */
 
 struct world *world_new(void);
 void world_free(struct world *w);
@@ -87,6 +94,9 @@ struct world_release {
 	uint32_t security;
 	bool no_rootfs;
 	unsigned gateway_protocol[2], node_protocol[2];	/* min and max; 0: not said */
+	const char *sensor_policy;	/* NULL: "required" */
+	unsigned sensor_budget, meter_budget, meter_soak;
+	const char *meter_policy;
 	const char *wrong_board;	/* class in the image of node 0 */
 	const char *order;		/* JSON array; NULL: meter, sensor, rootfs */
 };
@@ -121,6 +131,7 @@ void world_script(struct world *w, const char *name, const char *body);	/* into 
 /* Power cut: nodes reset (an unconfirmed trial goes back), the gateway boots what the loader says. */
 void world_power_cut(struct world *w);
 void world_reboot(struct world *w);	/* of the gateway alone */
+void world_fall_back(struct world *w);	/* the confirmed slot does not come up any more: the other one runs */
 struct boot_state world_boot(struct world *w);
 /* The last deployment's state and reason. */
 enum deployment_state world_outcome(struct world *w, struct error *why);

@@ -324,6 +324,26 @@ START_TEST(test_read_back)
 }
 END_TEST
 
+/* S-10, F-06: the same in an image of several batches, most of which is read back while the rest
+ * comes; and a medium on which that rest takes the place of what was read back already. */
+START_TEST(test_read_back_beside)
+{
+	static const char *const faults[] = {NULL, "WATCH_FLIP=123456", "WATCH_FLIP=12500000",
+		"WATCH_FLIP=19999999", "WATCH_WRAP=10485760"};
+	const size_t size = 20000000;
+	uint8_t *image = malloc(size);
+	unsigned seed = 5;
+
+	for (size_t i = 0; i < size; i++)
+		image[i] = (uint8_t)(rand_r(&seed) >> 7) & 0x3f;
+	rig_close(&rig);
+	rig_open(&rig, image, size, 512);
+	rig.watch[0] = faults[_i];
+	expect(_i ? EF_REASON_SLOT_READ_BACK : EF_REASON_OK);
+	ck_assert_uint_ge(rig.leaf_needs, 3);
+}
+END_TEST
+
 /* F-03, F-05 */
 START_TEST(test_write_errors)
 {
@@ -451,6 +471,7 @@ static Suite *suite(void)
 	tcase_add_test(t, test_chunks_of_another_image);
 	tcase_add_test(t, test_pack_file_too_short);
 	tcase_add_loop_test(t, test_read_back, 0, 5);
+	tcase_add_loop_test(t, test_read_back_beside, 0, 5);
 	tcase_add_loop_test(t, test_write_errors, 0, 4);
 	tcase_add_test(t, test_file_size_limit);
 	tcase_add_loop_test(t, test_target_changes_size, 0, 2);

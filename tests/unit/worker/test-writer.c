@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include <zstd.h>
 
 #define SIZE ((size_t)12 << 20)
 
@@ -82,6 +83,31 @@ static void put(uint64_t offset, uint32_t size, bool checked)
 	writer_put(writer, checked ? digest : NULL);
 }
 
+/* The chunk of so many bytes at offset, made up; room for ZSTD_compressBound(size) in packed. */
+static struct chunk pack(uint64_t offset, uint32_t size, uint8_t *packed)
+{
+	struct chunk c = {.offset = offset, .size = size};
+
+	for (uint32_t i = 0; i < size; i++)
+		model[offset + i] = (uint8_t)(rand_r(&seed) >> 9) & 0x1f;
+	size_t n = ZSTD_compress(packed, ZSTD_compressBound(size), model + offset, size, 1);
+	ck_assert(!ZSTD_isError(n));
+	c.pack_size = (uint32_t)n;
+	ck_assert(codec_digest(&codec, model + offset, size, c.digest));
+	ck_assert(codec_digest(&codec, packed, n, c.pack_digest));
+	return c;
+}
+
+static uint8_t packed[CHUNK_MAX + 65536];
+
+static void put_packed(uint64_t offset, uint32_t size)
+{
+	struct chunk c = pack(offset, size, packed);
+
+	ck_assert_int_eq(writer_unpack(writer, &c, packed, &e), EF_REASON_OK);
+	memset(packed, 0xff, c.pack_size); /* it was copied */
+}
+
 static uint32_t some_size(uint64_t left)
 {
 	static const uint32_t limits[] = {2, 600, 5000, 40000, 700000, CHUNK_MAX};
@@ -101,8 +127,10 @@ START_TEST(test_any_pieces)
 		if (what == 0) {
 			ck_assert_int_eq(writer_zero(writer, at, size, &e), EF_REASON_OK);
 			memset(model + at, 0, size);
-		} else if (what < 17) {
+		} else if (what < 10) {
 			put(at, size, what % 2);
+		} else if (what < 17) {
+			put_packed(at, size);
 		}
 		at += size;
 		if (what == 1) {
@@ -151,6 +179,38 @@ START_TEST(test_wrong_digest)
 }
 END_TEST
 
+/* S-09: nor do bytes get in that unpack to others than they should, or are others than came, and
+ * nothing that was put behind them, though its check may be over sooner. */
+START_TEST(test_wrong_packed)
+{
+	open_in("/tmp");
+	put_packed(0, 4096);
+	ck_assert_int_eq(writer_flush(writer, &e), EF_REASON_OK);
+	put_packed(6000, 2192); /* right, and right before it */
+	uint8_t *was = malloc(SIZE);
+	memcpy(was, model, SIZE);
+	struct chunk c = pack(8192, CHUNK_MAX / 2, packed);
+	if (_i == 0)
+		c.digest[0] ^= 1;
+	else if (_i == 1)
+		packed[c.pack_size / 2] ^= 1;
+	else
+		c.size++;
+	writer_unpack(writer, &c, packed, &e);
+	for (unsigned i = 0; i < 3 && !e.reason; i++) {
+		c = pack((2 + i) << 20, 100, packed);
+		writer_unpack(writer, &c, packed, &e);
+	}
+	writer_flush(writer, &e);
+	ck_assert_int_eq(e.reason, _i < 2 ? EF_REASON_BAD_DIGEST : EF_REASON_BAD_SIZE);
+	ck_assert_ptr_nonnull(strstr(e.detail, "8192"));
+	free(model);
+	model = was;
+	check_slot();
+	close_all();
+}
+END_TEST
+
 /* What was put last can be copied from, through any number of slabs. */
 START_TEST(test_copy_of_the_last)
 {
@@ -182,6 +242,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, test_any_pieces, 0, 8);
 	tcase_add_test(t, test_close_is_a_flush);
 	tcase_add_test(t, test_wrong_digest);
+	tcase_add_loop_test(t, test_wrong_packed, 0, 3);
 	tcase_add_test(t, test_copy_of_the_last);
 	suite_add_tcase(s, t);
 	return s;

@@ -8,7 +8,9 @@
  *   WATCH_FAIL=N:E    write N fails with errno E
  *   WATCH_NO_PUNCH=1  holes cannot be made
  *   WATCH_SHORT=1     every write and read moves at most 1000 bytes, every third is interrupted
- * (F-26) WATCH_FLIP=OFF    after the sync the medium gives back one wrong bit at OFF (S-10, F-06)
+ *   WATCH_WRAP=N      a medium of N bytes that says it has more: what is written at N or behind it
+ * is there, and in the place of what was N bytes before (F-06) (F-26) WATCH_FLIP=OFF    after the
+ * sync the medium gives back one wrong bit at OFF (S-10, F-06)
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -110,6 +112,9 @@ ssize_t __wrap_pwrite64(int fd, const void *buf, size_t size, off64_t offset)
 	watch(buf, size, offset);
 	if (n < 0 || strike(fd, buf, size, offset) < 0)
 		return -1;
+	off64_t wrap = (off64_t)number("WATCH_WRAP");
+	if (wrap > 0 && offset >= wrap && __real_pwrite64(fd, buf, (size_t)n, offset - wrap) != n)
+		die("no write before", offset, size);
 	return __real_pwrite64(fd, buf, (size_t)n, offset);
 }
 

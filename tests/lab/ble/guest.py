@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+An emulated machine with a kernel that has hci_vhci, Debian's bluetoothd, and btvirt for a controller and the air: node-drive
+and ble-stage run there against att-server and edgeferry-node. Needs root to be made; its images are kept.
+"""
+import glob
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "vm")]
+import disk  # noqa: E402
+import image  # noqa: E402
+from machine import Machine  # noqa: E402
+
+ROOT_MIB = 700
+HCI = "/tmp/bt-server-le"   # of btvirt -s
+AT = "/lab"                 # where our things are in the guest
+PROGRAMS = ("tests/unit/dfu/node-drive", "tests/bench/ble/ble-stage", "edge-fw/port/host/edgeferry-node")
+COMMAND_LINE = "root=/dev/vda rw console=ttyS0 panic=2 quiet systemd.show_status=0"
+
+
+def prepare(work):
+    """WORK/root.img, vmlinuz and initrd.img."""
+    if os.path.exists(f"{work}/root.img"):
+        return
+    os.makedirs(work, exist_ok=True)
+    if not os.path.exists(f"{work}/userland.tar"):
+        disk.call(HERE / "userland.sh", f"{work}/userland.tar.new")
+        os.rename(f"{work}/userland.tar.new", f"{work}/userland.tar")
+    with tempfile.TemporaryDirectory(prefix="tree.", dir=work) as tree:
+        disk.call("tar", "xf", f"{work}/userland.tar", "-C", tree, "--numeric-owner")
+        pathlib.Path(f"{tree}/etc/fstab").write_text("/dev/vda / ext4 defaults 0 1\n")
+        for name in ("vmlinuz", "initrd.img"):
+            shutil.copy(glob.glob(f"{tree}/boot/{name}-*")[0], f"{work}/{name}")
+        disk.call("mke2fs", "-q", "-t", "ext4", "-d", tree, "-m", "0", f"{work}/root.img.new", f"{ROOT_MIB}M")
+    os.rename(f"{work}/root.img.new", f"{work}/root.img")
+
+
+class Guest:
+    """build: the build folder. images: {name: (payload, version, counter)}, made with a new key, beside v1."""
+
+    def __init__(self, work, build, images):
+        prepare(work)
+        self.dir = tempfile.mkdtemp(prefix="guest.", dir=work)
+        shutil.copy(f"{work}/root.img", f"{self.dir}/root.img")
+        os.makedirs(f"{self.dir}/lab")
+        for program in PROGRAMS:
+            shutil.copy(f"{build}/{program}", f"{self.dir}/lab/")
+        subprocess.run(["gcc", "-std=gnu17", "-O2", "-o", f"{self.dir}/lab/att-server", HERE / "att-server.c"], check=True)
+        key = f"{self.dir}/lab/edge.pem"
+        image.new_key(key)
+        for name, (payload, version, counter) in {"v1": (b"one" * 999, "1.0.0", 1), **images}.items():
+            with open(f"{self.dir}/lab/{name}.img", "wb") as f:
+                f.write(image.make(payload, key, version, counter))
+        disk.folder_disk(f"{self.dir}/lab.img", f"{self.dir}/lab", 64)
+        self.machine = Machine(f"{self.dir}/root.img", f"{self.dir}/lab.img", cpus=2,
+                               kernel=(f"{work}/vmlinuz", f"{work}/initrd.img", COMMAND_LINE))
+
+    def on(self):
+        self.machine.on()
+        self.machine.wait_up()
+        self.run(f"mkdir -p {AT} && mount -o ro /dev/vdb {AT} && umask 077 && "
+                 f"head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \\n' > /tmp/node.key && "
+                 "modprobe -a hci_vhci ecdh_generic cmac ecb aes_generic")
+        self.background("btvirt", "btvirt -s -L -l1")
+        self.run(f"until [ -S {HCI} ]; do sleep 0.2; done; systemctl restart bluetooth; "
+                 "until bluetoothctl show 2>/dev/null | grep -q 'Powered: yes'; do sleep 0.5; done", timeout=60)
+
+    def run(self, script, **options):
+        return self.machine.run(script, **options)
+
+    def background(self, name, command):
+        """Goes on in the guest; its process id is in /tmp/NAME.pid, its output in /tmp/NAME.log."""
+        self.run(f"setsid {command} >/tmp/{name}.log 2>&1 </dev/null & echo $! > /tmp/{name}.pid")
+
+    def stop(self, name):
+        self.run(f"[ ! -e /tmp/{name}.pid ] || kill $(cat /tmp/{name}.pid); rm -f /tmp/{name}.pid; sleep 0.3", check=False)
+
+    def node(self, name, address, mtu, fresh=True):
+        """edgeferry-node, in the air as NAME."""
+        self.stop(f"air-{name}")
+        self.stop(f"node-{name}")
+        if fresh:
+            self.run(f"rm -f /tmp/{name}.flash")
+        self.background(f"node-{name}", f"{AT}/edgeferry-node --flash /tmp/{name}.flash --ble /tmp/{name}.sock,{mtu} --psk "
+                        f"/tmp/node.key --key {AT}/edge.pub.pem --image {AT}/v1.img --slot-size 1048576")
+        self.air(name, address, mtu, f"/tmp/{name}.sock")
+
+    def air(self, name, address, mtu, node):
+        self.background(f"air-{name}", f"{AT}/att-server {HCI} {address} {name} {mtu} {node}")
+
+    def drive(self, device, *commands, timeout=300):
+        """A line of outcome for each command of node-drive."""
+        text = "\\n".join(commands) + "\\n"
+        return self.run(f"printf '{text}' | {AT}/node-drive ble '{device}' 115200 /tmp/node.key edgeferry.github.io,host",
+                        timeout=timeout).splitlines()
+
+    def close(self):
+        self.machine.close()
+        shutil.rmtree(self.dir, ignore_errors=True)
