@@ -79,19 +79,19 @@ struct agent {
 	uint32_t started, heard; /* milliseconds; heard: the last byte */
 	uint32_t second, uptime; /* when it was counted, milliseconds; seconds */
 	const struct agent_program *program;
-	uint32_t epoch; /* seconds since 1970 when the program started; 0: not known */
 	struct agent_rate rate;
-	struct agent_shared shared;
 	struct state state;
 	struct upload upload;
 	struct line_receiver line;
 	struct slot_view slot[2];
 	struct factory factory; /* with the keys in force */
+	uint32_t epoch; /* seconds since 1970 when the program started; 0: not known */
 	struct settings settings;
+	struct agent_shared shared;
+	struct agent_lease lease;
 	/* each with what a shared line and a session add and with the checksum of its frame */
 	uint8_t message[EF_SHARED_HEAD + PORT_MESSAGE_MAX + EF_SESSION_OVERHEAD + 2];
 	uint8_t response[EF_SHARED_HEAD + AGENT_RESPONSE_MAX + EF_SESSION_OVERHEAD + 2];
-	struct agent_lease lease;
 };
 
 void agent_init(struct agent *a, const struct agent_program *program);

@@ -2,7 +2,7 @@
 /*
  * The compression function of SHA-256 as a loop, which is tinyssh's, in place of BearSSL's, whose
  * steps are written out eight at a time (cross/p256-only.h takes that one out): 660 bytes less, and
- * an eighth slower.
+ * a sixth slower.
  */
 #include <crypto_hash_sha256.c>
 
