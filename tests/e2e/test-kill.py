@@ -41,6 +41,7 @@ class Kills:
     def __init__(self, s, tap, rng):
         self.s, self.tap, self.rng = s, tap, rng
         self.version, self.running, self.images = 1, None, []
+        self.installed = self.staged = None     # images that the slots hold
 
     # ---- releases that change something each time ----
     def next_release(self):
@@ -49,9 +50,8 @@ class Kills:
 
     def next_image(self):
         """One that neither slot holds, as far as is known: so there is always something to fetch and to write."""
-        image = self.images.pop(0)
-        self.images.append(image)
-        return image
+        self.staged = next(i for i in self.images if i not in (self.installed, self.staged))
+        return self.staged
 
     def begin(self, release):
         self.running = self.s.versions()
@@ -91,6 +91,7 @@ class Kills:
 
     def after(self, release, d):
         if d["state"] == "confirmed":
+            self.installed = self.staged
             want = {**self.running, NODE: release, "gateway": release}
             for c in d["components"]:
                 equal(c["state"], "confirmed", f"state of {c['name']}")
@@ -210,6 +211,7 @@ def main():
     try:
         first = s.outcome("1.0.0")
         equal(first["state"], "confirmed", "release 1.0.0")
+        k.installed = s.first
         k.images = [s.rootfs("2.0.0", packages=("less",)), s.rootfs("2.4.0"), s.first]
         for title, function in plan(k, 4 if o.long else o.rounds, 10 if o.long else 0):
             if o.only in title and not tap.case(title, function):
