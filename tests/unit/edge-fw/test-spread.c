@@ -4,6 +4,7 @@
 #include "agent/spread.h"
 #include "node.h"
 #include "secure.h"
+#include <stdio.h>
 #include <string.h>
 
 #define BLOCK 240u
@@ -246,13 +247,76 @@ START_TEST(reset_with_holes)
 }
 END_TEST
 
+/* How a broadcast and the node's own upload behind it ended. */
+struct heard {
+	bool whole;
+	enum ef_reason refused;
+};
+
+static void hear_all(void *ctx)
+{
+	struct heard *h = ctx;
+	struct reply r = gateway_preflight(&node.agent, &node.fresh);
+
+	*h = (struct heard){0};
+	if (reply_good(&r))
+		r = gateway_chunk(&node.agent, &node.fresh, 0, FIRST);
+	if (reply_good(&r)) {
+		join(BLOCK); /* what goes on in the midst of 16 bytes does not listen again */
+		for (uint32_t i = blocks(); i-- > 0;)
+			if (i % 7 != 3)
+				spread_block(i);
+		r = finish();
+	}
+	h->refused = r.reason;
+	h->whole = reply_good(&r) && r.match;
+}
+
+/*
+ * F-18, I-2: power goes at every operation of a broadcast and of the upload that fills its holes,
+ * in every way. What ran runs on, and the next one brings the image; where a block only looked
+ * whole the check of the image says so, and the one after it begins anew.
+ */
+START_TEST(power_cuts_F18)
+{
+	static struct sim before;
+	unsigned cuts = 0, anew = 0;
+	struct heard h;
+
+	before = sim;
+	ck_assert_int_eq(sim_run(hear_all, &h), SIM_NONE);
+	ck_assert(h.whole && node_slot_is(1, &node.fresh));
+	uint32_t operations = sim.operations - before.operations;
+	for (int kind = 0; kind < CUT_KINDS; kind++)
+		for (uint32_t at = 1; at <= operations; at++) {
+			sim = before;
+			node_start();
+			sim.random = at;
+			sim.cut_kind = (enum sim_cut)kind;
+			sim.cut_at = sim.operations + at;
+			ck_assert_int_eq(sim_run(hear_all, &h), SIM_CUT);
+			ck_assert_int_eq(node_power_cycle(), SIM_STARTED);
+			ck_assert(node_slot_is(0, &node.old));
+			ck_assert_int_eq(node_state().phase, PHASE_CONFIRMED);
+			ck_assert_int_eq(sim_run(hear_all, &h), SIM_NONE);
+			if (!h.whole) {
+				anew++;
+				ck_assert(h.refused == EF_REASON_IMAGE_DIGEST ||
+					  h.refused == EF_REASON_BAD_IMAGE);
+				ck_assert_int_eq(sim_run(hear_all, &h), SIM_NONE);
+			}
+			ck_assert(h.whole && node_slot_is(1, &node.fresh));
+			cuts++;
+		}
+	ck_assert_uint_ge(cuts, 60);
+	printf("# %u cuts, %u uploads began anew\n", cuts, anew);
+}
+END_TEST
+
 /* S-31: a node that answers to sessions only listens for the session that asked it to, no longer.
  */
 START_TEST(session_only)
 {
-	uint8_t body[16], frame[ROOM];
-	struct cbor_writer w;
-
 	put_key(true);
 	node_start();
 	ck_assert(meet());
@@ -265,10 +329,6 @@ START_TEST(session_only)
 	node.agent.session.inside = true;
 	ck_assert_uint_eq(missing_from(0), blocks() - 1);
 	node.agent.session.inside = false;
-	cbor_write_init(&w, body, sizeof(body));
-	cbor_open_map(&w);
-	cbor_close(&w);
-	(void)frame;
 	sim.millis += 10;
 	ck_assert(meet()); /* another session */
 	spread_block(2);
@@ -283,12 +343,14 @@ static Suite *suite(void)
 	TCase *t = tcase_create("spread"), *in = tcase_create("session");
 
 	tcase_add_checked_fixture(t, setup_clear, node_free);
+	tcase_set_timeout(t, 60);
 	tcase_add_test(t, any_order_and_twice);
 	tcase_add_test(t, holes);
 	tcase_add_test(t, spoilt_by_an_attacker);
 	tcase_add_test(t, dropped_E09);
 	tcase_add_test(t, refusals);
 	tcase_add_test(t, reset_with_holes);
+	tcase_add_test(t, power_cuts_F18);
 	suite_add_tcase(s, t);
 	tcase_add_checked_fixture(in, setup, node_free);
 	tcase_add_test(in, session_only);
