@@ -288,9 +288,7 @@ enum ef_reason state_lost(struct update *u, struct error *e);	/* before store_op
 enum ef_reason trust_open(struct update *u, struct error *e);	/* after store_open; again after NO_TRUST */
 void trust_note(struct update *u, int64_t now);	/* a look at the source as of now ended well */
 
-
 /* update.c */
-enum ef_reason update_catch_up(struct update *u, uint64_t *id, struct error *e);
 void look_note(struct update *u, const struct error *e);	/* a look at the source ended so */
 void update_kick(struct update *u);	/* advance soon */
 uint64_t update_backoff(const struct update *u, unsigned attempts);

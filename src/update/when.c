@@ -64,7 +64,9 @@ static enum ef_reason in_window(const struct when *w, int64_t *until, struct err
 	*until = when_opens(w->config, w->now);
 	return error_set(e, EF_REASON_HELD, "outside of Window=%02u:%02u-%02u:%02u%s", x->from / 60,
 		x->from % 60, x->to / 60, x->to % 60,
-		w->config->window_days && w->config->window_days != ALL_DAYS ? " on the days of WindowDays=" : "");
+		w->config->window_days && w->config->window_days != ALL_DAYS
+			? " on the days of WindowDays="
+			: "");
 }
 
 enum ef_reason when_begin(const struct when *w, int64_t *until, struct error *e)
