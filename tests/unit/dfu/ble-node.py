@@ -7,7 +7,6 @@ edgeferry-node. TAP.
   ble-node.py DRIVE NODE
 """
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,6 +16,7 @@ sys.path[:0] = [LAB, os.path.join(LAB, "ble")]
 import bench  # noqa: E402
 import image  # noqa: E402
 from checks import Checks  # noqa: E402
+from drive import Drive  # noqa: E402
 
 DRIVE, NODE = sys.argv[1:]
 METER, LAMP = "C0:11:22:33:44:55", "C0:11:22:33:44:66"
@@ -25,28 +25,8 @@ check = Checks()
 
 class Scene(bench.Bench):
     def drive(self, device, secret=True, **environment):
-        return Drive(device, self.address, self.secret if secret else None, environment)
-
-
-class Drive:
-    def __init__(self, device, bus, secret, environment):
-        session = [secret, "edgeferry.github.io,host"] if secret else []
-        self.process = subprocess.Popen([DRIVE, "ble", device, "115200", *session], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True, env={**os.environ, "BUS": bus, "QUICK": "1", **environment})
-
-    def begin(self, *words):
-        print(*words, file=self.process.stdin, flush=True)
-
-    def end(self):
-        return self.process.stdout.readline().strip()
-
-    def __call__(self, *words):
-        self.begin(*words)
-        return self.end()
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
+        return Drive([DRIVE], "ble", device, secret=self.secret if secret else None, BUS=self.address, QUICK="1",
+                     **environment)
 
 
 def whole_way(scene, device, what):

@@ -15,25 +15,11 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lab"))
 import image  # noqa: E402
 from checks import Checks  # noqa: E402
+from drive import Drive  # noqa: E402
 
 DRIVE, NODE, RUN, BUS = sys.argv[1:]
 LINES = {"READY": "board:0", "RESET": "!MCU_RESET", "BOOT": "board:2"}
 check = Checks()
-
-
-class Drive:
-    def __init__(self, work, kind, device, rate="115200", secret=None, **environment):
-        session = [secret, "edgeferry.github.io,host"] if secret else []
-        self.process = subprocess.Popen([RUN, BUS, work, DRIVE, kind, device, rate, *session], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True, env={**os.environ, **environment})
-
-    def __call__(self, *words):
-        print(*words, file=self.process.stdin, flush=True)
-        return self.process.stdout.readline().strip()
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
 
 
 class Node:
@@ -67,7 +53,7 @@ class Node:
 def spi(work, secret):
     where = f"SPI{' in a session' if secret else ''}"
     node = Node(work, f"spi{bool(secret)}", "--spi", f"{work}/board", secret=secret)
-    drive = Drive(work, "spi", "/dev/spidev0.0", "8000000", secret, **LINES)
+    drive = Drive([RUN, BUS, work, DRIVE], "spi", "/dev/spidev0.0", "8000000", secret, **LINES)
     big = f"{work}/big.img"
     try:
         said = drive("identify")
@@ -75,7 +61,7 @@ def spi(work, secret):
         for words in (("stage", big), ("activate", big, 60, 20), ("self-test", big, 10), ("confirm", big)):
             said = drive(*words)
             check(f"{where}: {words[0]}", said == "ok", said)
-        second = Drive(work, "spi", "/dev/spidev0.0", "8000000", secret, **LINES)
+        second = Drive([RUN, BUS, work, DRIVE], "spi", "/dev/spidev0.0", "8000000", secret, **LINES)
         node.kill()
         said = drive("identify")
         check(f"{where}: node dead: unreachable (F-17)", said.startswith("node-unreachable"), said)
@@ -84,7 +70,7 @@ def spi(work, secret):
         drive.close()
         node.kill()
     node.start()
-    drive = Drive(work, "spi", "/dev/spidev0.0", "8000000", secret, **LINES)
+    drive = Drive([RUN, BUS, work, DRIVE], "spi", "/dev/spidev0.0", "8000000", secret, **LINES)
     said = drive("identify")
     check(f"{where}: found again (F-17)", said.startswith("ok host 2.0.0"), said)
     drive.close()
@@ -98,7 +84,7 @@ def spi_refusals(work):
             ("no device", "/dev/spidev7.0", LINES, "config", "/dev/spidev7.0: not there: SPI is turned on"),
             ("no spidev", "/dev/null", LINES, "config", "/dev/null: not a spidev"),
             ("the gateway's own flash", "/dev/spidev10.0", LINES, "config", "that this gateway boots from")):
-        drive = Drive(work, "spi", device, "8000000", **lines)
+        drive = Drive([RUN, BUS, work, DRIVE], "spi", device, "8000000", **lines)
         said = drive("identify")
         check(f"SPI: {what}", said.startswith(reason) and text in said, said)
         drive.close()
@@ -108,7 +94,7 @@ def entry(work, how, secret):
     """The upload goes to the bootloader, the application runs again before and after the trial; refusals leave, too."""
     where = f"Entry={how}{' in a session' if secret else ''}"
     node = Node(work, f"{how}{bool(secret)}", "--socket", f"{work}/serial", "--pins", f"{work}/board", secret=secret)
-    drive = Drive(work, "sim", f"{work}/serial", secret=secret, ENTRY=how, **LINES)
+    drive = Drive([RUN, BUS, work, DRIVE], "sim", f"{work}/serial", secret=secret, ENTRY=how, **LINES)
     v2, foreign = f"{work}/v2.img", f"{work}/foreign.img"
     try:
         drive("identify")
@@ -140,16 +126,16 @@ def hung(work):
     line = ("--socket", f"{work}/serial", "--pins", f"{work}/board")
     node = Node(work, "hung", *line)
     # held in reset: nothing answers until the lines are used
-    holder = Drive(work, "sim", f"{work}/serial", ENTRY="lines", **{**LINES, "RESET": "MCU_RESET"})
+    holder = Drive([RUN, BUS, work, DRIVE], "sim", f"{work}/serial", ENTRY="lines", **{**LINES, "RESET": "MCU_RESET"})
     said = holder("stage", hang)   # the wrong polarity leaves it in reset at the end
     check("wrong polarity of reset: unreachable, and says where to look",
           said.startswith("node-unreachable") and "are Entry= and its lines right?" in said, said)
     holder.close()
-    plain = Drive(work, "sim", f"{work}/serial")
+    plain = Drive([RUN, BUS, work, DRIVE], "sim", f"{work}/serial")
     said = plain("identify")
     check("without lines it stays unreachable", said.startswith("node-unreachable"), said)
     plain.close()
-    drive = Drive(work, "sim", f"{work}/serial", ENTRY="lines", **LINES)
+    drive = Drive([RUN, BUS, work, DRIVE], "sim", f"{work}/serial", ENTRY="lines", **LINES)
     said = drive("stage", f"{work}/v2.img")
     check("with them it is staged", said == "ok", said)
     said = drive("identify")

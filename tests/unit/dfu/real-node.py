@@ -21,6 +21,7 @@ import factory  # noqa: E402
 import image  # noqa: E402
 import qemu_board  # noqa: E402
 from checks import Checks  # noqa: E402
+from drive import Drive  # noqa: E402
 
 DRIVE, NODE, *BOARDS = sys.argv[1:]
 check = Checks()
@@ -47,27 +48,6 @@ class Node:
 
     def kill(self):
         self.process.kill()
-        self.process.wait()
-
-
-class Drive:
-    def __init__(self, kind, device, baud="115200", secret=None, board="host"):
-        session = [secret, f"edgeferry.github.io,{board}"] if secret else []
-        self.process = subprocess.Popen([DRIVE, kind, device, baud, *session], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
-
-    def begin(self, *words):
-        print(*words, file=self.process.stdin, flush=True)
-
-    def end(self):
-        return self.process.stdout.readline().strip()
-
-    def __call__(self, *words):
-        self.begin(*words)
-        return self.end()
-
-    def close(self):
-        self.process.stdin.close()
         self.process.wait()
 
 
@@ -128,7 +108,7 @@ def killed(node, drive, work):
     tty = f"{work}/tty"
     shim = start_shim(node, tty)
     drive.close()  # one client at a time
-    line = Drive("uart", tty, "1000000", node.secret)
+    line = Drive([DRIVE], "uart", tty, "1000000", node.secret)
     line.begin("stage", f"{work}/big.img")
     time.sleep(0.7)  # of two seconds
     node.kill()
@@ -147,7 +127,7 @@ def raised(work, secret, most, baud, seconds):
     shim.stdout.readline()
     node = Node(work, f"raised{most}", secret, ["--tty", f"{ends[1]},{baud.split(chr(45))[0]}"])
     node.process = subprocess.Popen(node.args)
-    drive = Drive("uart", ends[0], baud, secret)
+    drive = Drive([DRIVE], "uart", ends[0], baud, secret)
     what = f"{baud} on a line of {most} baud{' in a session' if secret else ''}"
     try:
         said = drive("identify")
@@ -175,7 +155,7 @@ def renamed(work, secret):
     nodes[0].process = subprocess.Popen(nodes[0].args)
     while not os.path.exists(name):
         time.sleep(0.01)
-    drive = Drive("uart", name, "1000000", secret)
+    drive = Drive([DRIVE], "uart", name, "1000000", secret)
     try:
         said = drive("identify")
         check("by its lasting name", said.startswith("ok host 1.0.0"), said)
@@ -192,7 +172,7 @@ def renamed(work, secret):
             time.sleep(0.01)
         said = drive("identify")
         check("back as another device: found by its lasting name (F-17)", said.startswith("ok host 1.0.0"), said)
-        said = Drive("uart", f"{work}/tty1", "1000000", secret)("identify")
+        said = Drive([DRIVE], "uart", f"{work}/tty1", "1000000", secret)("identify")
         check("held: names who holds it (F-21)", said.startswith("busy") and
               f"in use by node-drive (process {drive.process.pid})" in said, said)
     finally:
@@ -209,7 +189,7 @@ def networked(work, secret):
         port = s.getsockname()[1]
     node = Node(work, "udp", secret, ["--udp", str(port)])
     node.process = subprocess.Popen(node.args)
-    drive = Drive("udp", f"127.0.0.1:{port}", secret=secret)
+    drive = Drive([DRIVE], "udp", f"127.0.0.1:{port}", secret=secret)
     try:
         whole_way(drive, work)
         node.kill()
@@ -235,12 +215,12 @@ def strangers(node, drive, work):
     for what, secret, board, reason in (
             ("in the clear", None, "host", "node-key"), ("another key", new_secret(f"{work}/other.key"), "host", "node-key"),
             ("no key there", f"{work}/none.key", "host", "config"), ("another board", node.secret, "lamp", "node-mismatch")):
-        stranger = Drive("sim", node.socket, secret=secret, board=board)
+        stranger = Drive([DRIVE], "sim", node.socket, secret=secret, board=board)
         for words in (("identify",), ("stage", f"{work}/v2.img")):
             said = stranger(*words)
             check(f"{what}: {words[0]}: {reason}", said.startswith(reason), said)
         stranger.close()
-    friend = Drive("sim", node.socket, secret=node.secret)
+    friend = Drive([DRIVE], "sim", node.socket, secret=node.secret)
     said = friend("identify")
     check("and its own gateway", said.startswith("ok host 1.0.0"), said)
     friend.close()
@@ -262,7 +242,7 @@ def bad_line(node, work):
     tty = f"{work}/tty"
     shim = start_shim(node, tty, "--flip", "1e-5", "--drop", "1e-5", "--duplicate", "1e-5", "--latency", "2",
                       "--seed", "7")
-    drive = Drive("uart", tty, "1000000", node.secret)
+    drive = Drive([DRIVE], "uart", tty, "1000000", node.secret)
     for words in (("identify",), ("stage", f"{work}/v2.img"), ("activate", f"{work}/v2.img", 60, 30),
                   ("self-test", f"{work}/v2.img", 20), ("confirm", f"{work}/v2.img")):
         said = drive(*words)
@@ -294,7 +274,7 @@ def qemu(board, work):
         f.write(flash)
     machine = qemu_board.Board(board, f"{NODE}/boot-{board}.elf", f"{work}/flash", f"{work}/serial")
     machine.start()
-    drive = Drive("sim", f"{work}/serial", secret=secret, board=board)
+    drive = Drive([DRIVE], "sim", f"{work}/serial", secret=secret, board=board)
     try:
         whole_way(drive, work, board)
     finally:
@@ -341,7 +321,7 @@ def host():
                            (whole_way, secret), (killed, secret), (bad_line, secret), (strangers, secret)):
             node = Node(work, scene.__name__ + ("-session" if key else ""), key)
             node.start()
-            drive = Drive("sim", node.socket, secret=key)
+            drive = Drive([DRIVE], "sim", node.socket, secret=key)
             print(f"# {scene.__name__}{' in a session' if key else ''}")
             try:
                 if scene is bad_line:
