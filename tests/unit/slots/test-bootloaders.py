@@ -118,10 +118,13 @@ class Grub(Machine):
 
 
 class Uboot(Machine):
-    """The x86 build keeps no environment by itself: boot.scr reads and writes it on the disk, as a board's would."""
+    """The x86 build keeps no environment by itself: boot.scr reads and writes it on the disk, as a board's would.
+
+    It cannot write a redundant one either. One page stands in for it: whoever ends the emulator in the middle of a
+    write leaves that page old or new. A larger one was torn that way, and the script began with its defaults."""
 
     kind = "uboot"
-    ENV_SECTOR, ENV_SIZE = 64, 0x10000
+    ENV_SECTOR, ENV_SIZE = 64, 0x1000
 
     def __init__(self, folder):
         super().__init__(folder)
