@@ -177,6 +177,16 @@ static void upload_ended(void *ctx, const struct error *e, bool again)
 	}
 }
 
+/* Bytes of a message that its wire carries best, of those that the node takes. */
+static uint32_t message_size(const struct node *n, uint32_t most)
+{
+	uint32_t session = n->key && !n->op.clear ? EF_SESSION_OVERHEAD : 0;
+
+	if (!n->link || !n->ops->fit)
+		return most;
+	return (uint32_t)n->ops->fit(n->link, most + session) - session;
+}
+
 static void step_upload(struct node *n)
 {
 	struct upload_config config = {
@@ -200,6 +210,7 @@ static void step_upload(struct node *n)
 		config.window = n->window_max;
 	if (n->buf_max && config.buf > n->buf_max)
 		config.buf = n->buf_max;
+	config.buf = message_size(n, config.buf);
 	memcpy(config.sha, n->op.sha, sizeof config.sha);
 	if (!upload_start(&n->upload, &n->client, &config, now_monotonic_us()))
 		node_fail(n, EF_REASON_NODE_PROTOCOL, "a buffer of %u bytes", config.buf);
