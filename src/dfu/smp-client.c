@@ -32,7 +32,7 @@ static uint64_t client_timeout(const struct smp_client *c, const struct smp_requ
 	uint64_t t = soon	  ? SOON_TRIPS * c->srtt_us
 		     : c->srtt_us ? c->srtt_us + 4 * c->rttvar_us
 				  : c->first_us;
-	uint64_t least = soon ? SOON_MIN_US : SMP_TIMEOUT_MIN_US;
+	uint64_t least = soon ? SOON_MIN_US : c->srtt_us ? SMP_TIMEOUT_MIN_US : 0;
 	/* A request may wait for all others in front of it, there and back. */
 	uint64_t line = 2 * q->size * c->us_per_kib / 1024;
 

@@ -130,7 +130,7 @@ class Device(Thing):
         super().__init__(air.root, air.path, DEVICE, {
             "Address": air.address, "AddressType": "random", "Adapter": dbus.ObjectPath("/org/bluez/hci0"),
             "Paired": dbus.Boolean(False), "Connected": dbus.Boolean(False), "ServicesResolved": dbus.Boolean(False),
-            "RSSI": dbus.Int16(-61), **({"Name": air.name, "Alias": air.name} if air.name else {})})
+            "UUIDs": dbus.Array([SMP_SERVICE], signature="s"), "RSSI": dbus.Int16(-61), **({"Name": air.name, "Alias": air.name} if air.name else {})})
 
     @dbus.service.method(DEVICE, async_callbacks=("done", "failed"))
     def Connect(self, done, failed):
