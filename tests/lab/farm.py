@@ -155,9 +155,12 @@ class Farm:
                   "--self-test", "15", "--confirm", "120", "--hardware", "1-3")
         self.repo("image", "sign", "--key", "edge", "--version", version, "--security", "1", "--compatible", COMPATIBLE,
                   raw, image)
-        self.repo("release", version, "--component", "node")
+        self.repo("release", version, "--component", self.components())
         self.repo("sign")
         return image
+
+    def components(self):
+        return "node"
 
     def bundle(self, version):
         if version not in self.bundles:
