@@ -10,6 +10,9 @@ from scene import FOLLOWS, OVER
 from tap import equal, holds
 
 OLD, NEW = "1.0.0", "2.0.0"
+# What a loss of power may cost: the one trial of the new slot, or of the new image of a node.
+GATEWAY_CUT = ("trial-not-booted",)
+NODE_CUT = ("node-reverted", "node-lost")
 SETTLES = 30        # seconds until everybody has said what he runs
 STATE_MAX = 2 << 20   # bytes that a state directory may take more than an undisturbed one has
 
@@ -21,6 +24,27 @@ class Oracle:
         self.m = machine
         self.floors = self._floors()
         self.size = self._size()
+
+    def end(self, release, seconds, reverts=(), again=False):
+        """Waits for the end of its deployment and of all that follows; how it ended. It runs, and is off afterwards.
+        reverts: causes for which it may have gone back. again: is started once more (I-5)."""
+        d = self.m.outcome(release, seconds)
+        runs = release if d["state"] == "confirmed" else OLD
+        holds((d["state"], d["reason"]) == ("confirmed", "ok") or
+              (d["state"] == "reverted" and d["reason"] in reverts),
+              f"it ended {d['state']}: {d['reason']}: {d['detail']}")
+        self._rests(runs)
+        if again:
+            before = self.memory()
+            self.m.on()
+            self._rests(runs)
+            equal(self.memory(), before, "I-5: what one more start left")
+        return d["state"]
+
+    def _rests(self, release):
+        self.settled(release)
+        self.m.off()
+        self.holds(release)
 
     # ---- while it runs ----
     def settled(self, release):

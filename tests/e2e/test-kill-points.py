@@ -23,7 +23,7 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lab"))
 from small import Small  # noqa: E402
-from oracle import NEW, OLD, Oracle  # noqa: E402
+from oracle import GATEWAY_CUT, NEW, OLD, Oracle  # noqa: E402
 from tap import Tap, equal, holds  # noqa: E402
 
 PROGRAMS = ("edgeferryd", "edgeferry-net", "edgeferry-worker")
@@ -40,7 +40,7 @@ class Points:
         self.oracles = {}
         for i in range(machines):
             m = farm.machine(f"gw-{i}").on()
-            equal((m.end(60) or [None, None])[1], "confirmed", f"release {OLD}")
+            equal(m.outcome(OLD, 60)["state"], "confirmed", f"release {OLD}")
             m.keep()
             self.oracles[m] = Oracle(m)
             self.idle.put(m)
@@ -54,10 +54,7 @@ class Points:
             m.reset()
             m.kill_at(program, 0)
             m.on()
-            equal((m.end(ENDS_WITHIN) or [None, None])[1], "confirmed", "the undisturbed deployment")
-            self.oracles[m].settled(NEW)
-            m.off()
-            self.oracles[m].holds(NEW)
+            equal(self.oracles[m].end(NEW, ENDS_WITHIN), "confirmed", "the undisturbed deployment")
             return m.hit()[0]
         finally:
             self.idle.put(m)
@@ -70,7 +67,7 @@ class Points:
             m.reset()
             m.kill_at(program, n, power)
             m.on()
-            how = self.end(m, power, rng.random() < AGAIN)
+            how = self.oracles[m].end(NEW, ENDS_WITHIN, reverts=GATEWAY_CUT if power else (), again=rng.random() < AGAIN)
             return m.hit()[1], how, None
         except Exception:   # noqa: BLE001: whatever it is, the next place is tried
             name = "power cut" if power else "kill"
@@ -79,28 +76,6 @@ class Points:
         finally:
             m.off()
             self.idle.put(m)
-
-    def end(self, m, power, again):
-        end = m.end(ENDS_WITHIN)
-        holds(end, "it never ended")
-        number, state, _ = end
-        release = NEW if state == "confirmed" else OLD
-        o = self.oracles[m]
-        o.settled(release)
-        m.off()
-        o.holds(release)
-        reason = m.database(f"SELECT reason FROM deployments WHERE id = {number}")[0][0]
-        # a power cut while the new slot is on trial is a trial that failed
-        holds((state, reason) == ("confirmed", "ok") or (power and (state, reason) == ("reverted", "trial-not-booted")),
-              f"it ended {state}: {reason}")
-        if again:
-            before = o.memory()
-            m.on()
-            o.settled(release)
-            m.off()
-            o.holds(release)
-            equal(o.memory(), before, "I-5: what one more start left")
-        return state
 
 
 def places(total, o, rng):

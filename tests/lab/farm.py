@@ -120,9 +120,11 @@ class Gateway:
 
 
 class Farm:
+    within = None       # folder for what a farm keeps; None: where temporary files are
+
     def __init__(self, build):
         self.build = os.path.abspath(build)
-        self.folder = tempfile.TemporaryDirectory(prefix="ef-farm-")
+        self.folder = tempfile.TemporaryDirectory(prefix="ef-farm-", dir=self.within)
         self.dir = self.folder.name
         os.chmod(self.dir, 0o755)
         self.processes, self.gateways, self.alive, self.bundles = [], [], {}, {}

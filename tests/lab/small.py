@@ -22,7 +22,7 @@ from servers import Servers
 from stage import DBUS_CONFIG
 
 IMAGE = 256 << 10
-ENDS = re.compile(r"deployment (\d+): \w+ -> (confirmed|reverted|refused|failed|cancelled)\b(.*)")
+ENDS = re.compile(r"deployment \d+: \w+ -> (confirmed|reverted|refused|failed|cancelled)\b")
 
 
 class Power(Gateway):
@@ -35,6 +35,11 @@ class Power(Gateway):
         super().__init__(m.dir, f"{m.dir}/libexec", m.slots, m.bus, f"{m.dir}/etc")
         self.machine = machine
 
+    def _power_on(self):
+        found = super()._power_on()
+        self.machine.started()
+        return found
+
     def goes_off(self):
         return super().goes_off() or self.machine.lost_power()
 
@@ -46,9 +51,12 @@ class Power(Gateway):
 class Small(Farm):
     """Publisher, servers, and images for machines."""
 
+    # In memory: a deployment flushes 150 times, and a disk that is at work on something else takes seconds for that.
+    within = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
     def __init__(self, build):
         self.images, self.servers = {}, None
-        self.kill_at = os.path.abspath(f"{build}/tests/e2e/kill-at")
+        self.tools = os.path.abspath(f"{build}/tests/e2e")
         self.first = random.Random(1).randbytes(IMAGE)
         super().__init__(build)
         self.repo("publish", f"{self.dir}/www")
@@ -107,7 +115,7 @@ class Machine:
         farm.spawn("dbus-daemon", "--nofork", f"--config-file={top}/bus.conf", stderr=subprocess.DEVNULL)
         wait(lambda: os.path.exists(f"{top}/bus"), 10, "the bus")
         self.node = self.power = self.running = None    # running: slot of the last start
-        self.cut = False
+        self.cut, self.log = False, None
 
     def _configure(self):
         f, s = self.farm, self.farm.servers
@@ -157,12 +165,41 @@ ChecksDirectory={self.dir}/checks.d
 
     def kill_at(self, program, n, power=False):
         """The program is killed before its nth system call; power: the whole machine is."""
-        self.wrap(program, self.farm.kill_at, *(["--all"] if power else []), str(n), f"{self.dir}/hit")
+        self.wrap(program, f"{self.farm.tools}/kill-at", *(["--all"] if power else []), str(n), f"{self.dir}/hit")
         self.cut = power
 
     def fail_at(self, program, n, error):
         """The nth of those system calls of the program that can fail fails."""
-        self.wrap(program, self.farm.kill_at, "--error", str(error), str(n), f"{self.dir}/hit")
+        self.wrap(program, f"{self.farm.tools}/kill-at", "--error", str(error), str(n), f"{self.dir}/hit")
+
+    def record(self, log):
+        """What the gateway does to files is written down (write-log.c), and its starts."""
+        for program in ("edgeferryd", "edgeferry-worker"):
+            self.wrap(program, f"{self.farm.tools}/write-log", log, f"{self.dir}/flash")
+        self.log = log
+
+    def started(self):
+        """The firmware has begun: what is on the disk was flushed, but for what it has changed itself."""
+        if not self.log:
+            return
+        with open(self.log, "ab") as log:
+            log.write(b"P\n")
+            for name in ("state.json", "running.json"):
+                with open(f"{self.dir}/boot/{name}", "rb") as f:
+                    data = f.read()
+                log.write(f"F {f.name} {len(data)}\n".encode() + data + b"\n")
+            log.write(f"D {self.dir}/boot/reboot-requested\n".encode())
+
+    def put(self, parts, files, flash):
+        """Another disk: {path below its folder: bytes}; and the node's memory."""
+        for part in parts:
+            if os.path.isdir(f"{self.dir}/{part}"):
+                shutil.rmtree(f"{self.dir}/{part}")
+                os.makedirs(f"{self.dir}/{part}", mode=0o700)
+        for name, data in [*files.items(), ("flash", flash)]:
+            os.makedirs(os.path.dirname(f"{self.dir}/{name}"), mode=0o700, exist_ok=True)
+            with open(f"{self.dir}/{name}", "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as f:
+                f.write(data)
 
     def hit(self):
         """(how many calls were counted, the one that was hit or None)."""
@@ -225,7 +262,7 @@ ChecksDirectory={self.dir}/checks.d
     def reset(self):
         self.off()
         self._node_off()
-        self.cut = False
+        self.cut, self.log = False, None
         shutil.rmtree(self.dir)
         shutil.copytree(self.base, self.dir, symlinks=True)
 
@@ -237,15 +274,18 @@ ChecksDirectory={self.dir}/checks.d
         except FileNotFoundError:
             return ""
 
-    def end(self, seconds):
-        """(deployment, state, the rest) of the next end of a deployment in the journal; None when there is none."""
+    def outcome(self, release, seconds):
+        """The deployment of a release, when it is over. The journal is asked first: that does not wake anybody."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            m = ENDS.search(self.journal())
-            if m:
-                return m.groups()
+            if ENDS.search(self.journal()) or time.monotonic() % 1 < 0.05:
+                done = self.cli("deployments", "--json=short", check=False)
+                rows = json.loads(done.stdout) if done.returncode == 0 else []
+                over = [d for d in rows if d["release"] == release and d["ended"]]
+                if over:
+                    return over[0]
             time.sleep(0.02)
-        return None
+        raise TimeoutError(f"waited {seconds} s for the end of {release}")
 
     def cli(self, *args, check=True):
         done = subprocess.run([f"{self.farm.build}/src/cli/edgeferry", f"--address={self.bus}", *args],
