@@ -56,7 +56,7 @@ class Small(Farm):
 
     def __init__(self, build):
         self.images, self.servers = {}, None
-        self.tools = os.path.abspath(f"{build}/tests/e2e")
+        self.tools = os.path.abspath(f"{build}/tests/lab")
         self.first = random.Random(1).randbytes(IMAGE)
         super().__init__(build)
         self.repo("publish", f"{self.dir}/www")
