@@ -33,18 +33,13 @@ class Oracle:
         holds((d["state"], d["reason"]) == ("confirmed", "ok") or
               (d["state"] == "reverted" and d["reason"] in reverts),
               f"it ended {d['state']}: {d['reason']}: {d['detail']}")
-        self._rests(runs)
+        self.rests(runs)
         if again:
             before = self.memory()
             self.m.on()
-            self._rests(runs)
+            self.rests(runs)
             equal(self.memory(), before, "I-5: what one more start left")
         return d["state"]
-
-    def _rests(self, release):
-        self.settled(release)
-        self.m.off()
-        self.holds(release)
 
     # ---- while it runs ----
     def settled(self, release):
@@ -60,6 +55,12 @@ class Oracle:
             holds(time.monotonic() < end, f"nobody says that {release} runs: {self.m.status()}")
             time.sleep(0.05)
         equal(self.m.power.pids("edgeferry-worker"), [], "I-6: workers left")
+
+    def rests(self, release):
+        """The release runs, and whatever there is to be seen of it holds; it is off afterwards."""
+        self.settled(release)
+        self.m.off()
+        self.holds(release)
 
     # ---- while it is off ----
     def _floors(self):

@@ -171,8 +171,8 @@ def plan(k, rounds, long):
         # Fetching goes on from the first look at the release until the slot is written.
         add("F-25 kill -9 edgeferry-net", ["offered", "writing", "uploading", *drawn], k.kill("edgeferry-net"))
         add("F-25 kill -9 edgeferry-worker", ["begun", "begun", *drawn], k.kill_worker)
-        add("F-01 F-02 power cut of the gateway", ["activating", "trial", *drawn], k.power_cut, others=WENT_BACK)
-    add("F-01 F-02 power cut of the gateway", ["writing", "uploading"], k.power_cut, others=WENT_BACK)
+        add("F-01 F-02 power cut of the gateway", ["uploading", "activating", "trial", *drawn], k.power_cut, others=WENT_BACK)
+    add("F-01 F-02 power cut of the gateway", ["writing"], k.power_cut, others=WENT_BACK)
     cases.append(("F-01 two power cuts in a row", k.twice))
     cases.append(("F-23 F-30 the new slot does not come up", k.broken_boot))
     add("F-15 F-18 power cut of a node", ["uploading", "activating", *drawn], k.node_cut, others=NODE_WENT_BACK)

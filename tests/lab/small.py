@@ -115,7 +115,7 @@ class Machine:
         farm.spawn("dbus-daemon", "--nofork", f"--config-file={top}/bus.conf", stderr=subprocess.DEVNULL)
         wait(lambda: os.path.exists(f"{top}/bus"), 10, "the bus")
         self.node = self.power = self.running = None    # running: slot of the last start
-        self.cut, self.log = False, None
+        self.cut, self.log, self.doing = False, None, ""     # doing: for people
 
     def _configure(self):
         f, s = self.farm, self.farm.servers
@@ -274,14 +274,14 @@ ChecksDirectory={self.dir}/checks.d
         except FileNotFoundError:
             return ""
 
-    def outcome(self, release, seconds):
-        """The deployment of a release, when it is over. The journal is asked first: that does not wake anybody."""
+    def outcome(self, release, seconds, after=0):
+        """The deployment of a release, when it is over; one with a higher number. The journal is asked first: that does not wake anybody."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             if ENDS.search(self.journal()) or time.monotonic() % 1 < 0.05:
                 done = self.cli("deployments", "--json=short", check=False)
                 rows = json.loads(done.stdout) if done.returncode == 0 else []
-                over = [d for d in rows if d["release"] == release and d["ended"]]
+                over = [d for d in rows if d["release"] == release and d["ended"] and d["id"] > after]
                 if over:
                     return over[0]
             time.sleep(0.02)
