@@ -58,7 +58,7 @@ class Machines:
                 try:
                     return function(m, o, thing), None
                 except Exception:   # noqa: BLE001: whatever it is, the next one is tried
-                    return "wrong", f"{m.doing}:\n{traceback.format_exc()}{m.journal()}"
+                    return "wrong", f"{m.doing} ({m.hit()[1]}):\n{traceback.format_exc()}{m.journal()}"
             how, error = self.use(safe)
             with lock:
                 ends[how] += 1

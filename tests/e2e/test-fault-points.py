@@ -27,7 +27,6 @@ def fail(o, m, oracle, program, n):
     m.fail_at(program, n, getattr(errno, name))
     m.on()
     d = m.outcome(NEW, points.ENDS_WITHIN)
-    m.doing += f" ({m.hit()[1]})"
     if d["state"] == "confirmed":
         oracle.rests(NEW)
         return "confirmed"
