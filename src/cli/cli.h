@@ -34,6 +34,8 @@ struct cli {
 	bool no_wait;
 	bool once;
 	bool dry_run;
+	const char *config_dir, *root; /* of doctor; NULL: not given */
+	bool offline;
 	uint32_t max;
 	struct term out;
 	sd_bus *bus;
@@ -60,3 +62,4 @@ int verb_node_key(struct cli *cli, char **args);
 int verb_deployments(struct cli *cli, char **args);
 int verb_history(struct cli *cli, char **args);
 int verb_monitor(struct cli *cli, char **args);
+int verb_doctor(struct cli *cli, char **args);

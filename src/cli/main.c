@@ -17,6 +17,9 @@ enum option_id {
 	OPT_NO_WAIT,
 	OPT_ONCE,
 	OPT_DRY_RUN,
+	OPT_CONFIG,
+	OPT_ROOT,
+	OPT_OFFLINE,
 };
 
 /* What a verb takes besides --help and --address. */
@@ -26,6 +29,8 @@ enum {
 	TAKES_WAIT = 4,
 	TAKES_ONCE = 8,
 	TAKES_DRY_RUN = 16,
+	TAKES_PLACE = 32,
+	NO_BUS = 64, /* no option: the verb needs no bus */
 };
 
 static const struct verb {
@@ -100,6 +105,13 @@ static const struct verb {
 	{"monitor", verb_monitor, TAKES_JSON | TAKES_ONCE, 0, 0, "", "Show what goes on, live",
 		"Shows deployments as they go on, with progress, rate and time left, and events\n"
 		"as they happen, until interrupted."},
+	{"doctor", verb_doctor, TAKES_JSON | TAKES_PLACE | NO_BUS, 0, 0, "",
+		"Look for everything that can be wrong",
+		"Looks at configuration, clock, trust, disk, slots, boot loader, watchdogs, "
+		"server,\n"
+		"broker and nodes, and says of each what is wrong and what to do. Changes "
+		"nothing,\n"
+		"and needs no daemon. Exit code 1 when there are errors. See edgeferry-doctor(8)."},
 };
 
 static const struct {
@@ -117,6 +129,9 @@ static const struct {
 	{TAKES_ONCE,
 		"      --once             End with the deployment under way, or the next one,\n"
 		"                         with its exit code\n"},
+	{TAKES_PLACE, "      --config=DIR       Configuration, /etc/edgeferry when not given\n"
+		      "      --root=DIR         Look at the system below DIR instead of this one\n"
+		      "      --offline          Ask neither server nor broker\n"},
 };
 
 static void print_options(unsigned takes)
@@ -229,6 +244,15 @@ static int parse_option(struct parsed *p, int c)
 		p->given |= TAKES_ONCE;
 		p->cli.once = true;
 		break;
+	case OPT_CONFIG:
+	case OPT_ROOT:
+		p->given |= TAKES_PLACE;
+		*(c == OPT_ROOT ? &p->cli.root : &p->cli.config_dir) = optarg;
+		break;
+	case OPT_OFFLINE:
+		p->given |= TAKES_PLACE;
+		p->cli.offline = true;
+		break;
 	default:
 		return EXIT_USAGE; /* getopt has said it */
 	}
@@ -246,6 +270,9 @@ static int parse(struct parsed *p, int argc, char **argv)
 		{"wait", no_argument, NULL, OPT_WAIT},
 		{"no-wait", no_argument, NULL, OPT_NO_WAIT},
 		{"once", no_argument, NULL, OPT_ONCE},
+		{"config", required_argument, NULL, OPT_CONFIG},
+		{"root", required_argument, NULL, OPT_ROOT},
+		{"offline", no_argument, NULL, OPT_OFFLINE},
 		{"dry-run", no_argument, NULL, OPT_DRY_RUN},
 		{0},
 	};
@@ -267,7 +294,7 @@ static int run(struct parsed *p, const struct verb *v, char **args, int n_args)
 	if (!p->max_given)
 		p->cli.max = v->max;
 	term_init(&p->cli.out, stdout);
-	int r = client_connect(&p->cli);
+	int r = v->takes & NO_BUS ? EXIT_DONE : client_connect(&p->cli);
 	if (r == EXIT_DONE)
 		r = v->run(&p->cli, args);
 	sd_bus_flush_close_unref(p->cli.bus);

@@ -243,11 +243,12 @@ static enum ef_reason derive_id(const struct loader *l)
 static enum ef_reason check_whole(const struct loader *l)
 {
 	const struct config *c = l->c;
+	bool found = strcmp(c->boot, "auto") == 0; /* BootDirectory= will be */
 	const char *missing = !c->product		  ? "[Gateway] Product="
 			      : !c->compatible		  ? "[Gateway] Compatible="
 			      : c->slot_a && !c->slot_b	  ? "[Slots] B="
 			      : c->slot_b && !c->slot_a	  ? "[Slots] A="
-			      : c->slot_a && !c->boot_dir ? "[Slots] BootDirectory="
+			      : c->slot_a && !c->boot_dir && !found ? "[Slots] BootDirectory="
 			      : c->mqtt_username && !c->mqtt_password_file ? "[Mqtt] PasswordFile="
 									   : NULL;
 

@@ -74,7 +74,7 @@ struct config {
 	char *adapter;		/* Adapter=, a name or an address; NULL: the first that is on */
 	uint32_t connections;	/* MaxConnections=4: nodes connected at a time */
 	/* [Slots] */
-	char *boot;		/* Boot=sim: name of the boot_ops */
+	char *boot;		/* Boot=sim: name of the boot_ops, or "auto": update_find_slots */
 	char *boot_dir;		/* BootDirectory=, for sim */
 	char *slot_a, *slot_b;	/* A=, B=: block devices or image files; NULL: no gateway slots */
 	/* [Update] */

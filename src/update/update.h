@@ -148,6 +148,10 @@ struct update_env {
 	struct update_observer observer;
 };
 
+/* With [Slots] Boot=auto, puts what slots/detect.h finds where the configuration says nothing; CONFIG
+ * with what is missing. To be called before update_new. root: see struct boot_place. */
+enum ef_reason update_find_slots(const char *root, struct config *c, struct error *e);
+
 /* Opens state.db, the trust store, the object store, the boot loader and the nodes. The net client is
  * freed before update_free: answers to questions put here come from it. */
 enum ef_reason update_new(struct update **ret, const struct update_env *env, struct error *e);

@@ -40,6 +40,9 @@ echo
 echo "== Slot: staging 1 GiB over HTTPS against curl and dd"
 tests/bench/stage/stage.py --build build --cache build/lab
 echo
+echo "== Slot: staging 1 GiB from a bundle against RAUC"
+tests/bench/rauc/rauc.py --build build --cache build/lab
+echo
 echo "== Memory"
 tests/bench/memory/memory.py build
 echo

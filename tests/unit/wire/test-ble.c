@@ -70,8 +70,8 @@ START_TEST(fills_its_values)
 {
 	const size_t around = 32;
 
-	for (size_t most = BLE_VALUE_LEAST; most <= BLE_VALUE_MAX; most++)
-		for (size_t size = 100; size <= MESSAGE_MAX; size += 7) {
+	for (size_t most = BLE_VALUE_LEAST; most <= BLE_VALUE_MAX; most += 7)
+		for (size_t size = 100; size <= MESSAGE_MAX; size += 37) {
 			size_t fit = ble_fit(most, size, around), n, values;
 
 			n = (fit + BLE_HEADER_SIZE + most - 1) / most;
@@ -167,6 +167,7 @@ static Suite *suite(void)
 
 	tcase_add_checked_fixture(t, setup, NULL);
 	tcase_add_test(t, every_length);
+	tcase_add_test(t, fills_its_values);
 	tcase_add_test(t, no_beginning_F32);
 	tcase_add_test(t, too_long_F32);
 	tcase_add_test(t, lost_value_K11);
