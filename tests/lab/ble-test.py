@@ -7,12 +7,14 @@ edgeferry-node behind an ATT server. Root's, and long, since the kernel is emula
   ble-test.py BUILD WORK        WORK: a folder for images, kept between runs
 """
 import os
+import shutil
 import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "ble")]
 from checks import Checks  # noqa: E402
+from farm import Farm  # noqa: E402
 from guest import AT, Guest  # noqa: E402
 
 BUILD, WORK = (os.path.abspath(a) for a in sys.argv[1:])
@@ -65,8 +67,50 @@ def away(guest):
     check("in the air again: found", any(line.startswith("ok host") for line in said), said)
 
 
+CONFIGURATION = """mkdir -p /etc/edgeferry/nodes.d /tmp/ef/libexec; cp {at}/root.json /etc/edgeferry/
+cp {at}/io.github.edgeferry1.conf /usr/share/dbus-1/system.d/; busctl call org.freedesktop.DBus / org.freedesktop.DBus ReloadConfig
+printf '[Gateway]\nProduct=demo\nCompatible=edgeferry.github.io,sim-gateway\nId=guest\nStateDirectory=/tmp/ef/state\n' \
+  > /etc/edgeferry/edgeferry.conf
+printf 'RuntimeDirectory=/tmp/ef/run\n[Update]\nAutomatic=no\n' >> /etc/edgeferry/edgeferry.conf
+printf '[Node]\nCompatible=edgeferry.github.io,host\nLink=ble\nDevice={device}\nKey=/tmp/node.key\n' \
+  > /etc/edgeferry/nodes.d/meter.conf; mkdir -p /tmp/ef/state /tmp/ef/run"""
+
+
+def deployment(guest):
+    """By edgeferryd: found, updated, confirmed; and who else is in the air."""
+    guest.node("meter", METER, 247, image="1.0.0.img", public="edge.repo.pem")
+    guest.node("lamp", LAMP, 247)
+    guest.run(CONFIGURATION.format(at=AT, device=METER))
+    guest.background("edgeferryd", f"{AT}/edgeferryd --config=/etc/edgeferry")
+    said = guest.run(f"i=0; until {AT}/edgeferry nodes --json=short 2>&1 | grep '\"present\":true'; do i=$((i + 1)); "
+                     f"[ $i -lt 120 ] || exit 0; sleep 1; done", timeout=300)
+    check("edgeferryd finds the node", '"running":"1.0.0"' in said, said or guest.run("cat /tmp/edgeferryd.log"))
+    said = guest.run(f"{AT}/edgeferry install {AT}/2.0.0.ferry 2>&1; echo code $?", timeout=600)
+    check("a release is installed and confirmed", said.rstrip().endswith("code 0"), said)
+    said = guest.run(f"{AT}/edgeferry nodes --json=short")
+    check("and runs", '"running":"2.0.0"' in said, said)
+    said = guest.run(f"{AT}/edgeferry nodes discover ble: --json=short 2>&1; true", timeout=300)
+    check("who else is in the air", LAMP in said and METER not in said and '"board":"host"' in said, said)
+    guest.run("kill $(cat /tmp/edgeferryd.pid); sleep 2", check=False)
+    guest.stop("air-lamp")
+
+
+def release(work):
+    """What a publisher makes: files for the guest."""
+    with Farm(BUILD) as f:
+        f.release("2.0.0", os.urandom(30000))
+        shutil.copy(f.bundle("2.0.0"), work)
+        shutil.copy(f"{f.dir}/1.0.0.img", work)
+        shutil.copy(f.edge, f"{work}/edge.repo.pem")
+        with open(f"{work}/root.json", "w") as out:
+            out.write(f.root)
+    return [f"{work}/{n}" for n in ("2.0.0.ferry", "1.0.0.img", "edge.repo.pem", "root.json")] + [
+        f"{BUILD}/src/daemon/edgeferryd", f"{BUILD}/src/cli/edgeferry",
+        os.path.join(HERE, "..", "..", "systemd", "io.github.edgeferry1.conf")]
+
+
 os.makedirs(WORK, exist_ok=True)
-guest = Guest(WORK, BUILD, {"v2": (os.urandom(30000), "2.0.0", 2), "big": (os.urandom(900000), "3.0.0", 3)})
+guest = Guest(WORK, BUILD, {"v2": (os.urandom(30000), "2.0.0", 2), "big": (os.urandom(900000), "3.0.0", 3)}, release(WORK))
 try:
     guest.on()
     print(f"# {guest.run('bluetoothd --version || /usr/libexec/bluetooth/bluetoothd --version').strip()}", flush=True)
@@ -76,7 +120,7 @@ try:
     said = guest.drive("name:lamp", "identify", f"stage {AT}/v2.img")
     check("by name, MTU 100", len(said) == 2 and said[0].startswith("ok") and said[1] == "ok", said)
     guest.stop("air-lamp")
-    for scene in (cut, restarts, away):
+    for scene in (cut, restarts, away, deployment):
         print(f"# {scene.__name__}", flush=True)
         scene(guest)
 except (AssertionError, OSError):

@@ -44,15 +44,20 @@ def prepare(work):
 
 
 class Guest:
-    """build: the build folder. images: {name: (payload, version, counter)}, made with a new key, beside v1."""
+    """
+    build: the build folder. images: {name: (payload, version, counter)}, made with a new key, beside v1. more: other files
+    that are to be there.
+    """
 
-    def __init__(self, work, build, images):
+    def __init__(self, work, build, images, more=()):
         prepare(work)
         self.dir = tempfile.mkdtemp(prefix="guest.", dir=work)
         shutil.copy(f"{work}/root.img", f"{self.dir}/root.img")
         os.makedirs(f"{self.dir}/lab")
         for program in PROGRAMS:
             shutil.copy(f"{build}/{program}", f"{self.dir}/lab/")
+        for path in more:
+            shutil.copy(path, f"{self.dir}/lab/")
         subprocess.run(["gcc", "-std=gnu17", "-O2", "-o", f"{self.dir}/lab/att-server", HERE / "att-server.c"], check=True)
         key = f"{self.dir}/lab/edge.pem"
         image.new_key(key)
@@ -99,14 +104,14 @@ class Guest:
     def stop(self, name):
         self.run(f"[ ! -e /tmp/{name}.pid ] || kill $(cat /tmp/{name}.pid); rm -f /tmp/{name}.pid; sleep 0.3", check=False)
 
-    def node(self, name, address, mtu, fresh=True):
+    def node(self, name, address, mtu, fresh=True, image="v1.img", public="edge.pub.pem"):
         """edgeferry-node, in the air as NAME."""
         self.stop(f"air-{name}")
         self.stop(f"node-{name}")
         if fresh:
             self.run(f"rm -f /tmp/{name}.flash")
         self.background(f"node-{name}", f"{AT}/edgeferry-node --flash /tmp/{name}.flash --ble /tmp/{name}.sock,{mtu} --psk "
-                        f"/tmp/node.key --key {AT}/edge.pub.pem --image {AT}/v1.img --slot-size 1048576")
+                        f"/tmp/node.key --key {AT}/{public} --image {AT}/{image} --slot-size 1048576")
         self.air(name, address, mtu, f"/tmp/{name}.sock")
 
     def air(self, name, address, mtu, node):

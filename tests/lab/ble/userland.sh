@@ -7,7 +7,7 @@ out=$(realpath -m "$1")
 codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
 case $codename in bookworm) gpiod=libgpiod2 ;; *) gpiod=libgpiod3 ;; esac
 packages=systemd-sysv,udev,dbus,kmod,linux-image-amd64,initramfs-tools,zstd,qemu-guest-agent
-packages=$packages,bluez,bluez-test-tools,python3-minimal,libjansson4,libsqlite3-0,libssl3,libzstd1,$gpiod
+packages=$packages,bluez,bluez-test-tools,python3-minimal,libjansson4,libsqlite3-0,libssl3,libzstd1,libubootenv0.1,$gpiod
 drivers='/lib/modules/*/kernel'
 
 exec mmdebstrap --quiet --mode=root --variant=minbase --format=tar --include="$packages" \
