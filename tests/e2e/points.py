@@ -9,6 +9,7 @@ import concurrent.futures
 import os
 import queue
 import random
+import shutil
 import sys
 import threading
 import time
@@ -144,6 +145,9 @@ def play(o, function):
     """function(machines, tap) on a stage of its own; the exit code."""
     build = os.environ.get("EDGEFERRY_BUILD") or os.path.join(os.path.dirname(os.path.dirname(HERE)), "build")
     tap = Tap()
+    for tool in ("nginx", "mosquitto", "dbus-daemon", "openssl"):
+        if not shutil.which(tool, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin"):
+            tap.skip_all(f"{tool} is not installed")
     tap.note(f"--seed {o.seed}")
     with Small(build) as farm:
         function(Machines(farm, o.machines), tap)
