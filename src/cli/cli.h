@@ -57,6 +57,7 @@ int verb_pause(struct cli *cli, char **args);
 int verb_resume(struct cli *cli, char **args);
 int verb_postpone(struct cli *cli, char **args);
 int verb_nodes(struct cli *cli, char **args);
+int verb_discover(struct cli *cli, const char *device); /* NULL: all wires */
 int verb_node_key(struct cli *cli, char **args);
 int verb_deployments(struct cli *cli, char **args);
 int verb_history(struct cli *cli, char **args);

@@ -83,10 +83,14 @@ static const struct verb {
 		"Nothing is begun or activated by itself for a while, as in 8h or 2d; all in all "
 		"at\n"
 		"most PostponeMax= from the first time on."},
-	{"nodes", verb_nodes, TAKES_JSON, 2, 0, "[ACTION NODE]",
-		"List the nodes, or give one a key",
+	{"nodes", verb_nodes, TAKES_JSON, 2, 0, "[ACTION [NODE]]",
+		"List the nodes, find others, give one a key",
 		"Lists the attached microcontrollers: what they are, what they run, and what is\n"
-		"wrong with them. With 'provision NODE' the node gets its first key, in the "
+		"wrong with them. With 'discover' the wires are asked who else is there, or with\n"
+		"'discover DEVICE' one serial port (/dev/NAME[,BAUD]) or the air (ble:); shows "
+		"what\n"
+		"answers, with a file that would make a node of it. Exit code 2 when nobody does.\n"
+		"With 'provision NODE' the node gets its first key, in the "
 		"clear:\n"
 		"over a wire that is trusted at this moment. With 'rotate-key NODE' it gets\n"
 		"another one under the one that it has. Either is stored where Key= of its file\n"
