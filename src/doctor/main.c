@@ -4,6 +4,7 @@
 #include "doctor/bus.h"
 #include "doctor/doctor.h"
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -160,6 +161,7 @@ int main(int argc, char **argv)
 		}
 	if (optind < argc || !d.findings)
 		return EXIT_USAGE;
+	signal(SIGPIPE, SIG_IGN);			/* a server that hangs up */
 	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* it reads nodes' keys (S-31) */
 	d.config_dir = below(&d, config_dir, path);
 	if (only_config) {

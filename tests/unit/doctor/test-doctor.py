@@ -335,6 +335,16 @@ def automatic_missing(workspace):
         equal(len(hits), 1, f"{text} in\n{seen(found)}\n")
 
 
+def automatic_beside_a_left_over(workspace):
+    """What one boot loader lacks is nobody's error when another has all it needs; named slots need no label."""
+    found = detect(workspace, lambda m: m.write("bootfs/autoboot.txt", AUTOBOOT))
+    equal([f for f in found if f["level"] != "ok"], [], seen(found))
+    holds(any(f["text"].startswith("missing: device tree") for f in found), seen(found))
+    found = detect(workspace, lambda m: (m.remove("dev/disk"), m.link("dev/slot-b", "vda3")),
+                   ("", "Boot=auto\nA=/dev/vda2\nB=/dev/slot-b"))
+    equal([f for f in found if f["level"] != "ok"], [], seen(found))
+
+
 def not_configured(workspace):
     found = detect(workspace, lambda m: None, ("", ""))
     hits = [f for f in found if f["check"] == "found" and f["level"] == "warning"]
@@ -626,6 +636,7 @@ def main():
             t.case(f"{w[0]}: {w[2]}", wrong, workspace, *w)
         t.case("Boot=auto finds each boot loader and the slots", automatic, workspace)
         t.case("Boot=auto says what is missing and what to write where", automatic_missing, workspace)
+        t.case("Boot=auto beside a left-over, and with slots that are named", automatic_beside_a_left_over, workspace)
         t.case("slots that nobody configured", not_configured, workspace)
         t.case("a root that expires", expiry)
         if os.path.basename(REPO) == "edgeferry-repo" and "--allow-test-keys" in subprocess.run(
