@@ -9,8 +9,8 @@
 
 #define CHECKERS 2u
 #define CHECKERS_NICER 4
-#define SLABS (CHECKERS + 3u)  /* filled, written, checked, and some waiting for any of these */
-#define SLAB_FULL (768u << 10) /* plain and packed bytes after which a slab goes out */
+#define SLABS (CHECKERS + 6u)  /* filled, written, checked, and some waiting for any of these */
+#define SLAB_FULL (512u << 10) /* plain and packed bytes after which a slab goes out */
 #define SLAB_PIECES 512u
 #define NOWHERE UINT64_MAX
 #define PLAIN_ROOM (CHUNK_MAX + 2 * TARGET_ALIGN)
