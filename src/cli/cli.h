@@ -63,3 +63,4 @@ int verb_deployments(struct cli *cli, char **args);
 int verb_history(struct cli *cli, char **args);
 int verb_monitor(struct cli *cli, char **args);
 int verb_doctor(struct cli *cli, char **args);
+int verb_config(struct cli *cli, char **args);

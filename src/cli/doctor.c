@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* doctor: runs edgeferry-doctor, which sees the core's modules, and shows what it has found. */
+/* doctor, config: run edgeferry-doctor, which sees the core's modules, and show what it says. */
 #include "cli/client.h"
 #include "cli/show.h"
 #include "util/child.h"
@@ -58,14 +58,15 @@ static void show(const struct cli *cli, const json_t *o)
 		errors == 1 ? "" : "s", (long long)warnings, warnings == 1 ? "" : "s");
 }
 
-int verb_doctor(struct cli *cli, char **args)
+/* Its document, as the options of the verb ask for it; NULL: the message is printed. */
+static json_t *ask(const struct cli *cli, const char *what)
 {
 	/* this system's bus says nothing of another one */
 	const char *own = cli->root ? NULL : getenv("DBUS_SYSTEM_BUS_ADDRESS");
 	const char *bus = cli->address ? cli->address : own;
 	char program[PATH_MAX], options[3][PATH_MAX];
 	const char *argv[ARGS_MAX] = {"edgeferry-doctor"};
-	_cleanup_json_ json_t *found = NULL;
+	json_t *found = NULL;
 	size_t n = 1;
 	int r = -ENAMETOOLONG;
 	const struct {
@@ -80,16 +81,68 @@ int verb_doctor(struct cli *cli, char **args)
 		}
 	if (cli->offline)
 		argv[n++] = "--offline";
+	argv[n] = what;
 	if (child_program("edgeferry-doctor", program, sizeof(program)))
 		found = run(program, argv, &r);
-	if (!found) {
+	if (!found)
 		complain("install the package edgeferry anew", "%s cannot be run: %s", program,
 			r < 0 ? strerror(-r) : "it gave no answer");
+	return found;
+}
+
+int verb_doctor(struct cli *cli, char **args)
+{
+	_cleanup_json_ json_t *found = ask(cli, NULL);
+
+	if (!found)
 		return EXIT_FAILED;
-	}
 	if (cli->json != JSON_OFF)
 		document_print(cli, found);
 	else
 		show(cli, found);
 	return number_of(found, "errors") > 0 ? EXIT_FAILED : EXIT_DONE;
+}
+
+/* config show */
+
+static int show_values(const struct cli *cli, const json_t *values)
+{
+	static const struct column columns[] = {{"NODE", 0}, {"SECTION", 0}, {"KEY", 0},
+		{"VALUE", COLUMN_SHRINK}, {"FROM", COLUMN_SHRINK}};
+	_cleanup_table_ struct table *t = table_new(columns, 5);
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach (values, i, v) {
+		const char *from = text_of(v, "from");
+		enum tone tone = strcmp(from, "default") == 0 ? TONE_DIM : TONE_PLAIN;
+
+		table_cell(t, TONE_BOLD, text_of(v, "node"));
+		table_cell(t, TONE_DIM, text_of(v, "section"));
+		table_cell(t, tone, text_of(v, "key"));
+		table_cell(t, tone, text_of(v, "value"));
+		table_cell(t, TONE_DIM, from);
+	}
+	return table_print(t, &cli->out) ? EXIT_DONE : EXIT_FAILED;
+}
+
+int verb_config(struct cli *cli, char **args)
+{
+	if (!args[0] || strcmp(args[0], "show") != 0) {
+		complain("say 'edgeferry config show'", "config has one action: show");
+		return EXIT_USAGE;
+	}
+	_cleanup_json_ json_t *o = ask(cli, "--show-config");
+	if (!o)
+		return EXIT_FAILED;
+	const json_t *values = json_object_get(o, "values");
+	if (*text_of(o, "detail")) {
+		complain("mend that file; the daemon does not start with it", "%s",
+			text_of(o, "detail"));
+		return EXIT_FAILED;
+	}
+	if (cli->json == JSON_OFF)
+		return show_values(cli, values);
+	document_print(cli, values);
+	return EXIT_DONE;
 }

@@ -112,6 +112,11 @@ static const struct verb {
 		"broker and nodes, and says of each what is wrong and what to do. Changes "
 		"nothing,\n"
 		"and needs no daemon. Exit code 1 when there are errors. See edgeferry-doctor(8)."},
+	{"config", verb_config, TAKES_JSON | TAKES_PLACE | NO_BUS, 1, 0, "show",
+		"Show what the configuration comes to",
+		"Shows every key with the value that counts, and the file and line that says so, "
+		"or\n"
+		"that it is the default. What the daemon took when it started may be older."},
 };
 
 static const struct {

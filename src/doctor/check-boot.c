@@ -11,20 +11,20 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#define EEPROM_SINCE 1762300800 /* 2025-11-05: what edgeferry.conf(5) asks of a Pi's bootloader */
+#define EEPROM_SINCE 1762300800 /* 2025-11-05, edgeferry.conf(5), tryboot */
 
 /* What was found, and what not, where the configuration leaves it open. */
 void check_found(struct doctor *d)
 {
 	const struct slots_found *f = &d->found;
 	bool automatic = d->config && strcmp(d->config->boot, "auto") == 0;
-	bool whole = f->boot && f->a[0];
+	bool whole = f->boot && f->a[0], lacking = automatic && (!f->boot || !d->a);
 	char advice[512];
 
 	if (d->config && d->config->slot_a && !automatic)
 		return;
 	for (size_t i = 0; i < f->n_facts; i++)
-		say(d, f->facts[i].found || !automatic ? LEVEL_OK : LEVEL_ERROR, f->facts[i].advice,
+		say(d, f->facts[i].found || !lacking ? LEVEL_OK : LEVEL_ERROR, f->facts[i].advice,
 			"%s: %s", f->facts[i].found ? "found" : "missing", f->facts[i].text);
 	if (!whole || automatic)
 		return;

@@ -4,8 +4,9 @@
 #include "util/time-util.h"
 #include <string.h>
 
-#define PI_MAX_US (15 * USEC_PER_SEC) /* what every kernel of a Raspberry Pi arms as it was asked \
-				       */
+#define PI_MAX_US                                                                       \
+	(15 * USEC_PER_SEC) /* what every kernel of a Raspberry Pi arms as it was asked \
+			     */
 
 /* The last word NAME=… of the kernel's command line; false: none. */
 static bool kernel_says(const struct doctor *d, const char *name, char *out, size_t size)

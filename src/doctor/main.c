@@ -4,6 +4,7 @@
 #include "doctor/bus.h"
 #include "doctor/doctor.h"
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -85,10 +86,33 @@ static int print(struct doctor *d)
 	return d->count[LEVEL_ERROR] ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+static void show_value(void *ctx, const struct config_value *v)
+{
+	json_array_append_new(
+		ctx, json_pack("{s:s?, s:s, s:s, s:s, s:s}", "node", v->node, "section", v->section,
+			     "key", v->key, "value", v->value, "from", v->from));
+}
+
+/* Of 'edgeferry config show'. */
+static int show_config(const char *dir)
+{
+	_cleanup_json_ json_t *values = json_array();
+	struct error e = {0};
+
+	config_show(dir, show_value, values, &e);
+	_cleanup_json_ json_t *o = json_pack("{s:O, s:s, s:s}", "values", values, "reason",
+		reason_word(e.reason), "detail", e.detail);
+	if (!o || json_dumpf(o, stdout, JSON_COMPACT) < 0 || puts("") < 0 || fflush(stdout) != 0)
+		return EXIT_FAILURE;
+	return e.reason ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 static void help(void)
 {
-	puts("edgeferry-doctor [--config=DIR] [--root=DIR] [--bus=ADDRESS] [--offline]\n\n"
-	     "What 'edgeferry doctor' runs; prints one JSON document, see edgeferry-doctor(8).");
+	puts("edgeferry-doctor [--config=DIR] [--root=DIR] [--bus=ADDRESS] [--offline]\n"
+	     "edgeferry-doctor --show-config [--config=DIR] [--root=DIR]\n\n"
+	     "What 'edgeferry doctor' and 'edgeferry config show' run; prints one JSON document, "
+	     "see\nedgeferry-doctor(8).");
 }
 
 int main(int argc, char **argv)
@@ -98,6 +122,7 @@ int main(int argc, char **argv)
 		{"root", required_argument, NULL, 'r'},
 		{"bus", required_argument, NULL, 'b'},
 		{"offline", no_argument, NULL, 'o'},
+		{"show-config", no_argument, NULL, 's'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'v'},
 		{NULL, 0, NULL, 0},
@@ -105,6 +130,7 @@ int main(int argc, char **argv)
 	struct doctor d = {.root = "", .findings = json_array()};
 	const char *config_dir = CONFIG_DIR;
 	char path[PATH_MAX];
+	bool only_config = false;
 	int o;
 
 	while ((o = getopt_long(argc, argv, "", options, NULL)) >= 0)
@@ -121,6 +147,9 @@ int main(int argc, char **argv)
 		case 'o':
 			d.offline = true;
 			break;
+		case 's':
+			only_config = true;
+			break;
 		case 'h':
 			help();
 			return EXIT_SUCCESS;
@@ -132,8 +161,13 @@ int main(int argc, char **argv)
 		}
 	if (optind < argc || !d.findings)
 		return EXIT_USAGE;
+	signal(SIGPIPE, SIG_IGN);			/* a server that hangs up */
 	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* it reads nodes' keys (S-31) */
 	d.config_dir = below(&d, config_dir, path);
+	if (only_config) {
+		json_decref(d.findings);
+		return show_config(d.config_dir);
+	}
 	config_load(d.config_dir, &d.config, &d.config_error);
 	find_slots(&d);
 	if (!*d.root || d.bus_address)

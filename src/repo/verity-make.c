@@ -13,7 +13,9 @@
 
 #define COPY_SIZE (1u << 20)
 
-static enum ef_reason veritysetup(const char *const *argv, const char *what, struct error *e)
+/* failed, what: its outcome when it does not exit with 0. */
+static enum ef_reason veritysetup(
+	const char *const *argv, enum ef_reason failed, const char *what, struct error *e)
 {
 	static const char *const places[] = {
 		"/usr/sbin/veritysetup", "/sbin/veritysetup", "/usr/bin/veritysetup"};
@@ -35,7 +37,7 @@ static enum ef_reason veritysetup(const char *const *argv, const char *what, str
 		if (errno != EINTR)
 			return error_errno(e, -errno, "%s", spec.path);
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		return error_set(e, EF_REASON_BAD_DIGEST, "veritysetup: %s", what);
+		return error_set(e, failed, "veritysetup: %s", what);
 	return EF_REASON_OK;
 }
 
@@ -72,7 +74,7 @@ static enum ef_reason format(
 	const char *const argv[] = {"veritysetup", "format", "--hash=sha256",
 		"--data-block-size=4096", "--hash-block-size=4096", offset, salt, uuid, root_file,
 		path, path, NULL};
-	if (veritysetup(argv, "the tree could not be made", e))
+	if (veritysetup(argv, EF_REASON_IO, "the tree could not be made", e))
 		return e->reason;
 	const char *name = strchr(root_file, '=') + 1;
 	int r = file_read(name, sizeof(root), &text, &size);
@@ -140,7 +142,7 @@ static enum ef_reason check(const char *path, const struct verity *v, struct err
 		"veritysetup", "verify", offset, path, path, digest_hex(v->root, root), NULL};
 	if (verity_check(fd, v, (uint64_t)st.st_size, e))
 		return e->reason;
-	return veritysetup(argv, "the image is not what its tree says", e);
+	return veritysetup(argv, EF_REASON_BAD_DIGEST, "the image is not what its tree says", e);
 }
 
 enum ef_reason verity_make(const struct workspace *w, const char *how, const char *image,

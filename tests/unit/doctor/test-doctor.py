@@ -335,6 +335,16 @@ def automatic_missing(workspace):
         equal(len(hits), 1, f"{text} in\n{seen(found)}\n")
 
 
+def automatic_beside_a_left_over(workspace):
+    """What one boot loader lacks is nobody's error when another has all it needs; named slots need no label."""
+    found = detect(workspace, lambda m: m.write("bootfs/autoboot.txt", AUTOBOOT))
+    equal([f for f in found if f["level"] != "ok"], [], seen(found))
+    holds(any(f["text"].startswith("missing: device tree") for f in found), seen(found))
+    found = detect(workspace, lambda m: (m.remove("dev/disk"), m.link("dev/slot-b", "vda3")),
+                   ("", "Boot=auto\nA=/dev/vda2\nB=/dev/slot-b"))
+    equal([f for f in found if f["level"] != "ok"], [], seen(found))
+
+
 def not_configured(workspace):
     found = detect(workspace, lambda m: None, ("", ""))
     hits = [f for f in found if f["check"] == "found" and f["level"] == "warning"]
@@ -555,6 +565,43 @@ def command(workspace):
         m.end()
 
 
+def config_show(workspace):
+    m = Machine(tempfile.mkdtemp(prefix="ef-doctor."), workspace)
+    env = os.environ | {"EDGEFERRY_LIBEXEC": os.path.dirname(os.path.abspath(DOCTOR)), "LC_ALL": "C.UTF-8"}
+
+    def run(*args):
+        return subprocess.run([CLI, "config", *args, "--root", m.root], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              env=env)
+    try:
+        m.write("etc/edgeferry/conf.d/10-site.conf", "[Update]\nAutomatic=all\nConfirmSec=2min\n[Mqtt]\nTopicPrefix=plant\n")
+        m.write("etc/edgeferry/conf.d/20-later.conf", "[Update]\nConfirmSec=\n[Mqtt]\nTopicPrefix=hall\n")
+        m.conf("Id=gateway-1\n", "")
+        etc = m.path("etc/edgeferry")
+        values = {(v["node"], v["section"], v["key"]): (v["value"], v["from"]) for v in json.loads(run("show", "--json").stdout)}
+        for key, wanted in {
+                (None, "Gateway", "Product"): ("demo", f"{etc}/edgeferry.conf:2"),
+                (None, "Gateway", "Hardware"): ("1", "default"),
+                (None, "Source", "CAFile"): ("", "default"),
+                (None, "Update", "Automatic"): ("all", f"{etc}/conf.d/10-site.conf:2"),
+                (None, "Update", "ConfirmSec"): ("5min", "default"),
+                (None, "Mqtt", "TopicPrefix"): ("hall", f"{etc}/conf.d/20-later.conf:4"),
+                ("meter", "Node", "Link"): ("uart", f"{etc}/nodes.d/meter.conf:3"),
+                ("meter", "Node", "BaudRate"): ("115200", "default")}.items():
+            equal(values[key], wanted, key)
+        holds(re.fullmatch("[0-9a-f]{32}", values[None, "Gateway", "Id"][0]), values)
+        equal(values[None, "Gateway", "Id"][1], "derived", "Id=")
+        keys = re.findall(r'^\t\{"(\w+)", "(\w+)", \w+,', open(f"{SOURCE}/src/config/keys.c", encoding="utf-8").read(), re.M)
+        equal({k[1:] for k in values}, set(keys), "every key")
+        holds(re.search(r"^ +Update +Automatic +all +\S+/10-site.conf:2$", run("show").stdout, re.M), run("show").stdout)
+        m.write("etc/edgeferry/conf.d/30-bad.conf", "[Update]\nReboot=never\n")
+        done = run("show")
+        equal((done.returncode, done.stdout), (1, ""), "with a wrong file")
+        holds("30-bad.conf:2: Reboot=never" in done.stderr, done.stderr)
+        equal(run("set").returncode, 64, "another action")
+    finally:
+        m.end()
+
+
 def this_machine():
     """Whatever it is: every check comes to an end, and the clock, which no folder has, is looked at."""
     with tempfile.TemporaryDirectory(prefix="ef-doctor.") as d:
@@ -589,6 +636,7 @@ def main():
             t.case(f"{w[0]}: {w[2]}", wrong, workspace, *w)
         t.case("Boot=auto finds each boot loader and the slots", automatic, workspace)
         t.case("Boot=auto says what is missing and what to write where", automatic_missing, workspace)
+        t.case("Boot=auto beside a left-over, and with slots that are named", automatic_beside_a_left_over, workspace)
         t.case("slots that nobody configured", not_configured, workspace)
         t.case("a root that expires", expiry)
         if os.path.basename(REPO) == "edgeferry-repo" and "--allow-test-keys" in subprocess.run(
@@ -604,6 +652,7 @@ def main():
         t.case("server and broker", servers, workspace)
         t.case("daemon, nodes and BlueZ by the bus", on_the_bus, workspace)
         t.case("edgeferry doctor", command, workspace)
+        t.case("edgeferry config show", config_show, workspace)
         t.case("this machine", this_machine)
         t.case("every check is explained in edgeferry-doctor(8) and has a test", page)
     return t.end()
