@@ -44,7 +44,9 @@ static void put_security(FILE *out, const struct discovered *f, const char *name
 		fprintf(out, "# it has a key already, which this file must hold\n");
 	else
 		fprintf(out, "# as long as it has no key: edgeferry nodes provision %s\n", name);
-	fprintf(out, "Key=/etc/edgeferry/keys/%s\n", name);
+	/* edgeferryd writes a key that it makes, and not below /etc */
+	fprintf(out, "Key=%s/edgeferry/keys/%s\n", f->identity.reserved ? "/etc" : "/var/lib",
+		name);
 }
 
 static char *file_text(const struct discovered *f, const char *name)
