@@ -84,6 +84,7 @@ struct config {
 	enum config_reboot reboot;	/* Reboot=window */
 	uint64_t postpone_max;	/* PostponeMax=7d */
 	bool catch_up;		/* CatchUp=yes: nodes that do not run what the release says are brought to it */
+	bool check_services;	/* CheckServices=yes: units that fail on trial, and did not before, take it back */
 	char *checks_dir;	/* ChecksDirectory=/etc/edgeferry/checks.d */
 	char *interlock;	/* InterlockDirectory=/etc/edgeferry/interlock.d */
 	uint64_t object_quota;	/* ObjectQuota=64M: bytes of objects kept beyond need, and admitted at most */

@@ -53,6 +53,7 @@ static const struct key gateway_keys[] = {
 	{"Update", "Reboot", value_reboot, FIELD(reboot), "window"},
 	{"Update", "PostponeMax", value_span, FIELD(postpone_max), "7d"},
 	{"Update", "CatchUp", value_yes, FIELD(catch_up), "yes"},
+	{"Update", "CheckServices", value_yes, FIELD(check_services), "yes"},
 	{"Update", "ChecksDirectory", value_path, FIELD(checks_dir), "/etc/edgeferry/checks.d"},
 	{"Update", "InterlockDirectory", value_path, FIELD(interlock),
 		"/etc/edgeferry/interlock.d"},

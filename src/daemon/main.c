@@ -142,6 +142,7 @@ static enum ef_reason open_parts(struct daemon *d, struct error *e)
 		.now = now_real_s,
 		.bus_address = d->bus_address,
 		.root_file = d->root_file,
+		.services = services_of(d),
 		.observer = {d, on_changed, on_progress, on_event, on_node, on_slots, on_report,
 			on_resumed, on_rebooting},
 	};
@@ -160,6 +161,7 @@ static void close_parts(struct daemon *d)
 	sd_event_source_disable_unref(d->outbox);
 	sd_event_source_disable_unref(d->retry_outbox);
 	reboot_close(d);
+	services_close(d);
 	bus_free(d->bus);
 	net_client_free(d->net);
 	update_free(d->update);

@@ -184,8 +184,9 @@ void node_take_lease(struct node *n, node_answer then, node_answer silent);
 void node_ask_owner(struct node *n);
 
 /* Broadcast (node-spread.c). */
-void node_spread_come(struct node *n); /* the image of the operation is known */
-void step_spread(struct node *n);      /* as much as it can; what is missing is then uploaded */
+void node_spread_come(struct node *n);	    /* the image of the operation is known */
+void node_spread_preflight(struct node *n); /* it was answered */
+void step_spread(struct node *n); /* as much as it can; what is missing is then uploaded */
 
 /* Steps that several operations share (node-steps.c). */
 void step_ask(struct node *n);	 /* identify and image state into n->identity */

@@ -8,7 +8,7 @@
 
 #define PLAIN_AROUND 4u
 #define STRANGER_US (4 * USEC_PER_SEC) /* for what takes long, when it has said who it is */
-#define RESTARTS_MAX 5u /* resets of the node during one transfer */
+#define RESTARTS_MAX 5u		       /* resets of the node during one transfer */
 
 static void fail_reverted(struct node *n)
 {
@@ -113,6 +113,7 @@ static void stage_judge(struct node *n)
 
 static void preflight_over(struct node *n, const uint8_t *body, size_t size)
 {
+	node_spread_preflight(n);
 	node_next(n);
 }
 
@@ -123,7 +124,7 @@ static void step_preflight(struct node *n)
 		.op = EF_SMP_WRITE,
 		.group = EF_GROUP_EDGEFERRY,
 		.command = EF_EF_PREFLIGHT,
-		.least_us = n->timing.slow_us / 8,
+		.least_us = spread_patience(&n->member, SPREAD_PREFLIGHT, n->timing.slow_us / 8),
 		.total_us = n->timing.slow_us,
 		.then = preflight_over,
 	};

@@ -185,6 +185,14 @@ struct when_state {
 	int64_t postponed_until, postponed_since;	/* since: for the cap */
 };
 
+/* --- the services of this machine (services.c) --- */
+struct services_told {
+	bool known, starting;	/* as of the last answer in this state: */
+	char *failed;		/* NULL: there was none yet */
+	bool good;		/* they came up as they were before; not asked again */
+	uint64_t wait_until;	/* monotonic: not asked before */
+};
+
 enum acquire_phase { ACQUIRE_LOOK, ACQUIRE_ADMIT, ACQUIRE_OBJECTS, ACQUIRE_IMAGES, ACQUIRE_NODES };
 
 struct run {
@@ -209,6 +217,7 @@ struct run {
 	struct checks *checks;
 	bool checks_ok;
 	struct gate gate;
+	struct services_told services;
 };
 
 /* --- a look at what a deployment would do (dry-run.c); current is it meanwhile --- */
@@ -276,6 +285,7 @@ struct update {
 	struct desired desired;
 	struct discover *discover;	/* NULL: none is under way */
 	struct when_state when;
+	bool asking_services;
 	bool in_doubt;		/* storing a transition failed: it may be there all the same */
 	char asker[65];		/* "": itself */
 	sd_event_source *kick;
@@ -397,6 +407,14 @@ enum ef_reason statement_stops(const struct update *u, struct error *e);
 bool statement_halts(struct update *u);
 /* Looks at the source once for the current state of the deployment; false: not over yet, it kicks. */
 bool statement_asked(struct update *u);
+
+/* services.c (F-24) */
+/* What has failed by now is known, or nobody knows; false: not yet, it kicks. */
+bool services_asked(struct update *u);
+enum ef_reason services_note(struct update *u, struct error *e);	/* stores that, before a new slot is started */
+enum services_result { SERVICES_WAIT, SERVICES_GOOD, SERVICES_FAILED };
+/* On trial: whether anything fails that did not before; e: what. Until a time, for a machine that is still starting. */
+enum services_result services_look(struct update *u, uint64_t until_us, struct error *e);
 
 /* carried.c: everything in the bundle is named by what was verified, before anything of it is used */
 enum ef_reason bundle_judge(struct update *u, const struct look_release *r, struct error *e);

@@ -364,6 +364,6 @@ void release_advance(struct update *u)
 		return;
 	if (statement_stops(u, &e))
 		deployment_move(u, EVENT_HELD, &e, NULL);
-	else if (gate_activate(u))
-		deployment_move(u, EVENT_ACTIVATE, NULL, NULL);
+	else if (gate_activate(u) && services_asked(u))
+		deployment_move(u, EVENT_ACTIVATE, NULL, services_note);
 }

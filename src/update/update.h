@@ -136,6 +136,16 @@ struct update_observer {
 
 struct update;
 
+/* known: the service manager answered. failed: names of units that failed, one a line. */
+typedef void (*update_services_done)(void *ctx, bool known, bool starting, const char *failed);
+
+/* What is out of order among the services of this machine (F-24). */
+struct update_services {
+	void *ctx;
+	/* done comes once, from the event loop; not after update_free(). */
+	void (*ask)(void *ctx, update_services_done done, void *done_ctx);
+};
+
 struct update_env {
 	sd_event *event;
 	const struct config *config;
@@ -145,6 +155,7 @@ struct update_env {
 	const char *bus_address;	/* where BlueZ is; NULL: the system bus */
 	const char *root_file;		/* root.json to begin with while none is stored; may be NULL */
 	uint64_t retry_us;		/* first back-off of retries; 0: 1 s */
+	struct update_services services;	/* ask NULL: nobody knows */
 	struct update_observer observer;
 };
 

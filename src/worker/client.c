@@ -107,8 +107,14 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 
 	if (r == -EAGAIN)
 		return 0;
-	if (r <= 0) { /* closed: the outcome came before, or SIGCHLD tells what happened */
+	if (r == 0) { /* closed: the outcome came before, or SIGCHLD tells what happened */
 		sd_event_source_set_enabled(s, SD_EVENT_OFF);
+		return 0;
+	}
+	if (r < 0) { /* what it said is lost, and it may wait for an answer */
+		char detail[96];
+		snprintf(detail, sizeof detail, "the worker is not understood: %s", strerror(-r));
+		end(w, EF_REASON_IO, detail);
 		return 0;
 	}
 	ef_close(m->fd);

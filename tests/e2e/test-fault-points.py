@@ -21,7 +21,7 @@ from tap import holds
 ERRORS = ("EIO", "ENOSPC", "EINTR", "EAGAIN", "EMFILE", "EROFS", "ENOMEM", "ECONNRESET", "EPIPE", "EACCES")
 
 
-def fail(o, m, oracle, program, n):
+def fail(o, tap, m, oracle, program, n):
     name = o.error or random.Random(f"{o.seed} {program} {n}").choice(ERRORS)
     m.doing = f"{name} of call {n} of {program}"
     m.fail_at(program, n, getattr(errno, name))
@@ -30,6 +30,7 @@ def fail(o, m, oracle, program, n):
     if d["state"] == "confirmed":
         oracle.rests(NEW)
         return "confirmed"
+    tap.note(f"{m.doing} ({m.hit()[1]}): {d['state']}: {d['reason']}: {d['detail']}")
     holds(d["state"] in ("failed", "reverted") and d["reason"] not in ("ok", "internal"), f"it ended {d['state']}: {d['reason']}")
     oracle.rests(OLD)
     m.on()
@@ -50,7 +51,7 @@ def main():
         for program in [o.program] if o.program else points.PROGRAMS:
             tap.case(f"F-26 {program}: " + ("a sample of its calls" if o.sample else "each of its calls") + " fails",
                      points.walk, machines, program, lambda m, p: m.fail_at(p, 0, errno.EIO),
-                     lambda m, oracle, p, n: fail(o, m, oracle, p, n), o, tap)
+                     lambda m, oracle, p, n: fail(o, tap, m, oracle, p, n), o, tap)
     return points.play(o, play)
 
 

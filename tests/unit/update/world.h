@@ -50,6 +50,9 @@ struct world {
 	unsigned worker_jobs, workers;	/* begun; at work now */
 	uint64_t verity_offset;		/* of the last job */
 
+	struct update_services services;	/* who knows of them; ask NULL: nobody */
+	sd_event_source *services_answer;	/* on its way; dropped when the engine ends */
+
 	/* the server */
 	bool server_down, server_lost_after_reboot;
 	enum ef_reason trust_error;
