@@ -208,3 +208,15 @@ void config_free(struct config *c)
 	free(c->nodes);
 	free(c);
 }
+
+bool config_key(bool node, size_t i, const char **section, const char **name, const char **value)
+{
+	const struct key *k = node ? node_keys : gateway_keys;
+
+	if (i >= (node ? COUNT(node_keys) : COUNT(gateway_keys)))
+		return false;
+	*section = k[i].section;
+	*name = k[i].name;
+	*value = k[i].value;
+	return true;
+}

@@ -127,6 +127,8 @@ static enum ef_reason open_parts(struct daemon *d, struct error *e)
 	const struct net_client_callbacks net = {d, on_offer, on_broker, on_net_ready};
 	enum ef_reason r = config_load(d->config_dir, &d->config, e);
 
+	if (!r)
+		r = update_find_slots("", d->config, e);
 	if (!r && asprintf(&d->root_file, "%s/root.json", d->config_dir) < 0)
 		return error_set(e, EF_REASON_NO_MEMORY, "%s", d->config_dir);
 	if (!r && (d->config->url || d->config->mqtt_host))

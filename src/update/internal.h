@@ -239,6 +239,8 @@ struct desired {
 	uint64_t wait_until;	/* monotonic */
 };
 
+struct discover;	/* discover.c */
+
 struct waiter {
 	update_done done;
 	void *ctx;
@@ -281,6 +283,7 @@ struct update {
 	struct run run;
 	struct dry dry;
 	struct desired desired;
+	struct discover *discover;	/* NULL: none is under way */
 	struct when_state when;
 	bool asking_services;
 	bool in_doubt;		/* storing a transition failed: it may be there all the same */
@@ -318,6 +321,9 @@ void dry_advance(struct update *u);
 /* deployment_move of one that is only looked at. */
 bool dry_move(struct update *u, enum deployment_event ev, const struct error *cause);
 void dry_cancel(struct update *u, enum ef_reason reason, const char *detail); /* nothing when there is none */
+
+/* discover.c */
+void discover_stop(struct update *u);	/* CANCELLED; before nodes_close */
 
 /* policy-state.c */
 enum ef_reason when_load(struct update *u, struct error *e);
@@ -419,6 +425,7 @@ void remote_cancel(struct update *u);
 
 /* nodes.c */
 enum ef_reason nodes_open(struct update *u, struct error *e);
+enum ef_reason nodes_bluez(struct update *u, struct error *e);	/* what reaches them in the air is set up */
 void nodes_close(struct update *u);
 void nodes_poll(struct update *u);	/* all of them, as soon as they are idle */
 struct node_state *nodes_find(struct update *u, const char *name);

@@ -267,9 +267,11 @@ static enum ef_reason start_worker(struct update *u, size_t part, struct error *
 		.index = index,
 		.index_size = c->index.size,
 		.image_size = c->image.size,
+		.verity_offset = c->verity.offset,
 	};
 	memcpy(spec.index_sha256, c->index.sha256, 32);
 	memcpy(spec.image_sha256, c->image.sha256, 32);
+	memcpy(spec.verity_root, c->verity.root, 32);
 	/* a context that outlives the run, freed with it: the worker's callbacks end with
 	 * worker_free */
 	if (!r->context)

@@ -467,6 +467,8 @@ START_TEST(incomplete)
 	load_bad("edgeferry.conf: [Gateway] Compatible= is missing");
 	put("edgeferry.conf", BASE "[Slots]\nA=/a\nBootDirectory=/x\n");
 	load_bad("edgeferry.conf: [Slots] B= is missing");
+	put("edgeferry.conf", BASE "[Slots]\nBoot=auto\nB=/b\n");
+	load_bad("edgeferry.conf: [Slots] A= is missing");
 	put("edgeferry.conf", BASE "[Slots]\nA=/a\nB=/a\nBootDirectory=/x\n");
 	load_bad("edgeferry.conf: [Slots] A= and B= are the same");
 	put("edgeferry.conf", BASE "[Mqtt]\nUsername=u\n");
