@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BEFORE "services-before" /* units that had failed, one a line */
+#define BEFORE "services-before" /* the deployment's id, units that had failed: one a line */
 #define NAMES_MAX 16384
 #define ASK_AGAIN_US USEC_PER_SEC
 
@@ -58,10 +58,12 @@ bool services_asked(struct update *u)
 enum ef_reason services_note(struct update *u, struct error *e)
 {
 	const struct services_told *s = &u->run.services;
-	char names[NAMES_MAX];
+	char text[NAMES_MAX] = "";
 
-	snprintf(names, sizeof(names), "%s", s->known ? s->failed : "");
-	return store_set(u->store, BEFORE, names, e);
+	if (s->known)
+		snprintf(text, sizeof(text), "%llu\n%s", (unsigned long long)u->current->id,
+			s->failed);
+	return store_set(u->store, BEFORE, text, e);
 }
 
 static bool has_line(const char *text, const char *line, size_t n)
@@ -72,13 +74,16 @@ static bool has_line(const char *text, const char *line, size_t n)
 	return false;
 }
 
-/* The first that has failed and had not before. */
+/* The first that has failed and had not before; none when nobody knew then, as the core before this
+ * one. */
 static bool new_failure(struct update *u, struct error *e)
 {
-	char before[NAMES_MAX];
+	char before[NAMES_MAX], id[24];
 	struct error none = {0};
 
-	if (store_get(u->store, BEFORE, before, sizeof(before), &none))
+	snprintf(id, sizeof(id), "%llu", (unsigned long long)u->current->id);
+	if (store_get(u->store, BEFORE, before, sizeof(before), &none) ||
+		strcspn(before, "\n") != strlen(id) || strncmp(before, id, strlen(id)) != 0)
 		return false;
 	for (const char *at = u->run.services.failed; *at;) {
 		size_t n = strcspn(at, "\n");

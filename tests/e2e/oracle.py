@@ -48,8 +48,8 @@ class Oracle:
             s = self.m.status()
             if not s or s["state"] != "idle" or s["trial"]:
                 return False
-            node, slot = s["nodes"][0], next(x for x in s["slots"] if x["running"])
-            return node["present"] and not node["trial"] and (node["running"], slot["release"]) == (release, release)
+            node, slot = s["nodes"][0], next((x for x in s["slots"] if x.get("running")), None)
+            return slot and node["present"] and not node["trial"] and (node["running"], slot["release"]) == (release, release)
         end = time.monotonic() + SETTLES
         while not there():
             holds(time.monotonic() < end, f"nobody says that {release} runs: {self.m.status()}")

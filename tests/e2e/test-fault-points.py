@@ -31,7 +31,7 @@ def fail(o, tap, m, oracle, program, n):
         oracle.rests(NEW)
         return "confirmed"
     tap.note(f"{m.doing} ({m.hit()[1]}): {d['state']}: {d['reason']}: {d['detail']}")
-    holds(d["state"] in ("failed", "reverted") and d["reason"] not in ("ok", "internal"), f"it ended {d['state']}: {d['reason']}")
+    holds(d["state"] in ("failed", "refused", "reverted") and d["reason"] not in ("ok", "internal"), f"it ended {d['state']}: {d['reason']}")
     oracle.rests(OLD)
     m.on()
     oracle.settled(OLD)

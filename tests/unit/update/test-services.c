@@ -8,7 +8,7 @@ static struct world *w;
 
 /* The service manager of each slot. */
 static struct {
-	bool mute;
+	bool mute[2];	       /* does not know */
 	const char *failed[2]; /* by slot, A is the old one */
 	unsigned starting;     /* so many answers of the new slot say so */
 	unsigned asked[2];
@@ -24,7 +24,7 @@ static int on_answer(sd_event_source *s, void *userdata)
 	w->services_answer = sd_event_source_disable_unref(w->services_answer);
 	manager.starting -= starting;
 	manager.asked[slot]++;
-	manager.done(manager.ctx, !manager.mute, starting,
+	manager.done(manager.ctx, !manager.mute[slot], starting,
 		manager.failed[slot] ? manager.failed[slot] : "");
 	return 0;
 }
@@ -116,9 +116,32 @@ END_TEST
 
 START_TEST(nobody_who_knows)
 {
-	manager.mute = true;
-	manager.failed[SLOT_B] = "a.service\n";
+	manager.mute[_i] = true;
+	manager.failed[SLOT_B] = "a.service\n"; /* it may have failed before, too */
 	ends(DEPLOYMENT_CONFIRMED, 0);
+}
+END_TEST
+
+/* I-9: the release brings the first core that asks; what it finds is not news. */
+START_TEST(the_core_before_did_not_ask)
+{
+	struct error e = {0};
+	uint64_t id;
+
+	manager.failed[SLOT_A] = manager.failed[SLOT_B] = "a.service\n";
+	world_kill(w);
+	w->services.ask = NULL;
+	world_start(w);
+	ck_assert_int_eq(update_install(w->update, "2.0.0", &id, &e), EF_REASON_OK);
+	while (!w->rebooting)
+		ck_assert_int_ge(sd_event_run(w->event, UINT64_MAX), 0);
+	world_kill(w);
+	world_reboot(w);
+	w->services.ask = ask;
+	world_start(w);
+	world_run(w, 0, false);
+	ck_assert_int_eq(world_outcome(w, &e), DEPLOYMENT_CONFIRMED);
+	ck_assert_uint_eq(manager.asked[SLOT_B], 1);
 }
 END_TEST
 
@@ -148,7 +171,8 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, what_fails_in_the_new_slot_takes_it_back, 0, 4);
 	tcase_add_test(t, a_machine_that_is_still_starting);
 	tcase_add_test(t, a_machine_that_never_says_that_it_has_started);
-	tcase_add_test(t, nobody_who_knows);
+	tcase_add_loop_test(t, nobody_who_knows, 0, 2);
+	tcase_add_test(t, the_core_before_did_not_ask);
 	tcase_add_test(t, killed_anywhere);
 	suite_add_tcase(s, t);
 	return s;
