@@ -134,6 +134,28 @@ static enum ef_reason get_object(
 	return EF_REASON_OK;
 }
 
+/* Its own image has to have room for it. */
+static enum ef_reason get_verity(const struct at *at, const json_t *o, struct component *c)
+{
+	static const char *const known[] = {"offset", "root", NULL};
+	const json_t *v = json_get_object(o, "verity");
+	enum ef_reason r;
+
+	if (!json_object_get(o, "verity"))
+		return EF_REASON_OK;
+	if (!v)
+		return bad(at, "verity", "is not an object");
+	r = only(at, v, known);
+	if (r)
+		return r;
+	if (!json_get_digest(v, "root", c->verity.root))
+		return bad(at, "verity", "has no root of 64 lower-case hex digits");
+	if (!json_get_uint(v, "offset", &c->verity.offset) ||
+		!verity_fits(c->verity.offset, c->image.size))
+		return bad(at, "verity", "has no offset at which the image has room for a tree");
+	return EF_REASON_OK;
+}
+
 static enum ef_reason get_objects(const struct at *at, const json_t *o, struct component *c)
 {
 	const uint64_t index_max = 96 + UINT64_C(40) * 4194304;
@@ -148,7 +170,7 @@ static enum ef_reason get_objects(const struct at *at, const json_t *o, struct c
 	r = get_object(at, o, "index", index_max, &c->index);
 	if (!r)
 		r = get_object(at, o, "pack", INT64_MAX, &c->pack);
-	return r;
+	return r ? r : get_verity(at, o, c);
 }
 
 static enum ef_reason get_range(
@@ -228,8 +250,8 @@ static enum ef_reason get_component(
 	struct error *e, const json_t *o, size_t number, struct component *c)
 {
 	static const char *const known_rootfs[] = {"name", "type", "compatible", "hardware",
-		"version", "security", "policy", "protocol", "image", "index", "pack", "requires",
-		"self_test", "confirm", NULL};
+		"version", "security", "policy", "protocol", "image", "index", "pack", "verity",
+		"requires", "self_test", "confirm", NULL};
 	static const char *const known_mcu[] = {"name", "type", "compatible", "hardware", "version",
 		"security", "policy", "budget", "soak", "protocol", "image", "requires",
 		"self_test", "confirm", NULL};

@@ -5,6 +5,7 @@
  * components: unknown fields, types and versions of the schema are refused (S-05). Parse only after
  * the bytes were checked against signed metadata.
  */
+#include "bundle/verity.h"
 #include "util/reason.h"
 #include <edgeferry/version.h>
 #include <stdbool.h>
@@ -39,6 +40,7 @@ struct component {
 	uint32_t protocol_min, protocol_max;
 	struct object image;	/* rootfs: the whole uncompressed image; mcu: the MCUboot image */
 	struct object index, pack;	/* rootfs only: chunk index and pack of compressed chunks */
+	struct verity verity;	/* rootfs only, may be absent */
 	uint32_t self_test_s, confirm_s;	/* deadlines */
 	struct {
 		char name[33];

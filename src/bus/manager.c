@@ -298,6 +298,31 @@ static int act_provision(struct bus *b, sd_bus_message *m)
 	return node_key(b, m, true);
 }
 
+static void discovered(void *ctx, const struct discovery *d, const struct error *e)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = ctx;
+
+	if (d)
+		reply_json(m, document_discovery(d));
+	else
+		reply_error(m, e);
+}
+
+static int act_discover(struct bus *b, sd_bus_message *m)
+{
+	struct error e = {0};
+	const char *device;
+	int r = sd_bus_message_read(m, "s", &device);
+
+	if (r < 0)
+		return r;
+	if (update_discover(b->update, device, discovered, sd_bus_message_ref(m), &e) ==
+		EF_REASON_OK)
+		return 0;
+	sd_bus_message_unref(m);
+	return reply_error(m, &e);
+}
+
 static int act_rotate(struct bus *b, sd_bus_message *m)
 {
 	return node_key(b, m, false);
@@ -320,6 +345,7 @@ static const struct action {
 	{"Pause", BUS_NAME ".manage", act_pause},
 	{"Resume", BUS_NAME ".manage", act_resume},
 	{"Postpone", BUS_NAME ".manage", act_postpone},
+	{"DiscoverNodes", BUS_NAME ".manage", act_discover},
 	{"ProvisionNode", BUS_NAME ".keys", act_provision},
 	{"RotateNodeKey", BUS_NAME ".keys", act_rotate},
 };
@@ -438,6 +464,7 @@ const sd_bus_vtable manager_vtable[] = {
 	ACT("Pause", "", ""),
 	ACT("Resume", "", ""),
 	ACT("Postpone", "t", "x"),
+	ACT("DiscoverNodes", "s", "s"),
 	ACT("ProvisionNode", "s", ""),
 	ACT("RotateNodeKey", "s", ""),
 	SD_BUS_SIGNAL("Event", "s", 0),

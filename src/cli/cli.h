@@ -34,6 +34,8 @@ struct cli {
 	bool no_wait;
 	bool once;
 	bool dry_run;
+	const char *config_dir, *root; /* of doctor; NULL: not given */
+	bool offline;
 	uint32_t max;
 	struct term out;
 	sd_bus *bus;
@@ -55,7 +57,10 @@ int verb_pause(struct cli *cli, char **args);
 int verb_resume(struct cli *cli, char **args);
 int verb_postpone(struct cli *cli, char **args);
 int verb_nodes(struct cli *cli, char **args);
+int verb_discover(struct cli *cli, const char *device); /* NULL: all wires */
 int verb_node_key(struct cli *cli, char **args);
 int verb_deployments(struct cli *cli, char **args);
 int verb_history(struct cli *cli, char **args);
 int verb_monitor(struct cli *cli, char **args);
+int verb_doctor(struct cli *cli, char **args);
+int verb_config(struct cli *cli, char **args);

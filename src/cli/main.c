@@ -17,6 +17,9 @@ enum option_id {
 	OPT_NO_WAIT,
 	OPT_ONCE,
 	OPT_DRY_RUN,
+	OPT_CONFIG,
+	OPT_ROOT,
+	OPT_OFFLINE,
 };
 
 /* What a verb takes besides --help and --address. */
@@ -26,6 +29,8 @@ enum {
 	TAKES_WAIT = 4,
 	TAKES_ONCE = 8,
 	TAKES_DRY_RUN = 16,
+	TAKES_PLACE = 32,
+	NO_BUS = 64, /* no option: the verb needs no bus */
 };
 
 static const struct verb {
@@ -78,10 +83,14 @@ static const struct verb {
 		"Nothing is begun or activated by itself for a while, as in 8h or 2d; all in all "
 		"at\n"
 		"most PostponeMax= from the first time on."},
-	{"nodes", verb_nodes, TAKES_JSON, 2, 0, "[ACTION NODE]",
-		"List the nodes, or give one a key",
+	{"nodes", verb_nodes, TAKES_JSON, 2, 0, "[ACTION [NODE]]",
+		"List the nodes, find others, give one a key",
 		"Lists the attached microcontrollers: what they are, what they run, and what is\n"
-		"wrong with them. With 'provision NODE' the node gets its first key, in the "
+		"wrong with them. With 'discover' the wires are asked who else is there, or with\n"
+		"'discover DEVICE' one serial port (/dev/NAME[,BAUD]) or the air (ble:); shows "
+		"what\n"
+		"answers, with a file that would make a node of it. Exit code 2 when nobody does.\n"
+		"With 'provision NODE' the node gets its first key, in the "
 		"clear:\n"
 		"over a wire that is trusted at this moment. With 'rotate-key NODE' it gets\n"
 		"another one under the one that it has. Either is stored where Key= of its file\n"
@@ -96,6 +105,18 @@ static const struct verb {
 	{"monitor", verb_monitor, TAKES_JSON | TAKES_ONCE, 0, 0, "", "Show what goes on, live",
 		"Shows deployments as they go on, with progress, rate and time left, and events\n"
 		"as they happen, until interrupted."},
+	{"doctor", verb_doctor, TAKES_JSON | TAKES_PLACE | NO_BUS, 0, 0, "",
+		"Look for everything that can be wrong",
+		"Looks at configuration, clock, trust, disk, slots, boot loader, watchdogs, "
+		"server,\n"
+		"broker and nodes, and says of each what is wrong and what to do. Changes "
+		"nothing,\n"
+		"and needs no daemon. Exit code 1 when there are errors. See edgeferry-doctor(8)."},
+	{"config", verb_config, TAKES_JSON | TAKES_PLACE | NO_BUS, 1, 0, "show",
+		"Show what the configuration comes to",
+		"Shows every key with the value that counts, and the file and line that says so, "
+		"or\n"
+		"that it is the default. What the daemon took when it started may be older."},
 };
 
 static const struct {
@@ -113,6 +134,9 @@ static const struct {
 	{TAKES_ONCE,
 		"      --once             End with the deployment under way, or the next one,\n"
 		"                         with its exit code\n"},
+	{TAKES_PLACE, "      --config=DIR       Configuration, /etc/edgeferry when not given\n"
+		      "      --root=DIR         Look at the system below DIR instead of this one\n"
+		      "      --offline          Ask neither server nor broker\n"},
 };
 
 static void print_options(unsigned takes)
@@ -225,6 +249,15 @@ static int parse_option(struct parsed *p, int c)
 		p->given |= TAKES_ONCE;
 		p->cli.once = true;
 		break;
+	case OPT_CONFIG:
+	case OPT_ROOT:
+		p->given |= TAKES_PLACE;
+		*(c == OPT_ROOT ? &p->cli.root : &p->cli.config_dir) = optarg;
+		break;
+	case OPT_OFFLINE:
+		p->given |= TAKES_PLACE;
+		p->cli.offline = true;
+		break;
 	default:
 		return EXIT_USAGE; /* getopt has said it */
 	}
@@ -242,6 +275,9 @@ static int parse(struct parsed *p, int argc, char **argv)
 		{"wait", no_argument, NULL, OPT_WAIT},
 		{"no-wait", no_argument, NULL, OPT_NO_WAIT},
 		{"once", no_argument, NULL, OPT_ONCE},
+		{"config", required_argument, NULL, OPT_CONFIG},
+		{"root", required_argument, NULL, OPT_ROOT},
+		{"offline", no_argument, NULL, OPT_OFFLINE},
 		{"dry-run", no_argument, NULL, OPT_DRY_RUN},
 		{0},
 	};
@@ -263,7 +299,7 @@ static int run(struct parsed *p, const struct verb *v, char **args, int n_args)
 	if (!p->max_given)
 		p->cli.max = v->max;
 	term_init(&p->cli.out, stdout);
-	int r = client_connect(&p->cli);
+	int r = v->takes & NO_BUS ? EXIT_DONE : client_connect(&p->cli);
 	if (r == EXIT_DONE)
 		r = v->run(&p->cli, args);
 	sd_bus_flush_close_unref(p->cli.bus);

@@ -268,8 +268,10 @@ int verb_node_key(struct cli *cli, char **args)
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	bool first = strcmp(args[0], "provision") == 0;
 
+	if (strcmp(args[0], "discover") == 0)
+		return verb_discover(cli, args[1]);
 	if (!first && strcmp(args[0], "rotate-key") != 0) {
-		complain("it is provision or rotate-key", "nodes does not know %s", args[0]);
+		complain("it is discover, provision or rotate-key", "nodes does not know %s", args[0]);
 		return EXIT_USAGE;
 	}
 	if (!args[1] || !*args[1]) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/config.h"
 #include "config/keys.h"
+#include "config/origins.h"
 #include "config/value.h"
 #include "util/cleanup.h"
 #include "util/fdio.h"
@@ -23,6 +24,7 @@ struct loader {
 	uid_t dir_owner;
 	struct config *c;
 	struct error *e;
+	struct origins *origins; /* NULL: nobody asks where a value comes from */
 };
 
 /* Who can write the configuration decides what is installed: refuse files that others own or write.
@@ -42,8 +44,7 @@ static enum ef_reason check_owner(const struct loader *l, int fd, const char *pa
 	return EF_REASON_OK;
 }
 
-static enum ef_reason load_file(
-	const struct loader *l, const char *path, ini_callback cb, void *ctx)
+static enum ef_reason load_file(const struct loader *l, const char *path, ini_callback cb)
 {
 	_cleanup_free_ char *text = malloc(FILE_MAX + 1);
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -58,21 +59,24 @@ static enum ef_reason load_file(
 	ssize_t n = fd_read_some(fd, text, FILE_MAX + 1); /* one byte more: ini_parse refuses it */
 	if (n < 0)
 		return error_set(l->e, EF_REASON_CONFIG, "%s: %s", path, strerror((int)-n));
-	return ini_parse(path, text, (size_t)n, cb, ctx, l->e);
+	return ini_parse(path, text, (size_t)n, cb, (void *)(uintptr_t)l, l->e);
 }
 
 static enum ef_reason gateway_item(const struct ini_item *item, void *ctx, struct error *e)
 {
-	return config_set(ctx, item, e);
+	const struct loader *l = ctx;
+
+	return config_set(l->c, item, e) ? e->reason : origins_note(l->origins, NULL, item, e);
 }
 
 static enum ef_reason node_item(const struct ini_item *item, void *ctx, struct error *e)
 {
-	struct config_node *n = ctx;
+	const struct loader *l = ctx;
+	struct config_node *n = &l->c->nodes[l->c->n_nodes - 1];
 
 	if (strcmp(item->key, "Address") == 0)
 		n->address_line = item->line;
-	return config_node_set(n, item, e);
+	return config_node_set(n, item, e) ? e->reason : origins_note(l->origins, n->name, item, e);
 }
 
 static int is_conf(const struct dirent *d)
@@ -117,7 +121,7 @@ static enum ef_reason each_file(const struct loader *l, const char *sub, file_fu
 
 static enum ef_reason load_drop_in(const struct loader *l, const char *path, const char *name)
 {
-	return load_file(l, path, gateway_item, l->c);
+	return load_file(l, path, gateway_item);
 }
 
 /* What the kind of wire needs of the other keys. NULL: nothing is wrong. */
@@ -217,7 +221,7 @@ static enum ef_reason load_node(const struct loader *l, const char *path, const 
 			path);
 	if (c->n_nodes > NODES_MAX)
 		return error_set(l->e, EF_REASON_CONFIG, "%s: more than %d nodes", path, NODES_MAX);
-	enum ef_reason r = load_file(l, path, node_item, n);
+	enum ef_reason r = load_file(l, path, node_item);
 	return r == EF_REASON_OK ? check_node(l, path) : r;
 }
 
@@ -243,11 +247,12 @@ static enum ef_reason derive_id(const struct loader *l)
 static enum ef_reason check_whole(const struct loader *l)
 {
 	const struct config *c = l->c;
-	const char *missing = !c->product		  ? "[Gateway] Product="
-			      : !c->compatible		  ? "[Gateway] Compatible="
-			      : c->slot_a && !c->slot_b	  ? "[Slots] B="
-			      : c->slot_b && !c->slot_a	  ? "[Slots] A="
-			      : c->slot_a && !c->boot_dir ? "[Slots] BootDirectory="
+	bool found = strcmp(c->boot, "auto") == 0; /* BootDirectory= will be */
+	const char *missing = !c->product			    ? "[Gateway] Product="
+			      : !c->compatible			    ? "[Gateway] Compatible="
+			      : c->slot_a && !c->slot_b		    ? "[Slots] B="
+			      : c->slot_b && !c->slot_a		    ? "[Slots] A="
+			      : c->slot_a && !c->boot_dir && !found ? "[Slots] BootDirectory="
 			      : c->mqtt_username && !c->mqtt_password_file ? "[Mqtt] PasswordFile="
 									   : NULL;
 
@@ -260,10 +265,11 @@ static enum ef_reason check_whole(const struct loader *l)
 	return EF_REASON_OK;
 }
 
-enum ef_reason config_load(const char *dir, struct config **ret, struct error *e)
+enum ef_reason config_load_from(
+	const char *dir, struct origins *origins, struct config **ret, struct error *e)
 {
 	_cleanup_(config_freep) struct config *c = config_new();
-	struct loader l = {.dir = dir, .c = c, .e = e};
+	struct loader l = {.dir = dir, .c = c, .e = e, .origins = origins};
 	char path[PATH_MAX];
 	struct stat st;
 	enum ef_reason r = EF_REASON_OK;
@@ -277,7 +283,7 @@ enum ef_reason config_load(const char *dir, struct config **ret, struct error *e
 		sizeof(path) - NAME_MAX)
 		return error_set(e, EF_REASON_CONFIG, "%s: name too long", dir);
 	if (access(path, F_OK) == 0 || errno != ENOENT)
-		r = load_file(&l, path, gateway_item, c);
+		r = load_file(&l, path, gateway_item);
 	if (r == EF_REASON_OK)
 		r = each_file(&l, "conf.d", load_drop_in);
 	if (r == EF_REASON_OK)
@@ -289,4 +295,9 @@ enum ef_reason config_load(const char *dir, struct config **ret, struct error *e
 	if (r == EF_REASON_OK)
 		*ret = TAKE_PTR(c);
 	return r;
+}
+
+enum ef_reason config_load(const char *dir, struct config **ret, struct error *e)
+{
+	return config_load_from(dir, NULL, ret, e);
 }

@@ -74,7 +74,7 @@ struct config {
 	char *adapter;		/* Adapter=, a name or an address; NULL: the first that is on */
 	uint32_t connections;	/* MaxConnections=4: nodes connected at a time */
 	/* [Slots] */
-	char *boot;		/* Boot=sim: name of the boot_ops */
+	char *boot;		/* Boot=sim: name of the boot_ops, or "auto": update_find_slots */
 	char *boot_dir;		/* BootDirectory=, for sim */
 	char *slot_a, *slot_b;	/* A=, B=: block devices or image files; NULL: no gateway slots */
 	/* [Update] */
@@ -84,6 +84,7 @@ struct config {
 	enum config_reboot reboot;	/* Reboot=window */
 	uint64_t postpone_max;	/* PostponeMax=7d */
 	bool catch_up;		/* CatchUp=yes: nodes that do not run what the release says are brought to it */
+	bool check_services;	/* CheckServices=yes: units that fail on trial, and did not before, take it back */
 	char *checks_dir;	/* ChecksDirectory=/etc/edgeferry/checks.d */
 	char *interlock;	/* InterlockDirectory=/etc/edgeferry/interlock.d */
 	uint64_t object_quota;	/* ObjectQuota=64M: bytes of objects kept beyond need, and admitted at most */
@@ -96,3 +97,13 @@ struct config {
 /* dir: /etc/edgeferry. Returns OK and a new *ret, or CONFIG with "FILE:LINE: what" in e. */
 enum ef_reason config_load(const char *dir, struct config **ret, struct error *e);
 void config_free(struct config *c);
+
+/* One key as it counts: from "FILE:LINE", "default", or "derived" (Id=). node NULL: of the gateway. */
+struct config_value {
+	const char *node, *section, *key, *value, *from;
+};
+
+/* As config_load, to show it: every key in the order of the manual pages, with value "" where there is
+ * none; then those of each node. Texts live as long as the call. */
+enum ef_reason config_show(const char *dir, void (*show)(void *ctx, const struct config_value *v),
+	void *ctx, struct error *e);

@@ -53,6 +53,7 @@ static const struct key gateway_keys[] = {
 	{"Update", "Reboot", value_reboot, FIELD(reboot), "window"},
 	{"Update", "PostponeMax", value_span, FIELD(postpone_max), "7d"},
 	{"Update", "CatchUp", value_yes, FIELD(catch_up), "yes"},
+	{"Update", "CheckServices", value_yes, FIELD(check_services), "yes"},
 	{"Update", "ChecksDirectory", value_path, FIELD(checks_dir), "/etc/edgeferry/checks.d"},
 	{"Update", "InterlockDirectory", value_path, FIELD(interlock),
 		"/etc/edgeferry/interlock.d"},
@@ -206,4 +207,16 @@ void config_free(struct config *c)
 		config_node_free(&c->nodes[i]);
 	free(c->nodes);
 	free(c);
+}
+
+bool config_key(bool node, size_t i, const char **section, const char **name, const char **value)
+{
+	const struct key *k = node ? node_keys : gateway_keys;
+
+	if (i >= (node ? COUNT(node_keys) : COUNT(gateway_keys)))
+		return false;
+	*section = k[i].section;
+	*name = k[i].name;
+	*value = k[i].value;
+	return true;
 }

@@ -8,6 +8,10 @@ struct config *config_new(void);		 /* the vendor's defaults; NULL: no memory */
 int config_node_defaults(struct config_node *n); /* 0 or -ENOMEM */
 void config_node_free(struct config_node *n);
 
+/* The key number i of a gateway's, or a node's, files: false behind the last. value: its default or
+ * NULL. */
+bool config_key(bool node, size_t i, const char **section, const char **name, const char **value);
+
 /* An item of a file into the configuration, or into a node. OK, or CONFIG with "FILE:LINE: what".
  */
 enum ef_reason config_set(struct config *c, const struct ini_item *item, struct error *e);

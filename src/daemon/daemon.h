@@ -23,6 +23,11 @@ struct daemon {
 	bool rebooting;
 	struct sd_bus *reboot_bus;
 	struct logind_reboot *reboot;
+	struct sd_bus *services_bus;
+	struct services_ask *services;
+	sd_event_source *services_nobody; /* the answer when nobody can be asked */
+	update_services_done services_done;
+	void *services_ctx;
 };
 
 /* poll.c: when to look at the source, and what is installed without being asked. */
@@ -35,6 +40,12 @@ uint64_t poll_wait(uint64_t poll_us, uint32_t random);
 /* reboot.c: asks logind to restart the machine, with parameter (or NULL) for its firmware. */
 void reboot_machine(struct daemon *d, const char *parameter);
 void reboot_close(struct daemon *d);
+
+/* services.c: what the service manager says, for update. */
+struct update_services services_of(struct daemon *d);
+void services_close(struct daemon *d);
+/* A connection of its own: the one that shows our objects may be another bus, or be gone. Attached to the loop. */
+int system_bus_open(struct daemon *d, struct sd_bus **ret);
 
 /* outbox.c: reports that the cloud has not acknowledged, one after the other. */
 void outbox_kick(struct daemon *d);

@@ -127,6 +127,8 @@ static enum ef_reason open_parts(struct daemon *d, struct error *e)
 	const struct net_client_callbacks net = {d, on_offer, on_broker, on_net_ready};
 	enum ef_reason r = config_load(d->config_dir, &d->config, e);
 
+	if (!r)
+		r = update_find_slots("", d->config, e);
 	if (!r && asprintf(&d->root_file, "%s/root.json", d->config_dir) < 0)
 		return error_set(e, EF_REASON_NO_MEMORY, "%s", d->config_dir);
 	if (!r && (d->config->url || d->config->mqtt_host))
@@ -140,6 +142,7 @@ static enum ef_reason open_parts(struct daemon *d, struct error *e)
 		.now = now_real_s,
 		.bus_address = d->bus_address,
 		.root_file = d->root_file,
+		.services = services_of(d),
 		.observer = {d, on_changed, on_progress, on_event, on_node, on_slots, on_report,
 			on_resumed, on_rebooting},
 	};
@@ -158,6 +161,7 @@ static void close_parts(struct daemon *d)
 	sd_event_source_disable_unref(d->outbox);
 	sd_event_source_disable_unref(d->retry_outbox);
 	reboot_close(d);
+	services_close(d);
 	bus_free(d->bus);
 	net_client_free(d->net);
 	update_free(d->update);

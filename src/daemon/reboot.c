@@ -24,27 +24,12 @@ static void on_done(void *ctx, const struct error *e)
 	d->rebooting = false;
 }
 
-/* A connection of its own: the one that shows our objects may be another bus, or be gone. */
-static int connect_bus(struct daemon *d)
-{
-	int r = d->bus_address ? sd_bus_new(&d->reboot_bus) : sd_bus_open_system(&d->reboot_bus);
-
-	if (r >= 0 && d->bus_address) {
-		r = sd_bus_set_address(d->reboot_bus, d->bus_address);
-		if (r >= 0)
-			r = sd_bus_set_bus_client(d->reboot_bus, 1);
-		if (r >= 0)
-			r = sd_bus_start(d->reboot_bus);
-	}
-	return r < 0 ? r : sd_bus_attach_event(d->reboot_bus, d->event, SD_EVENT_PRIORITY_NORMAL);
-}
-
 void reboot_machine(struct daemon *d, const char *parameter)
 {
 	struct error e = {0};
 
 	reboot_close(d);
-	int r = connect_bus(d);
+	int r = system_bus_open(d, &d->reboot_bus);
 	if (r < 0)
 		error_errno(&e, r, "system bus");
 	else

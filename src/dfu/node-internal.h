@@ -74,10 +74,11 @@ struct node_op {
 	uint64_t wake_us;  /* when step_wait looks again, or the result is delivered */
 	uint64_t reset_at_us;
 	unsigned restarts, resets, cuts; /* cuts: of the link, with a request on its way */
-	bool patient; /* the node may be restarting */
+	bool patient;			 /* the node may be restarting */
+	bool stranger; /* it is asked what anybody may, and need not answer it all */
 	enum node_place place;
 	bool was_silent; /* it answered only in its bootloader */
-	bool clear;   /* outside of a session, although there is a key to be */
+	bool clear;	 /* outside of a session, although there is a key to be */
 	bool waiting, heard, doubted, finished;
 	struct error result;
 };
@@ -109,7 +110,7 @@ struct node {
 	struct link *link; /* NULL: closed */
 	bool up;	   /* it carries what is sent */
 	struct smp_client client;
-	char *key; /* where it is; NULL: the node is spoken to in the clear */
+	char *key;		  /* where it is; NULL: the node is spoken to in the clear */
 	bool key_next, key_other; /* the one beside it is tried; and the other one was */
 	struct session session;
 	/* body of the request under way, until there is a link, a session, or the turn for it */
@@ -118,7 +119,8 @@ struct node {
 	struct upload upload;
 	struct turn turn;	 /* on a shared line: spec.shared */
 	uint64_t turn_us;	 /* since when it is ours */
-	uint64_t again_until_us; /* the request under way is sent again until then; 0: not yet sent */
+	uint64_t again_until_us; /* the request under way is sent again until then; 0: not yet sent
+				  */
 	struct spread *spread;	 /* whom it may be sent an image with; NULL: nobody */
 	struct spread_member member;
 	struct node_rate rate;
@@ -182,12 +184,14 @@ void node_take_lease(struct node *n, node_answer then, node_answer silent);
 void node_ask_owner(struct node *n);
 
 /* Broadcast (node-spread.c). */
-void node_spread_come(struct node *n); /* the image of the operation is known */
-void step_spread(struct node *n);      /* as much as it can; what is missing is then uploaded */
+void node_spread_come(struct node *n);	    /* the image of the operation is known */
+void node_spread_preflight(struct node *n); /* it was answered */
+void step_spread(struct node *n); /* as much as it can; what is missing is then uploaded */
 
 /* Steps that several operations share (node-steps.c). */
 void step_ask(struct node *n);	 /* identify and image state into n->identity */
 void step_reset(struct node *n); /* told once; whether it did is for step_wait to find out */
+void step_info(struct node *n);	 /* the line for people, when there is one */
 void step_wait(struct node *n);	 /* asks until plan->seen is content, or op.until_us */
 
 /* The rate (node-rate.c, SPEC-dfu "Rate"). Raising and lowering never fail an operation. */
@@ -198,8 +202,8 @@ void node_rate_reset(struct node *n); /* the link was opened: all is as it was *
 void node_rate_drop(struct node *n);
 
 /*
- * Into the bootloader and out again (node-entry.c), where the node's file says so. step_return waits
- * until the node answers from there; plan->seen is then entry_seen.
+ * Into the bootloader and out again (node-entry.c), where the node's file says so. step_return
+ * waits until the node answers from there; plan->seen is then entry_seen.
  */
 void step_enter(struct node *n);
 void step_return(struct node *n);

@@ -7,7 +7,8 @@
 #include <string.h>
 
 #define PLAIN_AROUND 4u
-#define RESTARTS_MAX 5u /* resets of the node during one transfer */
+#define STRANGER_US (4 * USEC_PER_SEC) /* for what takes long, when it has said who it is */
+#define RESTARTS_MAX 5u		       /* resets of the node during one transfer */
 
 static void fail_reverted(struct node *n)
 {
@@ -29,36 +30,6 @@ static enum node_seen other_seen(struct node *n)
 
 /* identify */
 
-static void info_over(struct node *n, const uint8_t *body, size_t size)
-{
-	node_parse_info(body, size, &n->identity);
-	node_next(n);
-}
-
-/* Nothing depends on it: a node without it, or with nonsense in it, is identified all the same. */
-static void info_absent(struct node *n, const uint8_t *body, size_t size)
-{
-	node_next(n);
-}
-
-static void step_info(struct node *n)
-{
-	const struct node_request request = {
-		.what = "info",
-		.op = EF_SMP_READ,
-		.group = EF_GROUP_OS,
-		.command = EF_OS_INFO,
-		.least_us = n->timing.first_us,
-		.total_us = n->timing.ask_us,
-		.then = info_over,
-		.silent = info_absent,
-		.optional = true,
-	};
-	uint8_t body[NODE_BODY_MAX];
-
-	node_send(n, &request, body, node_put_empty(body, sizeof body));
-}
-
 static const struct node_plan identify_plan = {
 	.name = "identify",
 	.steps = (const node_step[]){step_ask, step_info, NULL},
@@ -71,6 +42,29 @@ int node_identify(struct node *n, struct node_identity *ret, node_done done, voi
 	if (r == 0)
 		n->op.ret = ret;
 	return r;
+}
+
+/* discover */
+
+static const struct node_plan discover_plan = {
+	.name = "discover",
+	.steps = (const node_step[]){step_ask, step_info, NULL},
+};
+
+int node_discover(
+	struct node *n, uint64_t ask_us, struct node_identity *ret, node_done done, void *ctx)
+{
+	int r = node_begin(n, &discover_plan, done, ctx);
+
+	if (r < 0)
+		return r;
+	n->op.stranger = true;
+	n->op.ret = ret;
+	n->timing.ask_us = ask_us;
+	n->timing.slow_us = STRANGER_US;
+	/* alone on its line it is asked again: the first question may have met what was there */
+	n->timing.first_us = n->spec.shared ? ask_us : ask_us / 4;
+	return 0;
 }
 
 /* stage */
@@ -119,6 +113,7 @@ static void stage_judge(struct node *n)
 
 static void preflight_over(struct node *n, const uint8_t *body, size_t size)
 {
+	node_spread_preflight(n);
 	node_next(n);
 }
 
@@ -129,7 +124,7 @@ static void step_preflight(struct node *n)
 		.op = EF_SMP_WRITE,
 		.group = EF_GROUP_EDGEFERRY,
 		.command = EF_EF_PREFLIGHT,
-		.least_us = n->timing.slow_us / 8,
+		.least_us = spread_patience(&n->member, SPREAD_PREFLIGHT, n->timing.slow_us / 8),
 		.total_us = n->timing.slow_us,
 		.then = preflight_over,
 	};
@@ -177,6 +172,16 @@ static void upload_ended(void *ctx, const struct error *e, bool again)
 	}
 }
 
+/* Bytes of a message that its wire carries best, of those that the node takes. */
+static uint32_t message_size(const struct node *n, uint32_t most)
+{
+	uint32_t session = n->key && !n->op.clear ? EF_SESSION_OVERHEAD : 0;
+
+	if (!n->link || !n->ops->fit)
+		return most;
+	return (uint32_t)n->ops->fit(n->link, most + session) - session;
+}
+
 static void step_upload(struct node *n)
 {
 	struct upload_config config = {
@@ -200,6 +205,7 @@ static void step_upload(struct node *n)
 		config.window = n->window_max;
 	if (n->buf_max && config.buf > n->buf_max)
 		config.buf = n->buf_max;
+	config.buf = message_size(n, config.buf);
 	memcpy(config.sha, n->op.sha, sizeof config.sha);
 	if (!upload_start(&n->upload, &n->client, &config, now_monotonic_us()))
 		node_fail(n, EF_REASON_NODE_PROTOCOL, "a buffer of %u bytes", config.buf);

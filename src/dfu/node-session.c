@@ -9,6 +9,20 @@
 #include <errno.h>
 #include <string.h>
 
+#define HELLO_TURN_US (250 * USEC_PER_MSEC) /* a hello is answered at once, or lost */
+
+/* On a shared line a silent node costs the others that; it is asked again in another turn. */
+static void open_session(struct node *n)
+{
+	uint64_t now = now_monotonic_us();
+	uint64_t total = n->request.total_us ? n->request.total_us : n->timing.first_us;
+
+	if (n->spec.shared && !n->again_until_us)
+		n->again_until_us = now + total;
+	session_open(
+		&n->session, now, n->spec.shared && total > HELLO_TURN_US ? HELLO_TURN_US : total);
+}
+
 static int on_send(void *ctx, const uint8_t *frame, size_t size)
 {
 	struct node *n = ctx;
@@ -54,8 +68,7 @@ static bool try_other_key(struct node *n)
 		return false;
 	n->key_other = true;
 	n->key_next = !n->key_next;
-	session_open(&n->session, now_monotonic_us(),
-		n->request.total_us ? n->request.total_us : n->timing.first_us);
+	open_session(n);
 	return true;
 }
 
@@ -66,6 +79,8 @@ static void on_failed(void *ctx, const struct error *e)
 	if (!n->request.then)
 		return;
 	if (e->reason == EF_REASON_NODE_KEY && try_other_key(n))
+		return;
+	if (e->reason == EF_REASON_NODE_UNREACHABLE && node_turn_again(n))
 		return;
 	if (e->reason == EF_REASON_BUSY && n->request.silent) {
 		node_ask_owner(n);
@@ -89,7 +104,7 @@ static void on_lost(void *ctx)
 	}
 	smp_client_forget_all(&n->client);
 	if (n->request.then && n->request.total_us)
-		session_open(&n->session, now_monotonic_us(), n->request.total_us);
+		open_session(n);
 	else if (n->request.then)
 		node_silent(n);
 }
@@ -119,12 +134,9 @@ enum ef_reason node_session_init(struct node *n, const struct node_config *confi
 
 void node_session_call(struct node *n)
 {
-	uint64_t now = now_monotonic_us();
-
 	n->key_other = false;
-	if (session_ready(&n->session, now))
+	if (session_ready(&n->session, now_monotonic_us()))
 		node_call(n, n->held, n->held_size);
 	else
-		session_open(&n->session, now,
-			n->request.total_us ? n->request.total_us : n->timing.first_us);
+		open_session(n);
 }

@@ -8,7 +8,6 @@
 #include "util/time-util.h"
 #include <string.h>
 
-#define FIRST 64u /* bytes with which the upload is begun */
 #define ALIGN 16u
 #define ASK_US USEC_PER_SEC /* it looks at all of its slot */
 
@@ -27,6 +26,12 @@ static void lost(struct node *n, const uint8_t *body, size_t size)
 		node_fail(n, EF_REASON_NODE_UNREACHABLE, "no answer any more");
 }
 
+/* This turn, which was for that alone. */
+static void took(struct node *n, enum spread_phase phase)
+{
+	spread_took(&n->member, phase, now_monotonic_us() - n->turn_us);
+}
+
 static void ask(void *ctx, uint32_t from);
 
 static void told(struct node *n, const uint8_t *body, size_t size)
@@ -38,6 +43,7 @@ static void told(struct node *n, const uint8_t *body, size_t size)
 	struct node_missing answer = {0};
 	uint32_t next;
 
+	took(n, SPREAD_ASK);
 	if (!smp_body_read(body, size, fields, 2, &answer) || answer.from != n->member.block)
 		leave(n, NULL, 0);
 	else if (!spread_told(&n->member, (uint32_t)answer.from, answer.missing.data,
@@ -48,13 +54,14 @@ static void told(struct node *n, const uint8_t *body, size_t size)
 static void ask(void *ctx, uint32_t from)
 {
 	struct node *n = ctx;
+	uint64_t patience = spread_patience(&n->member, SPREAD_ASK, ASK_US);
 	const struct node_request request = {
 		.what = "missing blocks",
 		.op = EF_SMP_READ,
 		.group = EF_GROUP_EDGEFERRY,
 		.command = EF_EF_SPREAD,
-		.least_us = ASK_US,
-		.total_us = 3 * ASK_US,
+		.least_us = patience,
+		.total_us = 2 * patience, /* it is asked twice */
 		.then = told,
 		.silent = lost,
 		.optional = true,
@@ -82,9 +89,14 @@ static void over(void *ctx)
 
 static const struct spread_calls calls = {ask, progress, over};
 
+void node_spread_preflight(struct node *n)
+{
+	took(n, SPREAD_PREFLIGHT);
+}
+
 void node_spread_come(struct node *n)
 {
-	if (!n->spread || n->op.info.total_size <= FIRST)
+	if (!n->spread || n->op.info.total_size <= SPREAD_FIRST)
 		return;
 	n->member.calls = &calls;
 	n->member.ctx = n;
@@ -115,6 +127,7 @@ static void begun(struct node *n, const uint8_t *body, size_t size)
 	uint8_t out[NODE_BODY_MAX];
 	uint64_t wanted = 0;
 
+	took(n, SPREAD_BEGIN);
 	if (!smp_body_read(body, size, &off, 1, &wanted) || wanted % ALIGN ||
 		wanted >= n->op.info.total_size)
 		leave(n, NULL, 0);
@@ -131,18 +144,18 @@ void step_spread(struct node *n)
 		.op = EF_SMP_WRITE,
 		.group = EF_GROUP_IMAGE,
 		.command = EF_IMAGE_UPLOAD,
-		.least_us = n->timing.slow_us / 4,
+		.least_us = spread_patience(&n->member, SPREAD_BEGIN, n->timing.slow_us / 4),
 		.total_us = n->timing.slow_us,
 		.then = begun,
 		.silent = leave,
 		.optional = true,
 	};
-	uint8_t body[NODE_BODY_MAX + FIRST];
+	uint8_t body[NODE_BODY_MAX + SPREAD_FIRST];
 
 	if (n->identity.spread < SPREAD_BLOCK || !spread_worth(&n->member))
 		leave(n, NULL, 0);
 	else
 		node_send(n, &request, body,
 			node_put_begin(body, sizeof body, n->op.image, n->op.info.total_size,
-				n->op.sha, FIRST));
+				n->op.sha, SPREAD_FIRST));
 }

@@ -50,6 +50,13 @@ static void ask_state_answer(struct node *n, const uint8_t *body, size_t size)
 		ask_over(n);
 }
 
+/* A stranger that says it in a session only, or not at all. */
+static void ask_reserved(struct node *n, const uint8_t *body, size_t size)
+{
+	n->identity.reserved = body != NULL;
+	ask_over(n);
+}
+
 static void ask_state(struct node *n)
 {
 	/* An MCU may have to check two signatures for this. */
@@ -61,7 +68,8 @@ static void ask_state(struct node *n)
 		.least_us = n->timing.slow_us / 8,
 		.total_us = n->timing.slow_us,
 		.then = ask_state_answer,
-		.silent = ask_silent,
+		.silent = n->op.stranger ? ask_reserved : ask_silent,
+		.optional = n->op.stranger,
 	};
 	uint8_t body[NODE_BODY_MAX];
 
@@ -127,9 +135,10 @@ void step_ask(struct node *n)
 		.op = EF_SMP_READ,
 		.group = EF_GROUP_EDGEFERRY,
 		.command = EF_EF_IDENTIFY,
-		.total_us = n->op.waiting   ? n->timing.look_us
-			    : n->op.patient ? n->timing.slow_us
-					    : n->timing.ask_us,
+		.total_us = n->op.waiting		       ? n->timing.look_us
+			    : n->op.stranger && n->spec.shared ? 0
+			    : n->op.patient		       ? n->timing.slow_us
+							       : n->timing.ask_us,
 		.then = ask_identify_answer,
 		.unsupported = ask_params,
 		.silent = ask_silent,
@@ -141,6 +150,38 @@ void step_ask(struct node *n)
 		return;
 	}
 	node_send(n, &request, body, node_put_identify(body, sizeof body, n->nonce));
+}
+
+/* What it is in one line, for people */
+
+static void info_over(struct node *n, const uint8_t *body, size_t size)
+{
+	node_parse_info(body, size, &n->identity);
+	node_next(n);
+}
+
+/* Nothing depends on it: a node without it, or with nonsense in it, is identified all the same. */
+static void info_absent(struct node *n, const uint8_t *body, size_t size)
+{
+	node_next(n);
+}
+
+void step_info(struct node *n)
+{
+	const struct node_request request = {
+		.what = "info",
+		.op = EF_SMP_READ,
+		.group = EF_GROUP_OS,
+		.command = EF_OS_INFO,
+		.least_us = n->timing.first_us,
+		.total_us = n->timing.ask_us,
+		.then = info_over,
+		.silent = info_absent,
+		.optional = true,
+	};
+	uint8_t body[NODE_BODY_MAX];
+
+	node_send(n, &request, body, node_put_empty(body, sizeof body));
 }
 
 /* Wait: ask until the operation has seen what it waits for */

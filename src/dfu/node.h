@@ -44,6 +44,7 @@ struct node_identity {
 	uint8_t self_test;	/* 0 running or absent, 1 passed, 2 failed */
 	enum ef_reason reverted;	/* why the last trial went back; OK: none did */
 	struct node_slot slots[2];
+	bool reserved;	/* of a stranger (node_discover): it says the rest in a session only */
 	char info[97];	/* one line for people, from the running program itself; "" when it has none */
 };
 
@@ -81,6 +82,12 @@ typedef void (*node_progress)(void *ctx, uint64_t done, uint64_t total);
 
 /* Asks identify and image state; fills *ret before done. Opens the link when it is closed. */
 int node_identify(struct node *n, struct node_identity *ret, node_done done, void *ctx);
+
+/*
+ * Asks a stranger who it is, in the clear, for ask_us at most or once on a shared line, and takes no lease
+ * of it: OK with what it tells anybody, NODE_UNREACHABLE when nobody answers. For a node made for this.
+ */
+int node_discover(struct node *n, uint64_t ask_us, struct node_identity *ret, node_done done, void *ctx);
 
 /*
  * Preflight, then windowed upload into slot 1, then the node's own verdict. image stays the

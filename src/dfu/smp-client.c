@@ -5,9 +5,11 @@
 #include <string.h>
 
 #define FIRST_TIMEOUT_US 1000000u /* before anything was measured */
+#define SOON_MIN_US 20000u
+#define SOON_TRIPS 2u
 #define BACKOFF_MAX 4u
-#define AGAIN_MAX_US 3000000u /* doubling ends there: what is asked a few times is lost too often \
-			       */
+/* Doubling ends there: what is asked a few times is lost too often. */
+#define AGAIN_MAX_US 3000000u
 
 void smp_client_set_baud(struct smp_client *c, uint32_t baud)
 {
@@ -26,12 +28,16 @@ void smp_client_init(struct smp_client *c, int (*send)(void *ctx, const uint8_t 
 
 static uint64_t client_timeout(const struct smp_client *c, const struct smp_request *q)
 {
-	uint64_t t = c->srtt_us ? c->srtt_us + 4 * c->rttvar_us : c->first_us;
+	bool soon = q->call.soon && c->srtt_us;
+	uint64_t t = soon	  ? SOON_TRIPS * c->srtt_us
+		     : c->srtt_us ? c->srtt_us + 4 * c->rttvar_us
+				  : c->first_us;
+	uint64_t least = soon ? SOON_MIN_US : c->srtt_us ? SMP_TIMEOUT_MIN_US : 0;
 	/* A request may wait for all others in front of it, there and back. */
 	uint64_t line = 2 * q->size * c->us_per_kib / 1024;
 
-	if (t < SMP_TIMEOUT_MIN_US)
-		t = SMP_TIMEOUT_MIN_US;
+	if (t < least)
+		t = least;
 	/* Those that are sent again have their own doubling. */
 	if (!q->call.total_us)
 		t <<= c->backoff;

@@ -28,6 +28,7 @@ struct smp_call {
 	uint8_t command;
 	uint64_t least_us; /* the node may take as long: no time-out before */
 	uint64_t total_us; /* sent again, with doubled time-outs, until then; 0: sent once */
+	bool soon;	   /* again first after two measured round trips, however short they are */
 	smp_done done;
 	void *ctx;
 	uint32_t offset, length; /* the owner's */

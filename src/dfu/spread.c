@@ -11,7 +11,8 @@
 #define SLICE_US (400 * USEC_PER_MSEC)
 #define AHEAD_US (60 * USEC_PER_MSEC) /* of line time that is queued */
 #define TAIL_US (20 * USEC_PER_MSEC)  /* until the line is surely quiet again */
-#define AROUND 24u		      /* bytes of a frame that are not data */
+#define LATE_US (200 * USEC_PER_MSEC)
+#define AROUND 24u /* bytes of a frame that are not data */
 
 enum run_state { RUN_NONE, RUN_SENDING, RUN_ASKING };
 
@@ -21,7 +22,8 @@ struct spread {
 	struct shared *line;
 	uint32_t baud;
 	struct spread_member *members;
-	uint64_t moved_us; /* when one came, listened or left last */
+	uint64_t moved_us;		    /* when one came, listened or left last */
+	uint64_t longest_us[SPREAD_PHASES]; /* since all were out; 0: nobody did it yet */
 
 	/* what is being sent */
 	enum run_state state;
@@ -34,6 +36,7 @@ struct spread {
 	uint32_t sent;
 	uint8_t *wanted; /* bitmap */
 	unsigned rounds;
+	bool sampling; /* the first is asked whether it has any of it already */
 };
 
 static void advance(struct spread *s);
@@ -88,6 +91,19 @@ void spread_listening(struct spread_member *m)
 	arm(m->spread, 0);
 }
 
+void spread_took(struct spread_member *m, enum spread_phase phase, uint64_t us)
+{
+	if (m->state != SPREAD_OUT && us > m->spread->longest_us[phase])
+		m->spread->longest_us[phase] = us;
+}
+
+uint64_t spread_patience(const struct spread_member *m, enum spread_phase phase, uint64_t most_us)
+{
+	uint64_t longest = m->state != SPREAD_OUT ? m->spread->longest_us[phase] : 0;
+
+	return longest && 3 * longest + LATE_US < most_us ? 3 * longest + LATE_US : most_us;
+}
+
 static void take_out(struct spread_member *m)
 {
 	struct spread *s = m->spread;
@@ -106,6 +122,8 @@ static void take_out(struct spread_member *m)
 	for (struct spread_member *o = s->members; o && !s->source; o = o->next)
 		if (o->running)
 			s->source = o;
+	if (!s->members)
+		memset(s->longest_us, 0, sizeof s->longest_us);
 }
 
 void spread_leave(struct spread_member *m)
@@ -160,6 +178,8 @@ static bool blank(const struct spread *s, uint32_t block)
 {
 	uint32_t at = block * SPREAD_BLOCK, end = at + SPREAD_BLOCK;
 
+	if (at < SPREAD_FIRST) /* that is there already; a header may end in it */
+		at = SPREAD_FIRST;
 	for (; at < end && at < s->source->size; at++)
 		if (s->source->image[at] != 0xff)
 			return false;
@@ -178,6 +198,7 @@ static bool run_begin(struct spread *s, struct spread_member *first)
 	s->blocks = (first->size + SPREAD_BLOCK - 1) / SPREAD_BLOCK;
 	s->at = s->sent = 0;
 	s->rounds = 0;
+	s->sampling = true;
 	s->line_free_us = 0;
 	s->wanted = calloc(s->blocks / 8 + 1, 1);
 	if (!s->wanted || s->blocks > UINT16_MAX + 1u || count(first, SPREAD_LISTENING) < 2 ||
@@ -188,7 +209,7 @@ static bool run_begin(struct spread *s, struct spread_member *first)
 	for (uint32_t i = 0; i < s->blocks; i++)
 		if (!blank(s, i))
 			s->wanted[i / 8] |= (uint8_t)(1u << i % 8);
-	s->state = RUN_SENDING;
+	s->state = RUN_ASKING;
 	return true;
 }
 
@@ -336,6 +357,29 @@ static bool again(struct spread *s)
 	return any && ++s->rounds < ROUNDS_MAX;
 }
 
+/*
+ * One has answered before anything was sent. When it lacks all of it, as all do who were sent
+ * nothing yet, they are sent all of it; else this goes on where it was broken off, and each is
+ * asked.
+ */
+static bool sampled(struct spread *s)
+{
+	const struct spread_member *m = s->members;
+
+	while (m && !(m->running && m->told))
+		m = m->next;
+	if (!m)
+		return false;
+	s->sampling = false;
+	for (uint32_t i = 0; i < s->blocks; i++)
+		if (bit(s->wanted, i) && !bit(m->missing, i))
+			return true;
+	for (struct spread_member *o = s->members; o; o = o->next)
+		o->told = false;
+	s->state = RUN_SENDING;
+	return true;
+}
+
 static void advance(struct spread *s)
 {
 	uint64_t now = now_monotonic_us();
@@ -347,6 +391,8 @@ static void advance(struct spread *s)
 		send_some(s);
 	} else if (s->state == RUN_SENDING) {
 		turn_ask(s->line, &s->turn);
+	} else if (s->state == RUN_ASKING && !s->asked && s->sampling && sampled(s)) {
+		arm(s, 0);
 	} else if (s->state == RUN_ASKING && !s->asked && !ask_next(s)) {
 		if (again(s))
 			s->state = RUN_SENDING;

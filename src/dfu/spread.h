@@ -21,6 +21,9 @@ struct spread_calls {
 	void (*over)(void *ctx);
 };
 
+/* What each member does in its own turn. */
+enum spread_phase { SPREAD_PREFLIGHT, SPREAD_BEGIN, SPREAD_ASK, SPREAD_PHASES };
+
 enum spread_state { SPREAD_OUT, SPREAD_COMING, SPREAD_LISTENING };
 
 /* The owner's, zero at first; between spread_come and the end it belongs to the group. */
@@ -39,6 +42,7 @@ struct spread_member {
 	unsigned block; /* of the group that is sent */
 };
 
+#define SPREAD_FIRST 64u  /* bytes that each has when it listens */
 #define SPREAD_BLOCK 496u /* bytes; what one bit error in 10^5 spoils is a block in 25 */
 
 /* baud: of the line, by which it is paced. */
@@ -55,4 +59,11 @@ void spread_listening(struct spread_member *m);
 /* Bit 0 of the first byte: block number from. False: there is more to be asked, from *next on. */
 bool spread_told(struct spread_member *m, uint32_t from, const uint8_t *missing, size_t size,
 	uint32_t *next);
+/*
+ * It did something in so long; and how long to wait for another member to do the same, at most
+ * most_us: they are equal, so one that takes much longer than they did is not there any more.
+ * most_us for one that is out, and as long as nobody has done it.
+ */
+void spread_took(struct spread_member *m, enum spread_phase phase, uint64_t us);
+uint64_t spread_patience(const struct spread_member *m, enum spread_phase phase, uint64_t most_us);
 void spread_leave(struct spread_member *m); /* also of one that is out */

@@ -134,6 +134,24 @@ static size_t put_upload(const struct upload *u, uint8_t *body, uint32_t at, uin
 	return w.used;
 }
 
+/*
+ * Nothing is under way behind the first and the last one, so no answer tells that they were lost:
+ * they are sent again. A node that has them says so again; one that is at work on them may miss
+ * that, and is waited for. But a stock server would begin anew with the first.
+ */
+static void upload_patience(const struct upload *u, uint32_t end, struct smp_call *call)
+{
+	if (!call->offset && u->config.erase_us) {
+		call->least_us = u->config.erase_us;
+		return;
+	}
+	if (!call->offset)
+		call->total_us = ERASE_US;
+	if (end == u->config.size)
+		call->total_us += VERIFY_US;
+	call->soon = call->total_us && call->offset;
+}
+
 /* False when no request is left: the next answer or time-out makes room. */
 static bool upload_send(struct upload *u, uint32_t at, uint32_t size, uint32_t *order)
 {
@@ -142,9 +160,6 @@ static bool upload_send(struct upload *u, uint32_t at, uint32_t size, uint32_t *
 		.op = EF_SMP_WRITE,
 		.group = compact(u, at) ? EF_GROUP_EDGEFERRY : EF_GROUP_IMAGE,
 		.command = compact(u, at) ? EF_EF_DATA : EF_IMAGE_UPLOAD,
-		.least_us = at			 ? 0
-			    : u->config.erase_us ? u->config.erase_us
-						 : ERASE_US,
 		.done = upload_answer,
 		.ctx = u,
 		.offset = at,
@@ -152,8 +167,7 @@ static bool upload_send(struct upload *u, uint32_t at, uint32_t size, uint32_t *
 	};
 	size_t n = compact(u, at) ? put_data(u, body, at, size) : put_upload(u, body, at, size);
 
-	if (at + size == u->config.size)
-		call.least_us = VERIFY_US;
+	upload_patience(u, at + size, &call);
 	if (smp_client_call(u->client, u->now_us, &call, body, n, order) < 0)
 		return false;
 	u->under_way++;

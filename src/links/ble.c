@@ -9,6 +9,7 @@
 #include "links/queue.h"
 #include "util/cleanup.h"
 #include "util/time-util.h"
+#include <edgeferry/session.h>
 #include <edgeferry/smp.h>
 #include <errno.h>
 #include <string.h>
@@ -16,6 +17,8 @@
 #include <sys/socket.h>
 
 #define BLE_MESSAGE_MAX 8192u
+#define AROUND \
+	(EF_SMP_HEADER_SIZE + EF_DATA_HEAD + EF_SESSION_OVERHEAD) /* of a message of an upload */
 
 struct link {
 	struct link_callbacks cb;
@@ -65,6 +68,11 @@ static void ble_close(struct link *l)
 static size_t ble_queued(const struct link *l)
 {
 	return link_queue_size(&l->queue);
+}
+
+static size_t ble_link_fit(const struct link *l, size_t size)
+{
+	return l->up ? ble_fit(l->value_max, size, AROUND) : size;
 }
 
 /* Sending */
@@ -317,6 +325,7 @@ const struct link_ops link_ble = {
 	.open = ble_open,
 	.send = ble_send,
 	.queued = ble_queued,
+	.fit = ble_link_fit,
 	.rest = ble_rest,
 	.close = ble_close,
 };

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define SMP_SERVICE "8d53dc1d-1db7-4cd3-868b-8a527460aa84"
 #define SMP_CHARACTERISTIC "da2e7828-fbce-4e01-ae9e-260174997c48"
 #define ATT_HEADER 3u /* what a write or a notification is longer than its value */
 
@@ -168,7 +167,7 @@ static void see_part(
 
 	if (!f->uuid || !bluez_below(path, p->path))
 		return;
-	if (strcmp(interface, BLUEZ_SERVICE) == 0 && strcasecmp(f->uuid, SMP_SERVICE) == 0) {
+	if (strcmp(interface, BLUEZ_SERVICE) == 0 && strcasecmp(f->uuid, BLUEZ_SMP_SERVICE) == 0) {
 		snprintf(s->service, sizeof s->service, "%s", path);
 	} else if (strcmp(interface, BLUEZ_CHARACTERISTIC) == 0 && f->service &&
 		   strcasecmp(f->uuid, SMP_CHARACTERISTIC) == 0) {
@@ -195,7 +194,7 @@ static int on_searched(sd_bus_message *reply, void *userdata, sd_bus_error *erro
 		peer_try_again(p, "its SMP service has vanished");
 	else if (!*p->characteristic || strcmp(s.service, s.parent) != 0)
 		peer_lose(p, EF_REASON_NODE_PROTOCOL,
-			"connected, but it has no SMP service (" SMP_SERVICE ")");
+			"connected, but it has no SMP service (" BLUEZ_SMP_SERVICE ")");
 	else
 		open_in(p);
 	return 0;

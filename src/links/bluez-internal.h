@@ -10,6 +10,7 @@
 #define BLUEZ_DEVICE "org.bluez.Device1"
 #define BLUEZ_SERVICE "org.bluez.GattService1"
 #define BLUEZ_CHARACTERISTIC "org.bluez.GattCharacteristic1"
+#define BLUEZ_SMP_SERVICE "8d53dc1d-1db7-4cd3-868b-8a527460aa84"
 #define BLUEZ_PATH_MAX \
 	128u /* bytes of an object's path, its end included; longer ones are not looked at */
 
@@ -18,6 +19,7 @@ struct bluez_facts {
 	const char *address, *name, *uuid, *service;
 	int connected, resolved, powered;    /* -1: not said */
 	int write_acquired, notify_acquired; /* -1: not offered */
+	bool smp;			     /* it says that it has the SMP service */
 	int16_t signal;			     /* 0: not said */
 	uint16_t mtu;			     /* 0: not said */
 	const uint8_t *value;		     /* NULL: not said */
@@ -65,6 +67,15 @@ struct bluez_peer {
 	struct bluez_sight sight;
 };
 
+/* bluez-survey.c */
+struct bluez_survey {
+	bluez_surveyed done; /* NULL: none is under way */
+	void *ctx;
+	sd_event_source *timer;
+	struct bluez_found found[BLUEZ_SURVEY_MAX];
+	size_t n;
+};
+
 struct bluez {
 	sd_event *event;
 	char *bus_address, *adapter_wanted;
@@ -79,6 +90,7 @@ struct bluez {
 	struct error unlisted; /* why there is no adapter */
 	struct bluez_peer *peers;
 	uint64_t tickets;
+	struct bluez_survey survey;
 	sd_event_source *turn, *exit;
 };
 
@@ -121,6 +133,10 @@ void peer_try_again(struct bluez_peer *p, const char *why);
 
 /* bluez-gatt.c: what is up in the end, or tried again, or lost */
 void peer_search(struct bluez_peer *p);
+
+/* bluez-survey.c */
+void survey_seen(struct bluez *b, const char *path, const struct bluez_facts *f);
+void survey_listed(struct bluez *b); /* b->unlisted says how that was */
 
 /* bluez-turns.c */
 void turns_look(struct bluez *b); /* a turn may have come */

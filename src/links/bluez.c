@@ -58,6 +58,20 @@ static int read_value(sd_bus_message *m, struct bluez_facts *f)
 	return sd_bus_message_exit_container(m);
 }
 
+static int read_uuids(sd_bus_message *m, struct bluez_facts *f)
+{
+	const char *uuid;
+	int r = sd_bus_message_enter_container(m, 'v', "as");
+
+	if (r >= 0)
+		r = sd_bus_message_enter_container(m, 'a', "s");
+	while (r >= 0 && (r = sd_bus_message_read(m, "s", &uuid)) > 0)
+		f->smp |= strcasecmp(uuid, BLUEZ_SMP_SERVICE) == 0;
+	if (r >= 0)
+		r = sd_bus_message_exit_container(m);
+	return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
 static int read_property(sd_bus_message *m, struct bluez_facts *f)
 {
 	const char *name, *type;
@@ -69,6 +83,8 @@ static int read_property(sd_bus_message *m, struct bluez_facts *f)
 		return r;
 	if (strcmp(name, "Value") == 0 && strcmp(type, "ay") == 0)
 		return read_value(m, f);
+	if (strcmp(name, "UUIDs") == 0 && strcmp(type, "as") == 0)
+		return read_uuids(m, f);
 	for (size_t i = 0; i < sizeof properties / sizeof *properties; i++)
 		if (strcmp(name, properties[i].name) == 0 && strcmp(type, properties[i].type) == 0)
 			return sd_bus_message_read(m, "v", type, (char *)f + properties[i].offset);
@@ -207,6 +223,7 @@ static void see_device(
 
 	if (strcmp(interface, BLUEZ_DEVICE) != 0 || !bluez_below(path, b->adapter))
 		return;
+	survey_seen(b, path, f);
 	for (struct bluez_peer *p = b->peers; p; p = p->next)
 		peer_seen(p, path, f);
 }
@@ -253,6 +270,7 @@ static int on_listed(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 			"%s is off: bluetoothctl power on", strrchr(b->adapter, '/') + 1);
 	}
 	look_all(b);
+	survey_listed(b);
 	b->listed = b->listed && !b->unlisted.reason; /* asked anew by the next who wants to know */
 	return 0;
 }
@@ -268,7 +286,7 @@ enum ef_reason bluez_list(struct bluez *b, struct error *e)
 
 void bluez_discover(struct bluez *b)
 {
-	bool wanted = false;
+	bool wanted = b->survey.done != NULL;
 
 	for (const struct bluez_peer *p = b->peers; p; p = p->next)
 		wanted = wanted || (p->state == PEER_FINDING && !*p->path);
@@ -500,6 +518,7 @@ void bluez_free(struct bluez *b)
 		b->peers = p->next;
 		peer_free(p);
 	}
+	sd_event_source_disable_unref(b->survey.timer);
 	sd_event_source_disable_unref(b->turn);
 	sd_event_source_disable_unref(b->exit);
 	sd_bus_slot_unref(b->list);

@@ -76,3 +76,18 @@ struct bluez_sight {
 	int signal;	  /* dBm, when it was last looked for; 0: not known */
 };
 void bluez_look(struct bluez *b, const char *device, struct bluez_sight *ret);
+
+#define BLUEZ_SURVEY_MAX 32u
+
+struct bluez_found {
+	char address[18], name[33]; /* "": it has none */
+};
+typedef void (*bluez_surveyed)(
+	void *ctx, const struct bluez_found *found, size_t n, const struct error *e);
+/*
+ * Looks for for_us for devices that say that they have the SMP service, the first BLUEZ_SURVEY_MAX
+ * of them; done comes once, from the event loop. BUSY: one is under way already.
+ */
+enum ef_reason bluez_survey(
+	struct bluez *b, uint64_t for_us, bluez_surveyed done, void *ctx, struct error *e);
+void bluez_survey_stop(struct bluez *b); /* without done */

@@ -15,6 +15,7 @@ struct gpio_request {
 
 /* -ENODEV: no such chip; -ENOENT: no such line; -ENOTUNIQ: the name is there twice. */
 int gpio_request(struct gpio_line **ret, const struct gpio_request *q);
+int gpio_look(const struct gpio_request *q); /* 0: there is one; nothing is requested */
 int gpio_set(struct gpio_line *l, bool on);
 int gpio_get(struct gpio_line *l);
 int gpio_fd(struct gpio_line *l);	      /* of an input: readable when gpio_next has one */

@@ -51,6 +51,16 @@ static int find(struct gpio_line *l, const struct gpio_request *q)
 	return l->line ? 0 : chip_seen ? -ENOENT : -ENODEV;
 }
 
+int gpio_look(const struct gpio_request *q)
+{
+	struct gpio_line l = {0};
+	int r = find(&l, q);
+
+	if (l.chip)
+		gpiod_chip_close(l.chip);
+	return r;
+}
+
 int gpio_request(struct gpio_line **ret, const struct gpio_request *q)
 {
 	int flags = q->active_low ? GPIOD_LINE_REQUEST_FLAG_ACTIVE_LOW : 0, r;

@@ -98,6 +98,16 @@ static int configure(
 	return r;
 }
 
+int gpio_look(const struct gpio_request *q)
+{
+	struct gpio_line l = {0};
+	int r = find(&l, q);
+
+	if (l.chip)
+		gpiod_chip_close(l.chip);
+	return r;
+}
+
 int gpio_request(struct gpio_line **ret, const struct gpio_request *q)
 {
 	struct gpiod_line_settings *s = gpiod_line_settings_new();

@@ -80,6 +80,19 @@ static enum ef_reason line_new(
 	return EF_REASON_OK;
 }
 
+enum ef_reason line_look(const char *spec, struct error *e)
+{
+	_cleanup_free_ char *label = malloc(strlen(spec) + 1);
+	struct gpio_request q;
+	int r = -ENOMEM;
+
+	if (label) {
+		q = parse(spec, label);
+		r = gpio_look(&q);
+	}
+	return r < 0 ? refused(spec, r, e) : EF_REASON_OK;
+}
+
 enum ef_reason line_output(struct line **ret, const char *spec, bool on, struct error *e)
 {
 	return line_new(ret, spec, true, on, e);

@@ -27,4 +27,7 @@ enum ef_reason line_input(struct line **ret, sd_event *event, const char *spec,
 	line_changed changed, void *ctx, struct error *e);
 int line_get(const struct line *l); /* 0, 1 or negative errno: the level now */
 
+/* Whether there is such a line; it stays as it is, whoever has it. */
+enum ef_reason line_look(const char *spec, struct error *e);
+
 void line_close(struct line *l); /* NULL is nothing to close; no callback comes after it */

@@ -66,6 +66,8 @@ struct link_ops {
 	int (*set_rate)(struct link *l, uint32_t baud);
 	/* COBS until then. NULL: this wire has a framing of its own, which does for every node. */
 	void (*set_framing)(struct link *l, enum framing framing);
+	/* Bytes, at most size, of a message that this wire, once up, carries best. NULL: size. */
+	size_t (*fit)(const struct link *l, size_t size);
 	/*
 	 * Nothing more for now, until the next send: others may have the adapter, which then is lost
 	 * here. NULL: nobody waits for this wire.

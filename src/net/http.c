@@ -163,7 +163,8 @@ CURL *http_handle_new(const struct net_settings *s, void *transfer)
 	r = r ? r : curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
 	r = r ? r : curl_easy_setopt(easy, CURLOPT_MAXREDIRS, REDIRECTS);
 	r = r ? r : curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
-	r = r ? r : curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+	/* One transfer at a time gains nothing from HTTP/2 but frames, windows and memory. */
+	r = r ? r : curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	r = r ? r : curl_easy_setopt(easy, CURLOPT_USERAGENT, "edgeferry/" EF_VERSION);
 	r = r ? r : curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 131072L);
 	/* A name that is still being looked up must not hold up the loop when its fetch ends. */

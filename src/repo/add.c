@@ -7,9 +7,11 @@
 #include "repo/keys.h"
 #include "repo/known-keys.h"
 #include "repo/verbs.h"
+#include "repo/verity-make.h"
 #include "util/atomic-file.h"
 #include "util/cleanup.h"
 #include "util/fdio.h"
+#include "util/hex.h"
 #include "util/json.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -44,8 +46,11 @@ static enum ef_reason chunk_file(const struct workspace *w, const char *path, in
 enum ef_reason verb_add_rootfs(struct invocation *i, struct error *e)
 {
 	struct component_options c;
-	struct option options[COMPONENT_OPTIONS + 2];
+	struct option options[COMPONENT_OPTIONS + 3];
 	uint64_t level = 9;
+	const char *how = NULL;
+	char image[PATH_MAX], hex[DIGEST_HEX_MAX];
+	struct verity verity;
 	_cleanup_(workspace_close) struct workspace w = WORKSPACE_EMPTY;
 	_cleanup_json_ json_t *objects = NULL;
 	struct chunker_result x = {0};
@@ -54,7 +59,9 @@ enum ef_reason verb_add_rootfs(struct invocation *i, struct error *e)
 	component_options_table(&c, options);
 	options[COMPONENT_OPTIONS] = (struct option){
 		"level", OPTION_NUMBER, &level, "N", "compression level of zstd (default: 9)"};
-	options[COMPONENT_OPTIONS + 1] = (struct option){0};
+	options[COMPONENT_OPTIONS + 1] = (struct option){"verity", OPTION_TEXT, &how, "HOW",
+		"dm-verity: make appends its tree, OFFSET:ROOT is there already"};
+	options[COMPONENT_OPTIONS + 2] = (struct option){0};
 	if (!verb_begin(i, options, &r, e))
 		return r;
 	if (!chunker_level_valid(level))
@@ -65,11 +72,20 @@ enum ef_reason verb_add_rootfs(struct invocation *i, struct error *e)
 	if (!r)
 		r = verb_workspace(i, &w, e);
 	if (!r)
-		r = chunk_file(&w, i->words.items[1], (int)level, &x, e);
+		r = verity_make(&w, how, i->words.items[1], image, &verity, e);
+	if (r)
+		return r;
+	r = chunk_file(&w, image, (int)level, &x, e);
+	if (strcmp(image, i->words.items[1]) != 0)
+		unlink(image);
 	if (r)
 		return r;
 	objects = json_pack("{s:o, s:o, s:o}", "image", component_object(&x.image), "index",
 		component_object(&x.index), "pack", component_object(&x.pack));
+	if (verity.offset)
+		json_object_set_new(objects, "verity",
+			json_pack("{s:I, s:s}", "offset", (json_int_t)verity.offset, "root",
+				digest_hex(verity.root, hex)));
 	r = component_stage(&w, i->words.items[0], COMPONENT_ROOTFS, &c, objects, e);
 	if (!r)
 		note(&w, "%s %s: %llu bytes, %llu in the pack, %zu chunks, %zu of them zero",

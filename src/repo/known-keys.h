@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/*
- * Keys whose private halves are published: samples of bootloaders, and those in tests/vectors. What
- * they sign, anybody can sign (S-32).
- */
+/* Keys whose private halves are published (trust/published-keys.h) are refused (S-32). */
 #include "util/reason.h"
 #include <openssl/evp.h>
 #include <stdbool.h>

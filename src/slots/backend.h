@@ -6,6 +6,10 @@
  */
 #include "slots/vars.h"
 
+/* One length whatever it says, as a change is to stay in one sector. */
+#define BOOT_ARGS_FORMAT "edgeferry.roothash=%s edgeferry.hashoffset=%-20llu"
+#define BOOT_ARGS_SIZE (19u + 64u + 1u + 21u + 20u)
+
 struct boot_ops {
 	const char *name; /* [Slots] Boot= */
 	/* Allocates a struct that begins with struct boot; ops is set by the caller. */
@@ -20,6 +24,12 @@ struct boot_ops {
 	 */
 	enum ef_reason (*store)(struct boot *b, const struct slot_vars *vars,
 		const struct slot_evidence *now, struct error *e);
+	/*
+	 * What is added to the kernel command line of slot, BOOT_ARGS_SIZE characters, filled up
+	 * with blanks; NULL: the back-end has no place for it.
+	 */
+	enum ef_reason (*set_args)(
+		struct boot *b, enum slot_id slot, const char *args, struct error *e);
 	enum ef_reason (*came_up)(struct boot *b, struct error *e); /* NULL: nothing is counted */
 	enum ef_reason (*rebooting)(
 		struct boot *b, const char **parameter, struct error *e); /* or NULL */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "slots/boot.h"
 #include "slots/backend.h"
+#include "util/hex.h"
+#include <stdio.h>
 #include <string.h>
 
 static const struct boot_ops *const table[] = {&boot_sim, &boot_grub, &boot_uboot, &boot_tryboot};
@@ -65,6 +67,27 @@ enum ef_reason boot_try_next(struct boot *b, enum slot_id slot, struct error *e)
 	if (b->ops->load(b, &v, &now, e) || vars_try_next(&v, now.running, slot, e))
 		return e->reason;
 	return b->ops->store(b, &v, &now, e);
+}
+
+enum ef_reason boot_set_verity(
+	struct boot *b, enum slot_id slot, const uint8_t root[32], uint64_t offset, struct error *e)
+{
+	char args[BOOT_ARGS_SIZE + 1], hex[DIGEST_HEX_MAX];
+	struct slot_vars v;
+	struct slot_evidence now;
+
+	if (!b->ops->set_args)
+		return EF_REASON_OK;
+	if (b->ops->load(b, &v, &now, e))
+		return e->reason;
+	if (slot == now.running || slot == v.primary)
+		return error_set(e, EF_REASON_SLOT_RUNNING, "slot %s", slot_word(slot));
+	if (offset)
+		snprintf(args, sizeof(args), BOOT_ARGS_FORMAT, digest_hex(root, hex),
+			(unsigned long long)offset);
+	else
+		snprintf(args, sizeof(args), "%*s", (int)BOOT_ARGS_SIZE, "");
+	return b->ops->set_args(b, slot, args, e);
 }
 
 enum ef_reason boot_mark_good(struct boot *b, enum slot_id slot, struct error *e)

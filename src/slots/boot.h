@@ -6,6 +6,7 @@
  */
 #include "util/reason.h"
 #include <stdbool.h>
+#include <stdint.h>
 
 enum slot_id { SLOT_A, SLOT_B, SLOT_NONE };
 enum slot_mark { SLOT_GOOD, SLOT_BAD };
@@ -42,6 +43,13 @@ void boot_close(struct boot *b); /* NULL is fine */
 enum ef_reason boot_state(struct boot *b, struct boot_state *ret, struct error *e);
 /* The next reboot tries slot once; whatever happens then, the one after starts primary. */
 enum ef_reason boot_try_next(struct boot *b, enum slot_id slot, struct error *e);
+/*
+ * What the kernel is told of dm-verity when slot, which must not run, is started: "edgeferry.roothash="
+ * and "edgeferry.hashoffset=", the superblock's place in it; offset 0: nothing. Of grub and uboot. The
+ * others have no place for it: OK, and nothing is told.
+ */
+enum ef_reason boot_set_verity(struct boot *b, enum slot_id slot, const uint8_t root[32],
+	uint64_t offset, struct error *e);
 /* slot becomes primary and good; a trial that was set is cleared. */
 enum ef_reason boot_mark_good(struct boot *b, enum slot_id slot, struct error *e);
 /* slot will not be tried; never allowed for the primary slot. */

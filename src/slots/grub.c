@@ -73,10 +73,22 @@ static enum ef_reason grub_store(struct boot *b, const struct slot_vars *vars,
 	return one_sector_write(g->path, block, GRUB_ENV_SIZE, e);
 }
 
+static enum ef_reason grub_set_args(
+	struct boot *b, enum slot_id slot, const char *args, struct error *e)
+{
+	const struct grub *g = (struct grub *)b;
+	char block[GRUB_ENV_SIZE];
+
+	if (read_block(g, block, e) || grub_env_set_args(block, slot, args, e))
+		return e->reason;
+	return one_sector_write(g->path, block, GRUB_ENV_SIZE, e);
+}
+
 const struct boot_ops boot_grub = {
 	.name = "grub",
 	.open = grub_open,
 	.close = grub_close,
 	.load = grub_load,
 	.store = grub_store,
+	.set_args = grub_set_args,
 };

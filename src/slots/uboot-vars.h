@@ -6,6 +6,7 @@
  *   BOOT_A_LEFT      attempts that slot A has left; the script takes one before it starts the slot,
  *   BOOT_B_LEFT      and skips a slot that has none
  *   edgeferry_trial  "A" or "B": first in the order for one attempt only; empty or absent: nothing
+ *   edgeferry_verity_A  what is added to the kernel command line of slot A, or absent; _B the same
  * conf/boot/edgeferry.uboot is such a script.
  */
 #include "slots/vars.h"

@@ -120,6 +120,26 @@ static enum ef_reason uboot_store(struct boot *b, const struct slot_vars *vars,
 	return env_open(u, &ctx, e) ? e->reason : env_store(u, ctx, &v, e);
 }
 
+/* None where there were none changes nothing. */
+static enum ef_reason uboot_set_args(
+	struct boot *b, enum slot_id slot, const char *args, struct error *e)
+{
+	static const char *const names[] = {"edgeferry_verity_A", "edgeferry_verity_B"};
+	const struct uboot *u = (struct uboot *)b;
+	_cleanup_(env_close) struct uboot_ctx *ctx = NULL;
+	const char *wanted = args[strspn(args, " ")] ? args : NULL;
+
+	if (env_open(u, &ctx, e))
+		return e->reason;
+	_cleanup_free_ char *is = libuboot_get_env(ctx, names[slot]);
+	if (wanted ? is && strcmp(is, wanted) == 0 : !is)
+		return EF_REASON_OK;
+	int r = libuboot_set_env(ctx, names[slot], wanted);
+	if (r == 0)
+		r = libuboot_env_store(ctx);
+	return r < 0 ? failed(u, r, "cannot be written", e) : EF_REASON_OK;
+}
+
 /* The attempt that the script took for this start is given back. Not to a trial: it has one. */
 static enum ef_reason uboot_came_up(struct boot *b, struct error *e)
 {
@@ -142,5 +162,6 @@ const struct boot_ops boot_uboot = {
 	.close = uboot_close,
 	.load = uboot_load,
 	.store = uboot_store,
+	.set_args = uboot_set_args,
 	.came_up = uboot_came_up,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "trust/key.h"
 #include "trust/canonical.h"
+#include "trust/published-keys.h"
 #include "util/cleanup.h"
 #include "util/hex.h"
 #include "util/json.h"
@@ -10,6 +11,7 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/sha.h>
+#include <openssl/x509.h>
 #include <string.h>
 
 #define PEM_MAX 16384
@@ -206,6 +208,16 @@ bool tuf_key_same(const struct tuf_key *a, const struct tuf_key *b)
 	bool same = EVP_PKEY_eq(a->pkey, b->pkey) != 0;
 	ERR_clear_error();
 	return same;
+}
+
+const char *tuf_key_published(const struct tuf_key *k)
+{
+	uint8_t *spki = NULL, digest[32];
+	int n = i2d_PUBKEY(k->pkey, &spki);
+	bool done = n > 0 && EVP_Digest(spki, (size_t)n, digest, NULL, EVP_sha256(), NULL) == 1;
+
+	OPENSSL_free(spki);
+	return done ? published_key_name(digest) : NULL;
 }
 
 static bool verify(const struct tuf_key *k, EVP_MD_CTX *ctx, const void *data, size_t size,

@@ -21,6 +21,9 @@ void tuf_key_free(struct tuf_key *k);
 /* Key id: hex SHA-256 of the canonical JSON of the key object. "" when there is no canonical form. */
 void tuf_key_id(const json_t *object, char out[65]);
 
+/* Whose key it is whose private half is published (published-keys.h); NULL: none of them. */
+const char *tuf_key_published(const struct tuf_key *k);
+
 /*
  * Whether two keys are one and the same, whatever they are called and however they are encoded.
  * True in doubt: a key that cannot be told apart from another must not count beside it.

@@ -187,7 +187,9 @@ static void start_slot(struct update *u, size_t part)
 	if (p->step == 0 &&
 		(!part_move(u, part, COMPONENT_ACTIVATING, NULL) || !part_step(u, part)))
 		return;
-	if (boot_try_next(u->boot, slot, &e)) {
+	const struct verity *verity = &p->component->verity;
+	if (boot_set_verity(u->boot, slot, verity->root, verity->offset, &e) ||
+		boot_try_next(u->boot, slot, &e)) {
 		part_failed(u, part, &e);
 		return;
 	}

@@ -185,6 +185,14 @@ struct when_state {
 	int64_t postponed_until, postponed_since;	/* since: for the cap */
 };
 
+/* --- the services of this machine (services.c) --- */
+struct services_told {
+	bool known, starting;	/* as of the last answer in this state: */
+	char *failed;		/* NULL: there was none yet */
+	bool good;		/* they came up as they were before; not asked again */
+	uint64_t wait_until;	/* monotonic: not asked before */
+};
+
 enum acquire_phase { ACQUIRE_LOOK, ACQUIRE_ADMIT, ACQUIRE_OBJECTS, ACQUIRE_IMAGES, ACQUIRE_NODES };
 
 struct run {
@@ -209,6 +217,7 @@ struct run {
 	struct checks *checks;
 	bool checks_ok;
 	struct gate gate;
+	struct services_told services;
 };
 
 /* --- a look at what a deployment would do (dry-run.c); current is it meanwhile --- */
@@ -229,6 +238,8 @@ struct desired {
 	unsigned tries;
 	uint64_t wait_until;	/* monotonic */
 };
+
+struct discover;	/* discover.c */
 
 struct waiter {
 	update_done done;
@@ -272,7 +283,9 @@ struct update {
 	struct run run;
 	struct dry dry;
 	struct desired desired;
+	struct discover *discover;	/* NULL: none is under way */
 	struct when_state when;
+	bool asking_services;
 	bool in_doubt;		/* storing a transition failed: it may be there all the same */
 	char asker[65];		/* "": itself */
 	sd_event_source *kick;
@@ -308,6 +321,9 @@ void dry_advance(struct update *u);
 /* deployment_move of one that is only looked at. */
 bool dry_move(struct update *u, enum deployment_event ev, const struct error *cause);
 void dry_cancel(struct update *u, enum ef_reason reason, const char *detail); /* nothing when there is none */
+
+/* discover.c */
+void discover_stop(struct update *u);	/* CANCELLED; before nodes_close */
 
 /* policy-state.c */
 enum ef_reason when_load(struct update *u, struct error *e);
@@ -392,6 +408,14 @@ bool statement_halts(struct update *u);
 /* Looks at the source once for the current state of the deployment; false: not over yet, it kicks. */
 bool statement_asked(struct update *u);
 
+/* services.c (F-24) */
+/* What has failed by now is known, or nobody knows; false: not yet, it kicks. */
+bool services_asked(struct update *u);
+enum ef_reason services_note(struct update *u, struct error *e);	/* stores that, before a new slot is started */
+enum services_result { SERVICES_WAIT, SERVICES_GOOD, SERVICES_FAILED };
+/* On trial: whether anything fails that did not before; e: what. Until a time, for a machine that is still starting. */
+enum services_result services_look(struct update *u, uint64_t until_us, struct error *e);
+
 /* carried.c: everything in the bundle is named by what was verified, before anything of it is used */
 enum ef_reason bundle_judge(struct update *u, const struct look_release *r, struct error *e);
 
@@ -401,6 +425,7 @@ void remote_cancel(struct update *u);
 
 /* nodes.c */
 enum ef_reason nodes_open(struct update *u, struct error *e);
+enum ef_reason nodes_bluez(struct update *u, struct error *e);	/* what reaches them in the air is set up */
 void nodes_close(struct update *u);
 void nodes_poll(struct update *u);	/* all of them, as soon as they are idle */
 struct node_state *nodes_find(struct update *u, const char *name);

@@ -181,6 +181,7 @@ void run_reset(struct update *u)
 	free(r->images);
 	checks_free(r->checks);
 	gate_clear(&r->gate);
+	free(r->services.failed);
 	*r = (struct run){.since_us = now_monotonic_us()};
 }
 

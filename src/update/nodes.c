@@ -322,16 +322,23 @@ static enum ef_reason open_one(struct update *u, struct node_state *ns, struct e
 	return node_new(&ns->node, u->env.event, &nc, e);
 }
 
-/* One for all nodes in the air; without one of them there is none. */
-static enum ef_reason open_bluez(struct update *u, struct error *e)
+enum ef_reason nodes_bluez(struct update *u, struct error *e)
 {
 	const struct config *c = u->env.config;
 	const struct bluez_config bc = {
 		.bus = u->env.bus_address, .adapter = c->adapter, .connections = c->connections};
 
+	return u->bluez ? EF_REASON_OK : bluez_new(&u->bluez, u->env.event, &bc, e);
+}
+
+/* One for all nodes in the air; without one of them there is none. */
+static enum ef_reason open_bluez(struct update *u, struct error *e)
+{
+	const struct config *c = u->env.config;
+
 	for (size_t i = 0; i < c->n_nodes; i++)
 		if (strcmp(c->nodes[i].link, "ble") == 0)
-			return bluez_new(&u->bluez, u->env.event, &bc, e);
+			return nodes_bluez(u, e);
 	return EF_REASON_OK;
 }
 

@@ -267,9 +267,11 @@ static enum ef_reason start_worker(struct update *u, size_t part, struct error *
 		.index = index,
 		.index_size = c->index.size,
 		.image_size = c->image.size,
+		.verity_offset = c->verity.offset,
 	};
 	memcpy(spec.index_sha256, c->index.sha256, 32);
 	memcpy(spec.image_sha256, c->image.sha256, 32);
+	memcpy(spec.verity_root, c->verity.root, 32);
 	/* a context that outlives the run, freed with it: the worker's callbacks end with
 	 * worker_free */
 	if (!r->context)
@@ -362,6 +364,6 @@ void release_advance(struct update *u)
 		return;
 	if (statement_stops(u, &e))
 		deployment_move(u, EVENT_HELD, &e, NULL);
-	else if (gate_activate(u))
-		deployment_move(u, EVENT_ACTIVATE, NULL, NULL);
+	else if (gate_activate(u) && services_asked(u))
+		deployment_move(u, EVENT_ACTIVATE, NULL, services_note);
 }

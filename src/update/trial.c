@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * TRIAL: everything new runs and nothing is permanent. Nodes first, then the server, then the
- * site's own checks; what was not reachable before is not blamed on the release (F-24). The
- * deadline counts by the monotonic clock from the moment this process looked; a core that ends
- * again and again in a trial does not prolong it for ever.
+ * services of this machine and the site's own checks; what was not reachable before is not blamed
+ * on the release (F-24). The deadline counts by the monotonic clock from the moment this process
+ * looked; a core that ends again and again in a trial does not prolong it for ever.
  */
 #include "update/checks.h"
 #include "update/internal.h"
@@ -238,6 +238,23 @@ static void start_checks(struct update *u)
 		deployment_move(u, EVENT_FAILED, &e, NULL);
 }
 
+/* Nodes and server are there: now the machine itself, and then what the site wants to know. */
+static void go_on_with_checks(struct update *u, uint64_t half)
+{
+	struct error e = {0};
+
+	switch (services_look(u, half, &e)) {
+	case SERVICES_WAIT:
+		return;
+	case SERVICES_FAILED:
+		on_check(u, "services", &e);
+		deployment_move(u, EVENT_FAILED, &e, NULL);
+		return;
+	case SERVICES_GOOD:
+		start_checks(u);
+	}
+}
+
 void trial_advance(struct update *u)
 {
 	struct deployment *d = u->current;
@@ -276,5 +293,5 @@ void trial_advance(struct update *u)
 	else if (nodes != GOOD && go_on_without(u))
 		update_kick(u);
 	if (nodes == GOOD && server && !u->run.checks)
-		start_checks(u);
+		go_on_with_checks(u, half);
 }

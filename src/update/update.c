@@ -243,6 +243,7 @@ void update_free(struct update *u)
 	while (u->fetches)
 		fetch_free(u->fetches);
 	sd_event_source_disable_unref(u->kick);
+	discover_stop(u);
 	nodes_close(u);
 	deployment_free(u->current);
 	desired_forget(u);

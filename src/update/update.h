@@ -136,6 +136,16 @@ struct update_observer {
 
 struct update;
 
+/* known: the service manager answered. failed: names of units that failed, one a line. */
+typedef void (*update_services_done)(void *ctx, bool known, bool starting, const char *failed);
+
+/* What is out of order among the services of this machine (F-24). */
+struct update_services {
+	void *ctx;
+	/* done comes once, from the event loop; not after update_free(). */
+	void (*ask)(void *ctx, update_services_done done, void *done_ctx);
+};
+
 struct update_env {
 	sd_event *event;
 	const struct config *config;
@@ -145,8 +155,13 @@ struct update_env {
 	const char *bus_address;	/* where BlueZ is; NULL: the system bus */
 	const char *root_file;		/* root.json to begin with while none is stored; may be NULL */
 	uint64_t retry_us;		/* first back-off of retries; 0: 1 s */
+	struct update_services services;	/* ask NULL: nobody knows */
 	struct update_observer observer;
 };
+
+/* With [Slots] Boot=auto, puts what slots/detect.h finds where the configuration says nothing; CONFIG
+ * with what is missing. To be called before update_new. root: see struct boot_place. */
+enum ef_reason update_find_slots(const char *root, struct config *c, struct error *e);
 
 /* Opens state.db, the trust store, the object store, the boot loader and the nodes. The net client is
  * freed before update_free: answers to questions put here come from it. */
@@ -246,6 +261,42 @@ typedef void (*update_key_done)(void *ctx, const struct error *e);
  */
 enum ef_reason update_node_key(struct update *u, const char *name, bool first, update_key_done done,
 	void *ctx, struct error *e);
+
+/* --- who else is on the wires (discover.c) --- */
+
+/* A device that answers and that no node's file covers. */
+struct discovered {
+	const char *link, *device;	/* as in a node's file */
+	enum framing framing;
+	uint32_t address, baud;		/* 0: none */
+	bool rs485;
+	char name[33];			/* in the air; "" */
+	const char *compatible;		/* by its vendor and class, as the configuration or a release names it; NULL: unknown */
+	struct node_identity identity;
+};
+/* What was not asked, and why. */
+struct undiscovered {
+	const char *link, *device;
+	struct error error;
+};
+struct discovery {
+	const struct discovered *found;
+	size_t n_found;
+	const struct undiscovered *skipped;
+	size_t n_skipped;
+	size_t n_wires;			/* asked or skipped */
+};
+/* d: until the callback ends; NULL: there is none, see e. */
+typedef void (*update_discover_done)(void *ctx, const struct discovery *d, const struct error *e);
+
+/*
+ * Asks every address of shared lines that no file has and, when a node is reached through BlueZ, everybody in
+ * the air who has the SMP service; or, unless device is "", that one only: "uart:/dev/…[,BAUD]", "sim:SOCKET",
+ * or "ble:" for the air. In the clear, and for about two minutes at most. A wire on which a deployment is at
+ * work is left alone. OK: done comes once, from the event loop. BUSY, NOT_FOUND, USAGE at once.
+ */
+enum ef_reason update_discover(
+	struct update *u, const char *device, update_discover_done done, void *ctx, struct error *e);
 
 /* Views. Pointers live until the next event-loop iteration. */
 const struct deployment *update_current(const struct update *u);	/* NULL: none under way */

@@ -18,6 +18,16 @@ size_t ble_put_header(uint8_t out[BLE_HEADER_SIZE], const uint8_t *message, size
 	return BLE_HEADER_SIZE;
 }
 
+size_t ble_fit(size_t value_max, size_t size, size_t around)
+{
+	size_t whole = (size + BLE_HEADER_SIZE) / value_max;
+	size_t full = whole * value_max - BLE_HEADER_SIZE;
+
+	if (!whole || full <= around || (full - around) * (whole + 1) <= (size - around) * whole)
+		return size;
+	return full;
+}
+
 void ble_receiver_init(struct ble_receiver *r, void *buf, size_t size)
 {
 	*r = (struct ble_receiver){.buf = buf, .size = size};

@@ -17,6 +17,12 @@
 /* What goes in front of a message: the bytes written to out, none for an SMP message. */
 size_t ble_put_header(uint8_t out[BLE_HEADER_SIZE], const uint8_t *message, size_t size);
 
+/*
+ * Bytes, at most size, of a message that fills its values: a last one with little in it takes as
+ * long as any. around: of them, what is not payload.
+ */
+size_t ble_fit(size_t value_max, size_t size, size_t around);
+
 struct ble_receiver {
 	uint8_t *buf;
 	size_t size;

@@ -107,8 +107,14 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 
 	if (r == -EAGAIN)
 		return 0;
-	if (r <= 0) { /* closed: the outcome came before, or SIGCHLD tells what happened */
+	if (r == 0) { /* closed: the outcome came before, or SIGCHLD tells what happened */
 		sd_event_source_set_enabled(s, SD_EVENT_OFF);
+		return 0;
+	}
+	if (r < 0) { /* what it said is lost, and it may wait for an answer */
+		char detail[96];
+		snprintf(detail, sizeof detail, "the worker is not understood: %s", strerror(-r));
+		end(w, EF_REASON_IO, detail);
 		return 0;
 	}
 	ef_close(m->fd);
@@ -158,6 +164,7 @@ static int send_stage(struct worker *w, const struct worker_stage_spec *spec)
 	struct job_stage j = {
 		.index_size = spec->index_size,
 		.image_size = spec->image_size,
+		.verity_offset = spec->verity_offset,
 		.target_size = strlen(spec->target),
 		.running_size = strlen(spec->running),
 	};
@@ -168,6 +175,7 @@ static int send_stage(struct worker *w, const struct worker_stage_spec *spec)
 		return -ENAMETOOLONG;
 	memcpy(j.index_sha256, spec->index_sha256, sizeof j.index_sha256);
 	memcpy(j.image_sha256, spec->image_sha256, sizeof j.image_sha256);
+	memcpy(j.verity_root, spec->verity_root, sizeof j.verity_root);
 	memcpy(buf, &j, sizeof j);
 	memcpy(buf + sizeof j, spec->target, j.target_size);
 	memcpy(buf + sizeof j + j.target_size, spec->running, j.running_size);

@@ -19,6 +19,8 @@ struct worker_stage_spec {
 	size_t index_size;
 	uint8_t index_sha256[32], image_sha256[32];
 	uint64_t image_size;
+	uint64_t verity_offset;		/* as in struct job_stage */
+	uint8_t verity_root[32];
 	unsigned silence_max_s;		/* 0: JOB_SILENCE_MAX_S */
 };
 

@@ -12,7 +12,7 @@
  *
  * The worker writes nothing but checked chunks into the target, zeroes what is behind the image
  * (S-11), and reads all of it back past the cache before DONE says OK (S-10), most of it beside the
- * writing.
+ * writing. Where the manifest has a root hash of dm-verity, the slot must have its tree.
  */
 #include "net/ipc.h"
 #include "util/reason.h"
@@ -38,6 +38,8 @@ struct job_stage {
 	uint64_t index_size;
 	uint8_t image_sha256[32];	/* from the manifest; must equal the index's */
 	uint64_t image_size;
+	uint64_t verity_offset;		/* where the image has a dm-verity superblock; 0: it has none */
+	uint8_t verity_root[32];	/* what its tree must come to, from the manifest */
 	uint32_t target_size, running_size;	/* of the paths */
 };
 

@@ -12,8 +12,9 @@
 #define BATCH_GROUPS 4096u
 #define BATCH_CHUNKS 16384u /* and no more groups when it has as many: 1 MiB of them */
 #define LOOK_GROUPS 64u
-#define ZEROS_PUNCHED 65536u /* fewer are written with what stands around them */
-#define KEPT_MAX (1u << 20)  /* bytes */
+#define READBACK_STEP (16u << 20) /* bytes: each step syncs the target */
+#define ZEROS_PUNCHED 65536u	  /* fewer are written with what stands around them */
+#define KEPT_MAX (1u << 20)	  /* bytes */
 
 /* Compressed bytes of a chunk that the image has again further on: so it is written in its turn
  * there too, without being fetched or read again, and writes stay large. */
@@ -33,6 +34,13 @@ struct batch {
 	size_t kept_bytes;
 	struct ipc_range ranges[IPC_RANGES_MAX];
 	bool counted_failed; /* a seed or twin that was counted on is not what it was */
+	size_t first;	     /* group of the next batch */
+	size_t ahead;	     /* its leaves up to this group are on their way already; 0: none are */
+	/* For reading back what is complete at the front of the image: */
+	size_t complete, front; /* groups and, of these, pieces that are there */
+	uint64_t end;		/* of what this batch completes */
+	uint64_t allowed, next; /* to be read back; when the writer is past the mark */
+	uint64_t mark;
 };
 
 /* Asks for ranges; s->intake brings them then. */
@@ -118,12 +126,32 @@ static size_t next_lacking(const struct stage *s, size_t first)
 	return first;
 }
 
-/* Leaves of the groups first to end out of what was asked for. */
-static enum ef_reason take_leaves(struct stage *s, struct batch *b, size_t *first, size_t end)
+/* Ranges for the leaves of the next batch, behind those that are there. Returns the end of its
+ * groups. */
+static size_t add_leaves(const struct stage *s, struct batch *b, size_t *n)
+{
+	size_t count = 0, wanted = 0, i;
+	uint64_t end = *n ? b->ranges[*n - 1].offset + b->ranges[*n - 1].size : 0;
+
+	for (i = next_lacking(s, b->first); i < s->groups.n; i = next_lacking(s, i + 1)) {
+		const struct chunk_group *g = &s->index->groups[i];
+		/* the chunks are not known yet; a leaf is some 36 bytes for each */
+		wanted += g->leaf_size / 36;
+		if (++count > BATCH_GROUPS || wanted > BATCH_CHUNKS || g->leaf_offset < end ||
+			!plan_add_range(b->ranges, n, IPC_RANGES_MAX, PLAN_GAP_MIN, g->leaf_offset,
+				g->leaf_size))
+			break;
+		end = g->leaf_offset + g->leaf_size;
+	}
+	return i;
+}
+
+/* Leaves of the groups up to end out of what was asked for. */
+static enum ef_reason take_leaves(struct stage *s, struct batch *b, size_t end)
 {
 	const uint8_t *leaf;
 
-	for (size_t i = *first; (i = next_lacking(s, i)) < end; *first = ++i) {
+	for (size_t i = b->first; (i = next_lacking(s, i)) < end; b->first = ++i) {
 		const struct chunk_group *g = &s->index->groups[i];
 		int r = take_bytes(s, g->leaf_offset, g->leaf_size, &leaf);
 		if (r <= 0)
@@ -131,31 +159,38 @@ static enum ef_reason take_leaves(struct stage *s, struct batch *b, size_t *firs
 		if (take_leaf(s, b, i, leaf))
 			return s->e->reason;
 	}
-	*first = end;
+	b->first = end;
 	return EF_REASON_OK;
 }
 
-/* Leaves from group *first on, as many as make a batch; *first: where the next one begins. */
-static enum ef_reason fetch_leaves(struct stage *s, struct batch *b, size_t *first)
+/* Those that came behind the chunks of the batch before. */
+static enum ef_reason take_leaves_ahead(struct stage *s, struct batch *b)
 {
-	size_t n = 0, count = 0, wanted = 0, end, before = b->n_groups;
+	size_t end = b->ahead;
 
-	for (end = next_lacking(s, *first); end < s->groups.n; end = next_lacking(s, end + 1)) {
-		const struct chunk_group *g = &s->index->groups[end];
-		/* the chunks are not known yet; a leaf is some 36 bytes for each */
-		wanted += g->leaf_size / 36;
-		if (++count > BATCH_GROUPS || wanted > BATCH_CHUNKS ||
-			!plan_add_range(b->ranges, &n, IPC_RANGES_MAX, PLAN_GAP_MIN, g->leaf_offset,
-				g->leaf_size))
-			break;
-	}
+	if (end == 0)
+		return EF_REASON_OK;
+	b->ahead = 0;
+	enum ef_reason reason = take_leaves(s, b, end);
+	ef_close(s->intake.fd);
+	return reason;
+}
+
+/* Leaves from group b->first on, as many as make a batch. */
+static enum ef_reason fetch_leaves(struct stage *s, struct batch *b)
+{
+	size_t n = 0;
+
+	if (take_leaves_ahead(s, b) || b->n_groups > 0)
+		return s->e->reason;
+	size_t end = add_leaves(s, b, &n);
 	if (n == 0)
 		return EF_REASON_OK;
 	if (ask(s, b->ranges, n))
 		return s->e->reason;
-	enum ef_reason reason = take_leaves(s, b, first, end);
+	enum ef_reason reason = take_leaves(s, b, end);
 	ef_close(s->intake.fd);
-	return !reason && b->n_groups == before ? no_bytes(s) : reason;
+	return !reason && b->n_groups == 0 ? no_bytes(s) : reason;
 }
 
 /* --- chunks --- */
@@ -315,6 +350,39 @@ static enum ef_reason take_twin(struct stage *s, struct batch *b, size_t n)
 	return EF_REASON_OK;
 }
 
+/* Behind the groups that are there or in this batch. */
+static void choose_end(struct stage *s, struct batch *b)
+{
+	const struct plan *g = &s->groups;
+	size_t i = b->complete = plan_next(g, b->complete);
+
+	while (i < g->n &&
+		(g->have[i] == PLAN_THERE || (g->have[i] == PLAN_LACKING && i < b->first)))
+		i++;
+	b->end = i < g->n ? plan_piece(g, i)->offset : s->job.image_size;
+	b->front = 0;
+}
+
+/* What is complete at the front is read back while the rest comes. */
+static void allow_readback(struct stage *s, struct batch *b)
+{
+	if (b->next && writer_is_past(s->writer, b->mark)) {
+		readback_allow(s->readback, b->next);
+		b->allowed = b->next;
+		b->next = 0;
+	}
+	b->front = plan_next(&b->plan, b->front);
+	if (b->next || b->front == b->plan.n)
+		return;
+	uint64_t front = plan_piece(&b->plan, b->front)->offset;
+	if (front > b->end)
+		front = b->end;
+	if (front < b->allowed + READBACK_STEP)
+		return;
+	b->next = front;
+	b->mark = writer_mark(s->writer);
+}
+
 /* Pieces first to end, in order: big writes. OK also when a stream ended too early. */
 static enum ef_reason take_pieces(struct stage *s, struct batch *b, size_t first, size_t end)
 {
@@ -337,30 +405,43 @@ static enum ef_reason take_pieces(struct stage *s, struct batch *b, size_t first
 		} else if (take_fetched(s, b, i) <= 0) {
 			return s->e->reason;
 		}
+		allow_readback(s, b);
 		stage_tell(s, JOB_WRITING, s->groups.done + p->done);
 	}
 	return EF_REASON_OK;
+}
+
+/* Pieces first to end, n ranges of which were asked for, and with the last of them leaves of the
+ * next batch. */
+static enum ef_reason take_answer(
+	struct stage *s, struct batch *b, size_t n, size_t first, size_t end, size_t ahead)
+{
+	enum ef_reason reason = take_pieces(s, b, first, end);
+
+	if (!reason && ahead && plan_next(&b->plan, 0) == b->plan.n)
+		b->ahead = ahead;
+	else if (n > 0)
+		ef_close(s->intake.fd);
+	return reason;
 }
 
 static enum ef_reason fetch_chunks(struct stage *s, struct batch *b)
 {
 	struct plan *p = &b->plan;
 	const uint64_t gap = plan_gap(p);
-	size_t first, end, n;
+	size_t first, end;
 
 	while ((first = plan_next(p, 0)) < p->n) {
 		uint64_t before = p->done;
 
 		b->counted_failed = false;
 		plan_mark_twins(p);
-		n = plan_ranges(p, first, gap, b->ranges, IPC_RANGES_MAX, &end);
+		size_t n = plan_ranges(p, first, gap, b->ranges, IPC_RANGES_MAX, &end), chunks = n;
+		size_t ahead = n > 0 && end == p->n ? add_leaves(s, b, &n) : 0;
 		if (n > 0 && ask(s, b->ranges, n))
 			return s->e->reason;
-		enum ef_reason reason = take_pieces(s, b, first, end);
-		if (n > 0)
-			ef_close(s->intake.fd);
-		if (reason)
-			return reason;
+		if (take_answer(s, b, n, first, end, n > chunks ? ahead : 0))
+			return s->e->reason;
 		if (p->done == before && !b->counted_failed)
 			return no_bytes(s);
 	}
@@ -386,6 +467,7 @@ static enum ef_reason run_batch(struct stage *s, struct batch *b)
 
 	int r = plan_open(&b->plan, b->chunks, sizeof(*b->chunks), b->n);
 	b->kept = calloc(b->n, sizeof(struct kept *));
+	choose_end(s, b);
 	reason = r < 0 || !b->kept ? error_errno(s->e, -ENOMEM, "plan") : look_chunks(s, &b->plan);
 	if (!reason)
 		reason = fetch_chunks(s, b);
@@ -414,35 +496,23 @@ static void choose_look_end(struct stage *s)
 		s->look_end = at < s->groups.n ? plan_piece(&s->groups, at)->offset : UINT64_MAX;
 }
 
-/* What is complete at the front can be read back while the rest comes. */
-static enum ef_reason allow_readback(struct stage *s, size_t *n)
-{
-	while (s->groups.have[*n] == PLAN_THERE)
-		(*n)++;
-	if (writer_flush(s->writer, s->e))
-		return s->e->reason;
-	readback_allow(s->readback, plan_piece(&s->groups, *n)->offset);
-	return EF_REASON_OK;
-}
-
 enum ef_reason stage_fetch(struct stage *s)
 {
 	_cleanup_free_ struct batch *b = calloc(1, sizeof(*b));
 	enum ef_reason reason = EF_REASON_OK;
-	size_t first = 0, there = 0;
 
 	if (!b)
 		return error_errno(s->e, -ENOMEM, "ranges");
 	choose_look_end(s);
 	stage_tell(s, JOB_WRITING, s->groups.done);
-	while (!reason && next_lacking(s, first) < s->groups.n) {
+	while (!reason && next_lacking(s, b->first) < s->groups.n) {
 		b->n_groups = b->n = 0;
-		reason = fetch_leaves(s, b, &first);
-		if (!reason) /* by now the writer has little left of the batch before */
-			reason = allow_readback(s, &there);
-		if (!reason)
+		reason = fetch_leaves(s, b);
+		if (!reason && b->n_groups > 0)
 			reason = run_batch(s, b);
 	}
+	if (b->ahead)
+		ef_close(s->intake.fd);
 	free(b->chunks);
 	if (!reason && s->groups.done != s->job.image_size)
 		error_set(s->e, EF_REASON_SLOT_READ_BACK, "%s: not what was written to it",

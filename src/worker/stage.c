@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Scan, fetch what lacks, clear the tail, sync, read back: worker/job.h says why. */
 #include "worker/stage.h"
+#include "bundle/verity.h"
 #include "util/cleanup.h"
 #include "util/fdio.h"
 #include "worker/stage-internal.h"
@@ -121,6 +122,17 @@ static void let_go(struct stage *s)
 	stage_go_through(s, -1);
 }
 
+/* The bytes are those that were signed for; are they what the boot loader will be told they are? */
+static enum ef_reason check_verity(struct stage *s)
+{
+	struct verity v = {.offset = s->job.verity_offset};
+
+	if (v.offset == 0)
+		return EF_REASON_OK;
+	memcpy(v.root, s->job.verity_root, sizeof(v.root));
+	return verity_check(s->target.fd, &v, s->job.image_size, s->e);
+}
+
 static enum ef_reason run(struct stage *s, const struct job_message *m)
 {
 	if (take_job(s, m))
@@ -143,7 +155,9 @@ static enum ef_reason run(struct stage *s, const struct job_message *m)
 	if (stage_scan(s) || stage_fetch(s) || clear_tail(s) || target_sync(&s->target, s->e))
 		return s->e->reason;
 	let_go(s);
-	return readback_finish(s->readback, s->control, &s->progress, s->e);
+	if (readback_finish(s->readback, s->control, &s->progress, s->e))
+		return s->e->reason;
+	return check_verity(s);
 }
 
 enum ef_reason stage_run(struct control *control, const struct job_message *m, struct error *e)

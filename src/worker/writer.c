@@ -5,10 +5,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define CHECKERS 2u
-#define SLABS (CHECKERS + 3u)  /* filled, written, checked, and some waiting for any of these */
-#define SLAB_FULL (768u << 10) /* plain and packed bytes after which a slab goes out */
+#define CHECKERS_NICER 4
+#define SLABS (CHECKERS + 6u)  /* filled, written, checked, and some waiting for any of these */
+#define SLAB_FULL (512u << 10) /* plain and packed bytes after which a slab goes out */
 #define SLAB_PIECES 512u
 #define NOWHERE UINT64_MAX
 #define PLAIN_ROOM (CHUNK_MAX + 2 * TARGET_ALIGN)
@@ -126,6 +128,9 @@ static void *check_all(void *arg)
 	struct codec codec;
 	bool opened = codec_open(&codec) == 0;
 
+	/* Behind reading back, which is the last to end and cannot be shared out. Of this thread
+	 * only. */
+	setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + CHECKERS_NICER);
 	pthread_mutex_lock(&w->lock);
 	while (w->taken < w->filled || !w->stop) {
 		if (w->taken == w->filled) {
@@ -282,6 +287,19 @@ enum ef_reason writer_flush(struct writer *w, struct error *e)
 		*e = w->error;
 	pthread_mutex_unlock(&w->lock);
 	return e->reason;
+}
+
+uint64_t writer_mark(const struct writer *w)
+{
+	return w->filled + (w->filling->size > 0);
+}
+
+bool writer_is_past(struct writer *w, uint64_t mark)
+{
+	pthread_mutex_lock(&w->lock);
+	bool past = w->written >= mark && !w->error.reason;
+	pthread_mutex_unlock(&w->lock);
+	return past;
 }
 
 static void stop(struct writer *w)

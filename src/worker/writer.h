@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The only way into the target: bytes come into memory of the writer's own, plain or packed; threads unpack
- * and check them there, and another writes that same memory (S-08, S-09), neighbours together in large
- * aligned writes.
- * From writer_open to writer_close nobody else may change the target; reading it is fine, and finds
- * what was put before the last writer_flush. One thread may call.
+ * The only way into the target: bytes come into memory of the writer's own, plain or packed;
+ * threads unpack and check them there, and another writes that same memory (S-08, S-09), neighbours
+ * together in large aligned writes. From writer_open to writer_close nobody else may change the
+ * target; reading it is fine, and finds what was put before the last writer_flush. One thread may
+ * call.
  */
 #include "bundle/chunks.h"
 #include "worker/target.h"
@@ -23,11 +23,15 @@ uint8_t *writer_room(struct writer *w, uint64_t offset, uint32_t size, struct er
 /* The room is filled. digest: of what has to be in it, or the job fails with BAD_DIGEST; NULL: the
  * caller has checked these very bytes. */
 void writer_put(struct writer *w, const uint8_t *digest);
-/* Piece c of the target out of its compressed bytes, which are copied, and both checked later: the job
- * fails with BAD_DIGEST or BAD_SIZE then. Waits as writer_room does. */
-enum ef_reason writer_unpack(struct writer *w, const struct chunk *c, const void *packed,
-	struct error *e);
+/* Piece c of the target out of its compressed bytes, which are copied, and both checked later: the
+ * job fails with BAD_DIGEST or BAD_SIZE then. Waits as writer_room does. */
+enum ef_reason writer_unpack(
+	struct writer *w, const struct chunk *c, const void *packed, struct error *e);
 /* Zeros there, as a hole where possible. */
 enum ef_reason writer_zero(struct writer *w, uint64_t offset, uint64_t size, struct error *e);
+/* Whether what was put before writer_mark is in the target, but for the block of TARGET_ALIGN that
+ * its end may share with what follows. Does not wait. */
+uint64_t writer_mark(const struct writer *w);
+bool writer_is_past(struct writer *w, uint64_t mark);
 /* Waits until all that was put is in the target: then it can be read there. */
 enum ef_reason writer_flush(struct writer *w, struct error *e);

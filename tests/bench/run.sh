@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 ninja -C build >/dev/null
-ninja -C build tests/bench/uart/uart-stage tests/bench/fleet/fleet-stage tests/unit/dfu/node-drive tests/unit/links/bus-run tests/unit/links/libbus.so tests/bench/wear/wear >/dev/null
+ninja -C build tests/bench/ble/ble-stage tests/bench/uart/uart-stage tests/bench/fleet/fleet-stage tests/unit/dfu/node-drive tests/unit/links/bus-run tests/unit/links/libbus.so tests/bench/wear/wear >/dev/null
 
 echo "== Bootloader and application: bytes of flash, RAM and stack by board"
 boards="nrf51-microbit mps2-an385 mps2-an505 riscv-virt"
@@ -18,6 +18,9 @@ build/tests/bench/wear/wear
 echo
 echo "== UART: payload against line rate"
 tests/bench/uart/uart.py --node build/edge-fw/port/host/edgeferry-node --stage build/tests/bench/uart/uart-stage
+echo
+echo "== BLE: payload against a bare stream of values"
+tests/bench/ble/ble.py --node build/edge-fw/port/host/edgeferry-node --stage build/tests/bench/ble/ble-stage
 echo
 echo "== SPI: payload against the clock"
 tests/bench/spi/spi.py build
@@ -36,6 +39,9 @@ tests/bench/session/handshake.py --images build/edge-fw/cross
 echo
 echo "== Slot: staging 1 GiB over HTTPS against curl and dd"
 tests/bench/stage/stage.py --build build --cache build/lab
+echo
+echo "== Slot: staging 1 GiB from a bundle against RAUC"
+tests/bench/rauc/rauc.py --build build --cache build/lab
 echo
 echo "== Memory"
 tests/bench/memory/memory.py build

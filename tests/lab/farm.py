@@ -120,9 +120,11 @@ class Gateway:
 
 
 class Farm:
+    within = None       # folder for what a farm keeps; None: where temporary files are
+
     def __init__(self, build):
         self.build = os.path.abspath(build)
-        self.folder = tempfile.TemporaryDirectory(prefix="ef-farm-")
+        self.folder = tempfile.TemporaryDirectory(prefix="ef-farm-", dir=self.within)
         self.dir = self.folder.name
         os.chmod(self.dir, 0o755)
         self.processes, self.gateways, self.alive, self.bundles = [], [], {}, {}
@@ -155,9 +157,12 @@ class Farm:
                   "--self-test", "15", "--confirm", "120", "--hardware", "1-3")
         self.repo("image", "sign", "--key", "edge", "--version", version, "--security", "1", "--compatible", COMPATIBLE,
                   raw, image)
-        self.repo("release", version, "--component", "node")
+        self.repo("release", version, "--component", self.components())
         self.repo("sign")
         return image
+
+    def components(self):
+        return "node"
 
     def bundle(self, version):
         if version not in self.bundles:

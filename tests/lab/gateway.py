@@ -21,8 +21,6 @@ import sys
 import threading
 import time
 
-RESTART_AFTER = 0.3     # seconds; systemd's RestartSec in small
-
 
 def choose(state):
     """(new state, running, as a trial): what the firmware does at power-on. Pure."""
@@ -48,6 +46,8 @@ def replace(path, text):
 
 class Gateway:
     """root: folder of the machine. libexec: folder with edgeferryd, edgeferry-net, edgeferry-worker."""
+
+    restart_after = 0.3     # seconds; systemd's RestartSec in small
 
     def __init__(self, root, libexec, slots, bus, config, debug=False):
         self.root = os.path.abspath(root)
@@ -135,6 +135,14 @@ class Gateway:
         return os.path.exists(self.tree + "/usr/lib/os-release")    # debugfs exits with 0 whatever it met
 
     # ---- init ----
+    def command(self):
+        return [f"{self.libexec}/edgeferryd", f"--config={self.config}", f"--bus={self.bus}",
+                *(["--debug"] if self.debug else [])]
+
+    def goes_off(self):
+        """Asked when the daemon has ended: whether the machine starts anew, not the daemon alone."""
+        return os.path.exists(f"{self.boot}/reboot-requested") or self.cut_asked.is_set()
+
     def _live(self):
         while not self.off.is_set():
             slot, trial = self._power_on()
@@ -144,7 +152,7 @@ class Gateway:
                 continue
             if not self._read_slot(slot):
                 self._log(f"slot {slot} holds no root file system: panic")
-                self.off.wait(RESTART_AFTER)
+                self.off.wait(self.restart_after)
                 continue
             self._run_daemon()
             self.running = None
@@ -159,16 +167,14 @@ class Gateway:
                 if self.off.is_set() or self.cut_asked.is_set():
                     break
                 self.process = subprocess.Popen(
-                    [f"{self.libexec}/edgeferryd", f"--config={self.config}", f"--bus={self.bus}"]
-                    + (["--debug"] if self.debug else []),
-                    stdin=subprocess.DEVNULL, stdout=journal, stderr=journal, env=env, start_new_session=True,
-                    preexec_fn=die_with_us)
+                    self.command(), stdin=subprocess.DEVNULL, stdout=journal, stderr=journal, env=env,
+                    start_new_session=True, preexec_fn=die_with_us)
             self.process.wait()
             with self.lock:
                 self._kill_all()    # what a crash left behind, as systemd's KillMode=control-group does
-            if os.path.exists(f"{self.boot}/reboot-requested") or self.cut_asked.is_set():
+            if self.goes_off():
                 break
-            self.off.wait(RESTART_AFTER)
+            self.off.wait(self.restart_after)
         with self.lock:
             self.process = None
 

@@ -4,7 +4,7 @@
 
     line_shim.py A B [--baud N] [--flip P] [--drop P] [--duplicate P] [--latency MS]
                      [--cut-after BYTES] [--cut-for SECONDS] [--most BAUD]
-                     [--seed N] [--stats]
+                     [--lose-forth FRAME] [--lose-back FRAME] [--seed N] [--stats]
 
 An end is  pty:PATH     a pseudo-terminal; PATH becomes a link to it
            unix:PATH    connects to a unix stream socket, again and again
@@ -15,8 +15,9 @@ different rates turn every byte into another one, as on a real line. A byte take
 --most every byte is another one, too: a line that is too long, or a poor level shifter.
 --flip is the chance of each bit, --drop and --duplicate of each byte. SIGUSR1 cuts the cable,
 SIGUSR2 joins it again; --cut-after cuts it by itself after so many bytes from A to B, for
---cut-for seconds (0: for good). Faults come from a generator that starts at --seed: the same
-traffic meets the same faults. Prints "ready"; with --stats, figures as JSON at the end.
+--cut-for seconds (0: for good). --lose-forth and --lose-back swallow one frame from A to B, or
+back: the one behind so many delimiters (zero bytes), as --stats counts them. Faults come from a
+generator that starts at --seed: the same traffic meets the same faults. Prints "ready"; with --stats, figures as JSON at the end.
 """
 
 import argparse
@@ -124,7 +125,7 @@ class Faults:
 class Direction:
     """Bytes on their way from one end to the other."""
 
-    def __init__(self, options, source, target, seed):
+    def __init__(self, options, source, target, seed, lose):
         self.source, self.target = source, target
         self.rng = random.Random(seed)
         self.flips = Faults(options.flip, self.rng)
@@ -134,7 +135,8 @@ class Direction:
         self.free_at = 0.0                  # when the line has carried all that was taken
         self.pieces = collections.deque()   # (time of arrival, bytes)
         self.waiting = bytearray()          # arrived, and the reader has not taken it
-        self.carried = self.faults = self.overrun = 0
+        self.lose = lose                    # this frame; -1: none
+        self.carried = self.faults = self.overrun = self.frames = 0
         self.first = self.last = None
 
     def room(self, now, rate):
@@ -142,7 +144,19 @@ class Direction:
         ahead = max(self.free_at - now, 0.0)
         return int((AHEAD - ahead) * rate) if ahead < AHEAD else 0
 
+    def without_frame(self, data):
+        kept = bytearray()
+        for byte in data:
+            if self.frames != self.lose:
+                kept.append(byte)
+            self.frames += byte == 0
+        return kept
+
     def spoil(self, data):
+        if self.lose < 0:
+            self.frames += data.count(0)
+        else:
+            data = self.without_frame(data)
         for bit in self.flips.within(len(data) * 8):
             data[bit >> 3] ^= 1 << (bit & 7)
             self.faults += 1
@@ -203,7 +217,7 @@ class Direction:
 
     def figures(self):
         busy = (self.last - self.first) if self.first is not None else 0
-        return {"bytes": self.carried, "faults": self.faults, "overrun": self.overrun,
+        return {"bytes": self.carried, "frames": self.frames, "faults": self.faults, "overrun": self.overrun,
                 "seconds": round(busy, 4), "rate": round(self.carried / busy) if busy else 0}
 
 
@@ -211,8 +225,8 @@ class Shim:
     def __init__(self, options):
         self.options = options
         self.ends = [End(options.a), End(options.b)]
-        self.ways = [Direction(options, self.ends[0], self.ends[1], f"{options.seed} forth"),
-                     Direction(options, self.ends[1], self.ends[0], f"{options.seed} back")]
+        self.ways = [Direction(options, self.ends[0], self.ends[1], f"{options.seed} forth", options.lose_forth),
+                     Direction(options, self.ends[1], self.ends[0], f"{options.seed} back", options.lose_back)]
         self.cut = self.stop = self.garble = False
         self.rejoin_at = math.inf
         self.rate = 11520.0
@@ -290,6 +304,8 @@ def parse():
     p.add_argument("--latency", type=float, default=0.0, metavar="MS", help="each way")
     p.add_argument("--cut-after", type=int, default=0, metavar="BYTES", help="from A to B")
     p.add_argument("--cut-for", type=float, default=0.0, metavar="SECONDS")
+    p.add_argument("--lose-forth", type=int, default=-1, metavar="FRAME")
+    p.add_argument("--lose-back", type=int, default=-1, metavar="FRAME")
     p.add_argument("--most", type=int, default=0, metavar="BAUD", help="the line carries no more")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--stats", action="store_true", help="figures as JSON at the end")

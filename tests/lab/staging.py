@@ -58,9 +58,9 @@ class Release:
         """The STAGE message."""
         c = self.component
         paths = target.encode() + running.encode()
-        body = struct.pack("=32sQ32sQII", bytes.fromhex(c["index"]["sha256"]), c["index"]["size"],
+        body = struct.pack("=32sQ32sQQ32sII", bytes.fromhex(c["index"]["sha256"]), c["index"]["size"],
                            bytes.fromhex(c["image"]["sha256"]), c["image"]["size"],
-                           len(target.encode()), len(running.encode())) + paths
+                           0, bytes(32), len(target.encode()), len(running.encode())) + paths
         return struct.pack("=II", STAGE, len(body)) + body
 
 

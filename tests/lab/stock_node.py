@@ -4,7 +4,7 @@
 Zephyr application over MCUboot. On a unix socket, in console lines or raw.
 
     stock_node.py mcuboot|zephyr console|raw SOCKET IMAGE [--no-hash] [--no-params] [--slot-size N] [--buffer N]
-                  [--lose P] [--seed N] [--dump FILE]
+                  [--lose P] [--seed N] [--verify SECONDS] [--lose-last] [--dump FILE]
 
 What a gateway meets in them:
   both     lines above 128 bytes, messages above the buffer and bad checksums are dropped without a word; a raw
@@ -14,7 +14,9 @@ What a gateway meets in them:
            at offset 0; an image list of slot and version, hash if built so; everything else is rc 8
   zephyr   an upload goes on while the server runs and is forgotten by a reset; errors of a group as {"err": …} in
            version 2; trial by reset, taken back by the next one; a boot log and a prompt on the console
-SIGUSR1: power is lost and comes back. --dump: the slots, at each change, for whoever looks.
+--verify: it looks at the whole image for so long before it answers the last of an upload, and what comes meanwhile
+overruns its line. --lose-last: that answer is lost. SIGUSR1: power is lost and comes back. --dump: the slots, at
+each change, for whoever looks.
 """
 
 import argparse
@@ -292,6 +294,12 @@ class Line:
         return b"".join((b"\4\24" if i else b"\6\11") + text[i:i + 124] + b"\n" for i in range(0, len(text), 124))
 
 
+def overrun(peer):
+    """What came while nobody listened."""
+    while select.select([peer], [], [], 0)[0] and peer.recv(4096):
+        pass
+
+
 def serve(options):
     server = {"mcuboot": Mcuboot, "zephyr": Zephyr}[options.kind](options)
     line = Line(options.framing, options.buffer)
@@ -321,13 +329,19 @@ def serve(options):
             if server.rng.random() < options.lose:
                 continue
             server.version = first >> 3 & 3
+            upload = server.upload or [0, 1]
+            before = upload[0]
             try:
                 body, reset = server.handle(first & 7, group, command, smp.uncbor(message[8:])[0])
             except (IndexError, KeyError, ValueError):
                 body, reset = {"rc": INVALID}, False
             data = cbor(body)
             answer = struct.pack(">BBHHBB", first + 1, 0, len(data), group, seq, command) + data
-            if server.rng.random() >= options.lose:
+            last = before < upload[0] == upload[1]
+            if last and options.verify:
+                time.sleep(options.verify)
+                overrun(peer)
+            if server.rng.random() >= options.lose and not (last and options.lose_last):
                 peer.sendall(line.frame(answer))
             if reset:
                 server.reset()
@@ -348,6 +362,8 @@ def main():
     p.add_argument("--buffer", type=int, default=1024)
     p.add_argument("--lose", type=float, default=0.0)
     p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--verify", type=float, default=0.0, metavar="SECONDS")
+    p.add_argument("--lose-last", action="store_true")
     p.add_argument("--dump")
     serve(p.parse_args())
 

@@ -9,7 +9,8 @@ org.bluez on a bus of the test's own, as BlueZ 5.66 shows it: one adapter, and d
 Commands on standard input, answered by one line each:
   set ADDRESS FAULT [N]   mute (Connect is never answered), refuse [N] (the first N fail), unresolved, bare (no SMP service),
                           calls (no descriptors), taken, flood (garbage and overlong values), lose N (every Nth notification),
-                          away (not seen, not reached), slow (N values a second to the node), well
+                          away (not seen, not reached), slow (N values a second to the node), paced MS N (a connection event
+                          every MS, with N link layer packets each way; before it is connected to), well
   drop ADDRESS            the connection is cut    vanish ADDRESS    its services go, and others come    forget ADDRESS    its object
                           goes
   power on|off            the adapter's            most              the most connections that there were at a time, and how
@@ -31,6 +32,7 @@ SERVICE, CHARACTERISTIC = "org.bluez.GattService1", "org.bluez.GattCharacteristi
 SMP_SERVICE, SMP_CHARACTERISTIC = "8d53dc1d-1db7-4cd3-868b-8a527460aa84", "da2e7828-fbce-4e01-ae9e-260174997c48"
 OTHER_SERVICE, OTHER_CHARACTERISTIC = "0000180a-0000-1000-8000-00805f9b34fb", "00002a29-0000-1000-8000-00805f9b34fb"
 VALUE_MAX = 512
+PACKET, AROUND = 251, 7     # bytes of a link layer packet; L2CAP and ATT around a value
 MTU = int(os.environ.get("MTU", 247))
 
 
@@ -128,7 +130,7 @@ class Device(Thing):
         super().__init__(air.root, air.path, DEVICE, {
             "Address": air.address, "AddressType": "random", "Adapter": dbus.ObjectPath("/org/bluez/hci0"),
             "Paired": dbus.Boolean(False), "Connected": dbus.Boolean(False), "ServicesResolved": dbus.Boolean(False),
-            "RSSI": dbus.Int16(-61), **({"Name": air.name, "Alias": air.name} if air.name else {})})
+            "UUIDs": dbus.Array([SMP_SERVICE], signature="s"), "RSSI": dbus.Int16(-61), **({"Name": air.name, "Alias": air.name} if air.name else {})})
 
     @dbus.service.method(DEVICE, async_callbacks=("done", "failed"))
     def Connect(self, done, failed):
@@ -174,7 +176,7 @@ class Characteristic(Thing):
     @dbus.service.method(CHARACTERISTIC, in_signature="a{sv}", out_signature="hq")
     def AcquireWrite(self, options):
         self.air.writes, answer = self.pipe("WriteAcquired")
-        GLib.io_add_watch(self.air.writes.fileno(), GLib.IO_IN | GLib.IO_HUP, self.air.written, self.air.writes)
+        self.air.watch(self.air.writes, self.air.written)
         return answer
 
     @dbus.service.method(CHARACTERISTIC)
@@ -197,6 +199,7 @@ class Air:
         self.path = "/org/bluez/hci0/dev_" + address.replace(":", "_")
         self.device = self.wire = self.notifies = self.writes = None
         self.parts, self.fault, self.number, self.opened, self.notified, self.pending = [], "well", 0, 0, 0, None
+        self.events, self.moved = [], 0
 
     def seen(self):
         if self.device is None and self.fault != "away" and os.path.exists(self.socket_path):
@@ -223,7 +226,7 @@ class Air:
             return failed(Failed("Failed", "le-connection-abort-by-local"))
         self.wire = s
         most[0] = max(most[0], sum(1 for d in air.values() if d.wire))
-        GLib.io_add_watch(s.fileno(), GLib.IO_IN | GLib.IO_HUP, self.from_node, s)
+        self.watch(s, self.from_node)
         self.device.change(Connected=dbus.Boolean(True))
         done()
         GLib.timeout_add(20, self.resolve)
@@ -274,6 +277,25 @@ class Air:
         self.device = None
 
     # ---- values ----
+    def watch(self, s, handler):
+        """Calls it for each value that comes, or in connection events."""
+        room = [0]
+
+        def event():
+            room[0] = min(room[0], 0) + self.events[1]
+            while room[0] > 0:
+                self.moved = 0
+                if not handler(s.fileno(), 0, s):
+                    return False
+                if not self.moved:
+                    break
+                room[0] -= -(-(self.moved + AROUND) // PACKET)
+            return True
+        if self.fault == "paced":
+            GLib.timeout_add(self.events[0], event)
+        else:
+            GLib.io_add_watch(s.fileno(), GLib.IO_IN | GLib.IO_HUP, handler, s)
+
     def to_node(self, value):
         if self.wire:
             try:
@@ -295,6 +317,7 @@ class Air:
             if self.parts:
                 self.parts[0].change(WriteAcquired=dbus.Boolean(False))
             return False
+        self.moved = len(value)
         if self.fault == "slow":
             time.sleep(1 / self.number)
         if len(value) <= MTU - 3:       # ATT carries no longer one
@@ -313,6 +336,7 @@ class Air:
         if not value:                   # the node was reset
             self.disconnect()
             return False
+        self.moved = len(value)
         self.notified += 1
         if self.fault == "lose" and self.notified % self.number == 0:
             return True
@@ -355,7 +379,7 @@ def command(words):
         return " ".join(str(n) for n in [most[0], *(d.opened for d in air.values())])
     elif words[0] == "set":
         d = air[words[1]]
-        d.fault, d.number = words[2], int(words[3]) if len(words) > 3 else 0
+        d.fault, d.number, d.events = words[2], int(words[3]) if len(words) > 3 else 0, [int(w) for w in words[3:]]
     else:
         {"drop": Air.disconnect, "forget": Air.forget}[words[0]](air[words[1]])
     return "ok"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 An emulated machine with a kernel that has hci_vhci, Debian's bluetoothd, and btvirt for a controller and the air: node-drive
-runs there against att-server and edgeferry-node. Needs root to be made; its images are kept.
+and ble-stage run there against att-server and edgeferry-node. Needs root to be made; its images are kept.
 """
 import glob
 import os
@@ -20,7 +20,7 @@ from machine import Machine  # noqa: E402
 ROOT_MIB = 700
 HCI = "/tmp/bt-server-le"   # of btvirt -s
 AT = "/lab"                 # where our things are in the guest
-PROGRAMS = ("tests/unit/dfu/node-drive", "edge-fw/port/host/edgeferry-node")
+PROGRAMS = ("tests/unit/dfu/node-drive", "tests/bench/ble/ble-stage", "edge-fw/port/host/edgeferry-node")
 CONTROLLER = f"[ -S {HCI} ] && hciconfig hci0 2>/dev/null | grep -q 'BD Address: 00:AA'"
 POWERED = "bluetoothctl show 2>/dev/null | grep -q 'Powered: yes'"
 COMMAND_LINE = "root=/dev/vda rw console=ttyS0 panic=2 quiet systemd.show_status=0"

@@ -366,6 +366,39 @@ START_TEST(many)
 }
 END_TEST
 
+static json_t *tree(json_int_t offset)
+{
+	return json_pack("{s:I, s:s}", "offset", offset, "root", B);
+}
+
+START_TEST(verity)
+{
+	struct manifest *m;
+	struct error e = {0};
+	json_t *o = with("components/0/verity", tree(65536));
+	char *text = json_dumps(o, 0);
+
+	ck_assert_msg(
+		manifest_parse(text, strlen(text), &m, &e) == EF_REASON_OK, "%s", e.detail);
+	ck_assert_uint_eq(m->components[0].verity.offset, 65536);
+	ck_assert_uint_eq(m->components[0].verity.root[31], 0xbb);
+	ck_assert_uint_eq(m->components[1].verity.offset, 0);
+	manifest_free(m);
+	free(text);
+	json_decref(o);
+	refused("components/0/verity", tree(0));
+	refused("components/0/verity", tree(65537));
+	refused("components/0/verity", tree(-4096));
+	refused("components/0/verity", tree(1LL << 40)); /* beyond the image */
+	refused("components/0/verity", json_null());
+	refused("components/0/verity", json_pack("{s:i}", "offset", 65536));
+	refused("components/0/verity", json_pack("{s:i, s:s}", "offset", 65536, "root", "00"));
+	refused("components/0/verity",
+		json_pack("{s:i, s:s, s:s}", "offset", 65536, "root", B, "salt", ""));
+	refused("components/1/verity", tree(4096)); /* mcu has none */
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("bundle/manifest");
@@ -382,6 +415,7 @@ static Suite *suite(void)
 	tcase_add_test(t, names);
 	tcase_add_test(t, text_level);
 	tcase_add_test(t, many);
+	tcase_add_test(t, verity);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -420,6 +420,28 @@ static int node_key(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return sd_bus_reply_method_return(m, NULL);
 }
 
+/* One node on a line, and a port that another program has; nobody at the device "uart:/dev/none".
+ */
+static int discover(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	const char *device;
+
+	if (sd_bus_message_read(m, "s", &device) < 0)
+		return -EINVAL;
+	if (strcmp(device, "uart:/dev/none") == 0)
+		return sd_bus_reply_method_return(
+			m, "s", "{\"wires\":1,\"found\":[],\"skipped\":[]}");
+	return sd_bus_reply_method_return(m, "s",
+		"{\"wires\":2,\"found\":[{\"link\":\"uart\",\"device\":\"/dev/ttyS1\","
+		"\"address\":7,\"framing\":\"cobs\",\"board\":\"lamp\\u001b[31m\",\"vendor\":"
+		"\"11\","
+		"\"class\":\"22\",\"compatible\":null,\"id\":\"33\",\"hardware\":4,"
+		"\"boot_version\":\"1.2.3\",\"running\":null,\"bootloader\":true,"
+		"\"session\":true,\"info\":null,\"name\":\"lamp-7\","
+		"\"file\":\"[Node]\\nLink=uart\\n\"}],\"skipped\":[{\"link\":\"uart\","
+		"\"device\":\"/dev/ttyS2\",\"reason\":\"busy\",\"detail\":\"in use\"}]}");
+}
+
 #define METHOD(name, in, out, f) SD_BUS_METHOD(name, in, out, f, SD_BUS_VTABLE_UNPRIVILEGED)
 #define CHANGES SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
 
@@ -445,6 +467,7 @@ static const sd_bus_vtable manager[] = {
 	METHOD("Reject", "", "", confirm),
 	METHOD("Cancel", "", "", cancel),
 	METHOD("Rollback", "", "o", rollback),
+	METHOD("DiscoverNodes", "s", "s", discover),
 	METHOD("ProvisionNode", "s", "", node_key),
 	METHOD("RotateNodeKey", "s", "", node_key),
 	SD_BUS_SIGNAL("Event", "s", 0),

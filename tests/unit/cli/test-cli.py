@@ -356,12 +356,21 @@ def test_when(s):
         expect(s.run("postpone", *wrong), 64)
 
 
+def test_discover(s):
+    out = s.run("nodes", "discover")
+    expect(out, 0, "lamp", "nodes.d/lamp-7.conf", "# vendor 11, class 22", "Link=uart", "/dev/ttyS2", "in use")
+    assert "\x1b[31m" not in out.stdout
+    expect(s.run("nodes", "discover", "/dev/none"), 2, "Nobody answers")
+    expect(s.run("nodes", "discover", "--json=short"), 0, '"address":7')
+    expect(s.run("nodes", "discover", "/dev/a", "/dev/b"), 64)
+
+
 def test_node_keys(s):
     expect(s.run("nodes", "provision", "meter"), 0, "Node meter has its key")
     expect(s.run("nodes", "rotate-key", "meter"), 0, "Node meter has another key")
     expect(s.run("nodes", "provision", "nobody"), 3, "node nobody", stream="stderr")
     expect(s.run("nodes", "provision"), 64, "which node?", stream="stderr")
-    expect(s.run("nodes", "paint", "meter"), 64, "provision or rotate-key", stream="stderr")
+    expect(s.run("nodes", "paint", "meter"), 64, "discover, provision or rotate-key", stream="stderr")
 
 
 def test_monitor_before_anything(s):

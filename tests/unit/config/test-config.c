@@ -92,6 +92,7 @@ START_TEST(vendor_defaults)
 	ck_assert_int_eq(c->reboot, REBOOT_WINDOW);
 	ck_assert_uint_eq(c->postpone_max, 7 * 86400 * 1000000ULL);
 	ck_assert(c->catch_up);
+	ck_assert(c->check_services);
 	ck_assert_uint_eq(c->n_nodes, 0);
 	config_free(c);
 }
@@ -108,7 +109,7 @@ START_TEST(every_key)
 		"[Slots]\nBoot=sim\nBootDirectory=/b\nA=/dev/a\nB=/dev/b\n"
 		"[Update]\nAutomatic=all\nChecksDirectory=/c\nConfirmSec=10\nObjectQuota=3G\n"
 		"Window=22:00-05:30\nWindowDays=Fri..Mon "
-		"Wed\nReboot=request\nPostponeMax=1d\nCatchUp=no\n");
+		"Wed\nReboot=request\nPostponeMax=1d\nCatchUp=no\nCheckServices=no\n");
 	struct config *c = load_good();
 
 	ck_assert_uint_eq(c->hardware, 3);
@@ -138,6 +139,7 @@ START_TEST(every_key)
 	ck_assert_int_eq(c->reboot, REBOOT_REQUEST);
 	ck_assert_uint_eq(c->postpone_max, 86400 * 1000000ULL);
 	ck_assert(!c->catch_up);
+	ck_assert(!c->check_services);
 	config_free(c);
 }
 END_TEST
@@ -465,6 +467,8 @@ START_TEST(incomplete)
 	load_bad("edgeferry.conf: [Gateway] Compatible= is missing");
 	put("edgeferry.conf", BASE "[Slots]\nA=/a\nBootDirectory=/x\n");
 	load_bad("edgeferry.conf: [Slots] B= is missing");
+	put("edgeferry.conf", BASE "[Slots]\nBoot=auto\nB=/b\n");
+	load_bad("edgeferry.conf: [Slots] A= is missing");
 	put("edgeferry.conf", BASE "[Slots]\nA=/a\nB=/a\nBootDirectory=/x\n");
 	load_bad("edgeferry.conf: [Slots] A= and B= are the same");
 	put("edgeferry.conf", BASE "[Mqtt]\nUsername=u\n");

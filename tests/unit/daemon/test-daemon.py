@@ -428,6 +428,13 @@ def a_wrong_configuration_names_its_line(b):
     assert "meter.conf:3" in b.log(), b.log()
 
 
+@test
+def slots_that_are_not_found_stop_it(b):
+    b.write("etc/edgeferry.conf", "[Gateway]\nProduct=demo\nCompatible=a.example,b\nId=x\n[Slots]\nBoot=auto\n")
+    assert b.start().wait(15) == 1
+    assert "Boot=auto: " in b.log() and "edgeferry doctor" in b.log(), b.log()
+
+
 def main():
     print(f"1..{len(TESTS)}", flush=True)
     failed = 0

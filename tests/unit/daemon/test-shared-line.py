@@ -76,6 +76,31 @@ def all_at_once(f):
           figures["bytes"] < 4.5 * SIZE, figures)    # one by one it is six times, and what is asked meanwhile
 
 
+def killed(f):
+    """F-15: the gateway is killed in the midst of sending to all, and goes on where it was."""
+    nodes = {f"k{i}": i for i in range(1, 4)}
+    (line,) = f.shared(nodes, ("killed",), session=True, baud=BAUD)
+    g = f.gateway("gw-killed")
+    for name, address in nodes.items():
+        g.configure(name, line, address, f.key, baud=BAUD)
+    g.start().present(3)
+    g.install("3.0.0", wait_for=False)
+
+    def half_way():
+        d = g.deployment("3.0.0")
+        return d and [c for c in d["components"] if c["phase"] == "uploading" and c["done"] > SIZE // 2]
+    wait(half_way, 60, "the upload")
+    g.stop(kill=True)
+    g.start()
+    d = wait(lambda: (lambda d: d["ended"] and d)(g.deployment("3.0.0")), 120, "its end")
+    check("killed in a broadcast: goes on, and is confirmed (F-15)", d["state"] == "confirmed" and
+          set(g.running().values()) == {"3.0.0"}, f"{d['state']} {d['detail']}")
+    g.stop()
+    figures = f.line_figures()
+    check(f"and little was sent twice: {figures['bytes'] / SIZE:.2f} times the image on the line",
+          figures["bytes"] < 1.75 * SIZE, figures)     # undisturbed 1.5, with all that is asked; begun anew 2 and more
+
+
 def two_gateways(f):
     """F-20: both have the same nodes on the same line. One has them, the other is told who, and takes over when it is gone."""
     nodes = {f"t{i}": i for i in (1, 2)}
@@ -110,6 +135,7 @@ def main():
         f.release("3.0.0", os.urandom(SIZE))
         in_turns(f)
         all_at_once(f)
+        killed(f)
         two_gateways(f)
     return check.end()
 

@@ -7,6 +7,7 @@ session, or against the cross-built boards in QEMU. TAP.
     real-node.py DRIVE FOLDER BOARD…      FOLDER holds boot-BOARD.elf and app*-BOARD.bin
 """
 
+import json
 import os
 import signal
 import socket
@@ -258,6 +259,30 @@ def bad_line(node, work):
     stop(shim)
 
 
+def lost_last(work, secret):
+    """F-16: the last frame of an upload, or its answer, is lost on the line, and costs no time-out of 10 s."""
+    last, took = {}, {}
+    for way in (None, "forth", "back"):
+        node = Node(work, f"lost-{way}", secret)
+        node.start()
+        lose = [f"--lose-{way}", str(last[way])] if way else []
+        shim = start_shim(node, f"{work}/tty", "--stats", *lose)
+        drive = Drive([DRIVE], "uart", f"{work}/tty", "1000000", secret)
+        began = time.monotonic()
+        said = drive("stage", f"{work}/v2.img")
+        took[way] = time.monotonic() - began
+        check(f"last frame lost {way or 'nowhere'}: stage", said == "ok", said)
+        drive.close()
+        shim.terminate()
+        frames = json.loads(shim.communicate()[0])
+        node.kill()
+        # identify and image state come behind it
+        last.update((w, frames[w]["frames"] - 3) for w in ("forth", "back") if not way)
+    for way in ("forth", "back"):
+        check(f"last frame lost {way}: a few round trips later (F-16)", took[way] < took[None] + 1.5,
+              f"{took[way]:.2f} s, {took[None]:.2f} without")
+
+
 def qemu(board, work):
     key = f"{work}/edge.pem"
     public = image.new_key(key)
@@ -339,6 +364,7 @@ def host():
         raised(work, None, 1000000, "115200-1000000", 6)
         raised(work, secret, 600000, "230400-1000000", 11)
         renamed(work, secret)
+        lost_last(work, secret)
         print("# on UDP in a session")
         networked(work, secret)
 

@@ -106,6 +106,16 @@ def power(work, kind, framing):
         s.holds(1 if kind == "zephyr" else 0, "v2")
 
 
+def at_work(work, kind, *options):
+    """F-16: the last frame of an upload is asked for again, and a server that is at work on it loses that."""
+    with Scene(work, kind, "console", *options) as s:
+        began = time.monotonic()
+        s.expect("ok", "stage", f"{work}/v2.img")
+        took = time.monotonic() - began
+        check(f"{s.name}: no time-out waited for", took < 6, f"{took:.1f} s")
+        s.holds(1 if kind == "zephyr" else 0, "v2")
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="edgeferry-stock-") as work:
         key = f"{work}/key.pem"
@@ -122,6 +132,9 @@ def main():
         application(work, "console", "--lose", "0.03", "--seed", "4")
         for kind in ("mcuboot", "zephyr"):
             power(work, kind, "console")
+            at_work(work, kind, "--lose-last")
+            at_work(work, kind, "--verify", "1.5")
+            at_work(work, kind, "--verify", "1", "--lose-last")
     return check.end()
 
 

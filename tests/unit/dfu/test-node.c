@@ -22,7 +22,7 @@ static uint64_t progress_last;
 static bool free_in_done;
 
 static const struct node_timing quick = {
-	.first_us = 200000,
+	.first_us = SMP_TIMEOUT_MIN_US,
 	.ask_us = 700000,
 	.slow_us = 800000,
 	.look_us = 300000,

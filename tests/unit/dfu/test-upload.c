@@ -22,9 +22,10 @@ struct trouble {
 	unsigned lose, duplicate, reorder; /* per thousand messages, each way */
 	uint32_t reset_at;		   /* node forgets everything once it wants this offset */
 	uint64_t silent_after_us;
-	uint32_t lose_request; /* this one */
-	const char *lie;       /* see node_answer */
-	bool bit_errors;       /* loss grows with the size of a message: lose is per 128 bytes */
+	uint32_t lose_request, lose_answer; /* this one */
+	uint64_t verify_us; /* it takes for the whole image, and hears nothing meanwhile */
+	const char *lie;    /* see node_answer */
+	bool bit_errors;    /* loss grows with the size of a message: lose is per 128 bytes */
 };
 
 static struct {
@@ -35,7 +36,8 @@ static struct {
 	size_t n_flight;
 	/* node */
 	uint8_t flash[IMAGE_MAX];
-	uint32_t wanted, size, buf, under_way, max_under_way, requests;
+	uint32_t wanted, size, buf, under_way, max_under_way, requests, answers;
+	uint64_t busy_until_us;
 	uint32_t ahead; /* it keeps what comes before its turn, so far */
 	uint8_t have[IMAGE_MAX];
 	bool open, was_reset, verdict;
@@ -137,6 +139,8 @@ static void answer_node(const struct ef_smp_header *h, uint64_t off, bool kept, 
 	if (lie && !strcmp(lie, "nonsense"))
 		memset(message + EF_SMP_HEADER_SIZE, 0x1c, w.used);
 	ef_smp_header_encode(&back, message);
+	if (++world.answers == world.t.lose_answer)
+		return;
 	put_flight(false, message, EF_SMP_HEADER_SIZE + w.used);
 }
 
@@ -191,9 +195,12 @@ static void node_receive(const uint8_t *message, size_t size)
 	const char *lie = world.t.lie;
 	struct ef_smp_header h;
 	struct chunk c = {0};
+	uint32_t before;
 	bool kept;
 
 	if (world.t.silent_after_us && world.now_us >= world.t.silent_after_us)
+		return;
+	if (world.now_us < world.busy_until_us)
 		return;
 	ck_assert(ef_smp_header_decode(message, size, &h));
 	node_read(&h, message + 8, size - 8, &c);
@@ -207,7 +214,10 @@ static void node_receive(const uint8_t *message, size_t size)
 			memcpy(world.sha, c.sha.data, 32);
 		}
 	}
+	before = world.wanted;
 	kept = node_take(&c, lie);
+	if (world.wanted == world.size && before != world.size && world.t.verify_us)
+		world.busy_until_us = world.line_free_us[false] = world.now_us + world.t.verify_us;
 	if (world.t.reset_at && world.wanted >= world.t.reset_at && !world.was_reset) {
 		world.was_reset = true;
 		world.open = false;
@@ -449,6 +459,62 @@ START_TEST(lost_frame_costs_one)
 }
 END_TEST
 
+/* F-16: nothing comes behind the last frame, which is missed all the same after a few round trips.
+ */
+START_TEST(lost_last_frame_costs_round_trips)
+{
+	for (unsigned i = 0; i < 16; i++) {
+		uint32_t window = 1 + i % 4, all, n;
+		uint64_t clean;
+
+		for (int answer = 0; answer < 2; answer++) {
+			setup();
+			world.ahead = i & 4 ? 8192 : 0;
+			run(39999, i & 8 ? 1024 : 512, window);
+			clean = world.now_us;
+			all = world.requests;
+			setup();
+			world.ahead = i & 4 ? 8192 : 0;
+			if (answer)
+				world.t.lose_answer = all;
+			else
+				world.t.lose_request = all;
+			run(39999, i & 8 ? 1024 : 512, window);
+			expect_whole(39999);
+			n = world.requests;
+			ck_assert_msg(n <= all + 1, "%u requests instead of %u", n, all);
+			ck_assert_msg(world.now_us < clean + 1500000, "%llu us instead of %llu",
+				(unsigned long long)world.now_us, (unsigned long long)clean);
+		}
+	}
+}
+END_TEST
+
+/* F-16: a node that checks the image hears nothing meanwhile, and answers once; or not even that.
+ */
+START_TEST(node_at_work_is_waited_for)
+{
+	for (unsigned i = 0; i < 16; i++) {
+		uint32_t all;
+
+		setup();
+		world.ahead = i & 4 ? 8192 : 0;
+		run(39999, 512, 1 + i % 4);
+		all = world.requests;
+		setup();
+		world.ahead = i & 4 ? 8192 : 0;
+		world.t.verify_us = 8000000;
+		if (i & 8)
+			world.t.lose_answer = all;
+		run(39999, 512, 1 + i % 4);
+		expect_whole(39999);
+		ck_assert_uint_lt(world.now_us, 8000000 + 8000000);
+		ck_assert_uint_le(world.requests, all + 12);
+		ck_assert_uint_le(upload.payload, 39999 + 512);
+	}
+}
+END_TEST
+
 /* A line that spoils every n-th byte gets messages of a length that goes with it, a good one whole
  * buffers again. */
 START_TEST(chunks_follow_the_line)
@@ -602,6 +668,8 @@ static Suite *suite(void)
 	tcase_add_test(c, troubled_line);
 	tcase_add_test(c, hopeless_line);
 	tcase_add_test(c, lost_frame_costs_one);
+	tcase_add_test(c, lost_last_frame_costs_round_trips);
+	tcase_add_test(c, node_at_work_is_waited_for);
 	tcase_add_test(c, chunks_follow_the_line);
 	tcase_add_test(c, node_resets);
 	tcase_add_test(c, silent_node);

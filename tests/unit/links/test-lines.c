@@ -201,11 +201,15 @@ START_TEST(refusals)
 			line_output(&line, t[i].spec, true, &e) == t[i].reason, "%s", t[i].spec);
 		ck_assert_msg(
 			strstr(e.detail, t[i].says) && strstr(e.detail, t[i].spec), "%s", e.detail);
+		error_clear(&e);
+		ck_assert_msg(line_look(t[i].spec, &e) == t[i].reason, "%s", t[i].spec);
 	}
 	error_clear(&e);
 	ck_assert_int_eq(line_output(&line, "other:chip:1", true, &e), EF_REASON_OK);
 	ck_assert_int_eq(line_output(&second, "other:chip:1", true, &e), EF_REASON_BUSY);
 	ck_assert_ptr_nonnull(strstr(e.detail, "gpioinfo shows by whom"));
+	error_clear(&e);
+	ck_assert_int_eq(line_look("other:chip:1", &e), EF_REASON_OK); /* whoever has it */
 	line_close(line);
 	error_clear(&e);
 	ck_assert_int_eq(line_output(&line, "other:chip:1", true, &e), EF_REASON_OK);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * slots-drive BACKEND DIR ROOT state|try|good|bad|up|reboot [A|B]: one call of slots/boot.h from a
- * script. Prints the state after it: "running=A primary=A trial=none on-trial=no marks=good,good".
+ * slots-drive BACKEND DIR ROOT state|try|good|bad|up|reboot|verity|plain [A|B]: one call of
+ * slots/boot.h from a script. Prints the state after it: "running=A primary=A trial=none
+ * on-trial=no marks=good,good".
  */
 #include "slots/boot.h"
 #include <stdio.h>
@@ -17,6 +18,9 @@ static enum ef_reason perform(struct boot *b, const char *verb, enum slot_id slo
 		return boot_mark_good(b, slot, e);
 	if (strcmp(verb, "bad") == 0)
 		return boot_mark_bad(b, slot, e);
+	if (strcmp(verb, "verity") == 0 || strcmp(verb, "plain") == 0)
+		return boot_set_verity(
+			b, slot, (const uint8_t[32]){0xab}, verb[0] == 'v' ? 268435456 : 0, e);
 	if (strcmp(verb, "up") == 0)
 		return boot_came_up(b, e);
 	if (strcmp(verb, "reboot") != 0)

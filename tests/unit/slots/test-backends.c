@@ -455,6 +455,98 @@ START_TEST(grub_full)
 }
 END_TEST
 
+/* What the boot loader hands to the kernel of a slot, as another reader of its files finds it. */
+static bool hands_over(const char *slot, char text[4096])
+{
+	char out[4096], name[32], *at;
+
+	ask(which == GRUB ? "grub-editenv %s/grubenv list" : "fw_printenv -c %s/fw_env.config",
+		out);
+	snprintf(name, sizeof(name), "edgeferry_verity_%s=", slot);
+	at = strstr(out, name);
+	if (!at)
+		return false;
+	at += strlen(name);
+	snprintf(text, 4096, "%.*s", (int)strcspn(at, "\n"), at);
+	for (size_t n = strlen(text); n > 0 && text[n - 1] == ' '; n--)
+		text[n - 1] = '\0';
+	return *text;
+}
+
+#define HEX_AB "abababababababababababababababababababababababababababababababab"
+
+START_TEST(root_hash_is_handed_over)
+{
+	uint8_t root[32];
+	char text[4096];
+	struct error refused = {0};
+
+	memset(root, 0xab, sizeof(root));
+	begin(_i);
+	if (which == TRYBOOT) { /* it has no place for it */
+		WELL(boot_set_verity(b, SLOT_B, root, 4096, e));
+		return;
+	}
+	WELL(boot_set_verity(b, SLOT_B, root, 0, e));
+	ck_assert(!hands_over("B", text));
+	WELL(boot_set_verity(b, SLOT_B, root, 268435456, e));
+	ck_assert(hands_over("B", text));
+	ck_assert_str_eq(text, "edgeferry.roothash=" HEX_AB " edgeferry.hashoffset=268435456");
+	ck_assert(!hands_over("A", text));
+	/* what is decided by the others stays, and so does this */
+	WELL(boot_try_next(b, SLOT_B, e));
+	ck_assert(hands_over("B", text));
+	ck_assert_int_eq(restart(), SLOT_B);
+	ck_assert(state().on_trial);
+	/* neither of what runs nor of what a plain restart starts */
+	ck_assert_int_eq(boot_set_verity(b, SLOT_B, root, 0, &refused), EF_REASON_SLOT_RUNNING);
+	error_clear(&refused);
+	ck_assert_int_eq(boot_set_verity(b, SLOT_A, root, 0, &refused), EF_REASON_SLOT_RUNNING);
+	WELL(boot_mark_good(b, SLOT_B, e));
+	ck_assert(hands_over("B", text));
+	WELL(boot_set_verity(b, SLOT_A, root, UINT64_MAX, e));
+	ck_assert(hands_over("A", text));
+	ck_assert_ptr_nonnull(strstr(text, "hashoffset=18446744073709551615"));
+	ck_assert(hands_over("B", text));
+	ck_assert_ptr_nonnull(strstr(text, "hashoffset=268435456"));
+	/* a release without a tree */
+	WELL(boot_set_verity(b, SLOT_A, root, 0, e));
+	ck_assert(!hands_over("A", text));
+	ck_assert(state().primary == SLOT_B && state().mark[SLOT_A] == SLOT_GOOD);
+}
+END_TEST
+
+/* Once both are there, a change of anything is one of characters in the first sector. */
+START_TEST(grub_root_hash_in_one_sector)
+{
+	uint8_t root[32] = {1};
+	char *before, *now;
+	size_t size;
+
+	begin(GRUB);
+	command("grub-editenv %s/grubenv set saved_entry=debian other=kept");
+	WELL(boot_set_verity(b, SLOT_B, root, 4096, e));
+	WELL(boot_try_next(b, SLOT_B, e));
+	restart();
+	WELL(boot_mark_good(b, SLOT_B, e));
+	WELL(boot_set_verity(b, SLOT_A, root, 4096, e));
+	for (int i = 0; i < 4; i++) {
+		before = get("grubenv", &size);
+		root[1] = (uint8_t)i;
+		WELL(i == 3 ? boot_try_next(b, SLOT_A, e)
+			    : boot_set_verity(
+				      b, SLOT_A, root, i == 2 ? 0 : UINT64_MAX - (unsigned)i, e));
+		now = get("grubenv", &size);
+		ck_assert_int_ne(memcmp(before, now, 512), 0);
+		ck_assert_int_eq(memcmp(before + 512, now + 512, 512), 0);
+		ck_assert_ptr_nonnull(strstr(now, "\nsaved_entry=debian\n"));
+		ck_assert_ptr_nonnull(strstr(now, "\nother=kept\n"));
+		free(before);
+		free(now);
+	}
+}
+END_TEST
+
 static const char *const grub_wrong[] = {
 	"edgeferry_primary=C\n",
 	"edgeferry_primary=\n",
@@ -748,6 +840,8 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, bad_slot_is_not_started, 0, KINDS);
 	tcase_add_loop_test(t, refusals_change_nothing, 0, KINDS);
 	tcase_add_loop_test(t, cut_anywhere, 0, KINDS * COUNT(cuts));
+	tcase_add_loop_test(t, root_hash_is_handed_over, 0, KINDS);
+	tcase_add_test(t, grub_root_hash_in_one_sector);
 	tcase_add_test(t, grub_keeps_the_rest);
 	tcase_add_test(t, grub_full);
 	tcase_add_loop_test(t, grub_not_understood, 0, COUNT(grub_wrong));

@@ -47,7 +47,7 @@ class Machine:
         end = time.monotonic() + (LIMIT_S if cut_s is None else cut_s)
         found = None
         while time.monotonic() < end and guest.poll() is None and not found:
-            found = re.search(rb"would start ([AB]) with (edgeferry\.slot=[^\r\n]*)[\r\n]", log.read_bytes())
+            found = re.search(rb"would start ([AB]) with(.*?)END", log.read_bytes(), re.S)
             time.sleep(0.01)
         guest.kill()
         guest.wait()
@@ -56,9 +56,13 @@ class Machine:
             if cut_s is None:
                 raise AssertionError(f"nothing was started:\n{log.read_text(errors='replace')[-2000:]}")
             return None
-        line = found[2].decode().strip()
+        line = self.words(re.sub("[\r\n]", "", found[2].decode()))
+        assert line.startswith("edgeferry.slot="), line
         (self.root / "proc/cmdline").write_text(f"ro {line} quiet\n")
         return found[1].decode()
+
+    def words(self, text):
+        return text.strip()
 
     def do(self, verb, slot="A"):
         out = call(DRIVE, self.kind, str(self.dir), str(self.root), verb, slot)
@@ -84,7 +88,7 @@ class Grub(Machine):
         call("grub-editenv", str(folder / "grubenv"), "create")
         (folder / "grub.cfg").write_text(
             "serial --unit=0 --speed=115200\nterminal_output serial\nsource ${prefix}/edgeferry.grub\n"
-            'echo "would start $edgeferry_slot with $edgeferry_args"\nsleep 30\n')
+            'echo "would start $edgeferry_slot with"\nfor w in $edgeferry_args; do echo "<$w>"; done\necho END\nsleep 30\n')
         call("mmd", "-i", self.part, "::/grub")
         call("mcopy", "-i", self.part, str(folder / "grub.cfg"), str(CONF / "edgeferry.grub"), str(folder / "grubenv"),
              "::/grub")
@@ -105,6 +109,10 @@ class Grub(Machine):
             disk.write(boot)
             disk.seek(512)
             disk.write(core)
+
+    def words(self, text):
+        """Its terminal breaks lines after 80 characters, also between words, and then without the blank."""
+        return " ".join(re.findall("<(.*?)>", text))
 
     def insert(self):
         call("mcopy", "-o", "-i", self.part, str(self.dir / "grubenv"), "::/grub/grubenv")
@@ -141,8 +149,8 @@ class Uboot(Machine):
         (folder / "boot.cmd").write_text(
             f"virtio read {where}\nenv import -c 0x2000000 {self.ENV_SIZE:#x}\n"
             f"setenv edgeferry_save 'env export -c -s {self.ENV_SIZE:#x} 0x2000000 BOOT_ORDER BOOT_A_LEFT BOOT_B_LEFT "
-            f"edgeferry_trial other && virtio write {where}'\n" + (CONF / "edgeferry.uboot").read_text() +
-            "echo would start ${edgeferry_slot} with ${edgeferry_args}\nsleep 30\n")
+            f"edgeferry_trial edgeferry_verity_A edgeferry_verity_B other && virtio write {where}'\n" + (CONF / "edgeferry.uboot").read_text() +
+            "echo would start ${edgeferry_slot} with ${edgeferry_args} END\nsleep 30\n")
         call("mkimage", "-A", "x86", "-T", "script", "-C", "none", "-d", str(folder / "boot.cmd"),
              str(folder / "boot.scr"))
         call("mcopy", "-i", part, str(folder / "boot.scr"), "::/")
@@ -192,6 +200,25 @@ def bad(m):
     m.is_state("up", marks="bad,good")
 
 
+def root_hash(m):
+    """Of the slot that is started, on its command line; of a slot without one nothing."""
+    def handed():
+        return re.findall(r"edgeferry\.(roothash=\S+|hashoffset=\S+)", (m.root / "proc/cmdline").read_text())
+    m.do("verity", "A")
+    m.do("try", "A")
+    assert m.start() == "A"
+    assert handed() == ["roothash=ab" + "00" * 31, "hashoffset=268435456"], handed()
+    assert m.start() == "B"
+    assert handed() == [], handed()
+    m.do("up")
+    m.do("plain", "A")
+    m.do("try", "A")
+    assert m.start() == "A"
+    assert handed() == [], handed()
+    assert m.start() == "B"
+    m.do("up")
+
+
 def cut_while_starting(m):
     """Power cuts during the start of a trial: old or tried, never tried twice, never nothing."""
     seed = int(os.environ.get("SEED", time.time_ns() % 1000000))
@@ -218,7 +245,7 @@ def cut_while_starting(m):
     print(f"# {m.kind}: {cuts} cuts, {before} of them came before the trial was used up, seed {seed}")
 
 
-CASES = [fresh, trial_used_once, confirmed, bad, cut_while_starting]
+CASES = [fresh, trial_used_once, confirmed, bad, root_hash, cut_while_starting]
 
 
 def main():

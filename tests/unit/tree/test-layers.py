@@ -23,6 +23,7 @@ MAY = {
     "update": ["util", "wire", "config", "trust", "bundle", "slots", "links", "dfu", "net", "worker"],
     "bus": ["util", "wire", "config", "trust", "bundle", "slots", "links", "dfu", "net", "update"],
     "daemon": ["util", "config", "net", "update", "bus", "sources"],
+    "doctor": ["util", "config", "trust", "slots", "links", "dfu"],  # looks, and decides nothing
     "cli": ["util"],
     "repo": ["util", "wire", "trust", "bundle", "dfu"],  # dfu: the image primitives and UUIDs
 }

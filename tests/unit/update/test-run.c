@@ -755,6 +755,24 @@ START_TEST(the_server_must_be_reachable_after_as_before) /* F-24 */
 }
 END_TEST
 
+/* F-24: server and node were away before, so their absence says nothing about the release. */
+START_TEST(what_was_away_before_is_not_blamed)
+{
+	world_publish(w, &(struct world_release){
+				 .version = "3.0.0", .sequence = 3, .sensor_policy = "optional"});
+	w->nodes[1].unreachable = true;
+	w->config_nodes[1].required = false;
+	world_kill(w);
+	world_start(w);
+	install_bundle(); /* the server is away now */
+	world_run(w, 0, false);
+	ends(DEPLOYMENT_CONFIRMED);
+	ck_assert(gateway_runs("3.0.0"));
+	ck_assert(node_has(0, "3.0.0"));
+	ck_assert(node_has(1, "1.0.0"));
+}
+END_TEST
+
 /* --- by hand --- */
 
 static void run_until(enum deployment_state state)
@@ -1061,6 +1079,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_server_that_stays_away);
 	tcase_add_test(t, a_definite_slot_error_ends_it);
 	tcase_add_test(t, the_server_must_be_reachable_after_as_before);
+	tcase_add_test(t, what_was_away_before_is_not_blamed);
 	tcase_add_test(t, cancelled_before_activation);
 	tcase_add_test(t, cancelled_anywhere_leaves_no_trace);
 	tcase_add_test(t, no_rollback_below_the_floor);

@@ -222,17 +222,24 @@ START_TEST(a_damaged_table_is_noticed) /* S-14 */
 }
 END_TEST
 
-START_TEST(newer_schema_is_refused) /* I-9 */
+/* I-9, F-28: newer, older, and of nobody; the database stays as it is. */
+START_TEST(another_schema_is_refused)
 {
+	static const char *const versions[] = {
+		"PRAGMA user_version = 2", "PRAGMA user_version = 0", "PRAGMA user_version = -1"};
 	char path[128];
 	sqlite3 *db;
 
 	store_close(opened());
 	snprintf(path, sizeof(path), "%s/state.db", dir);
 	ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
-	ck_assert_int_eq(sqlite3_exec(db, "PRAGMA user_version = 2", NULL, NULL, NULL), SQLITE_OK);
+	ck_assert_int_eq(sqlite3_exec(db, versions[_i], NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
 	ck_assert_int_eq(refused_open(), EF_REASON_STATE_UNREADABLE);
+	ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
+	ck_assert_int_eq(sqlite3_exec(db, "PRAGMA user_version = 1", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	store_close(opened()); /* with what was in it */
 }
 END_TEST
 
@@ -450,7 +457,7 @@ static Suite *suite(void)
 	tcase_add_test(t, gone_is_not_empty);
 	tcase_add_test(t, damaged_is_not_empty);
 	tcase_add_test(t, a_damaged_table_is_noticed);
-	tcase_add_test(t, newer_schema_is_refused);
+	tcase_add_loop_test(t, another_schema_is_refused, 0, 3);
 	tcase_add_test(t, a_second_daemon_is_refused);
 	tcase_add_test(t, floors_never_fall);
 	tcase_add_test(t, refusals_are_remembered);

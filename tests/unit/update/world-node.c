@@ -244,6 +244,12 @@ int node_revert(struct node *n, uint32_t timeout_s, node_done done, void *ctx)
 	return begin(n, OP_REVERT, done, ctx);
 }
 
+int node_discover(
+	struct node *n, uint64_t ask_us, struct node_identity *ret, node_done done, void *ctx)
+{
+	return node_identify(n, ret, done, ctx);
+}
+
 enum ef_reason node_key_admit(const struct node *n, bool first, struct error *e)
 {
 	return EF_REASON_OK;

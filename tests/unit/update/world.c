@@ -537,6 +537,7 @@ void world_start(struct world *w)
 		.root_file = w->repo ? root : NULL,
 		.synchronised = synchronised,
 		.retry_us = 1000,
+		.services = w->services,
 		.observer = {.ctx = w, .rebooting = on_rebooting}};
 	struct error e = {0};
 
@@ -557,6 +558,7 @@ void world_start(struct world *w)
 void world_kill(struct world *w)
 {
 	net_client_free((struct net_client *)w);
+	w->services_answer = sd_event_source_disable_unref(w->services_answer);
 	update_free(w->update);
 	w->update = NULL;
 }

@@ -49,6 +49,9 @@ struct world {
 	unsigned worker_deaths;		/* so many jobs die first */
 	unsigned worker_jobs, workers;	/* begun; at work now */
 
+	struct update_services services;	/* who knows of them; ask NULL: nobody */
+	sd_event_source *services_answer;	/* on its way; dropped when the engine ends */
+
 	/* the server */
 	bool server_down, server_lost_after_reboot;
 	enum ef_reason trust_error;

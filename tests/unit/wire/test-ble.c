@@ -65,6 +65,27 @@ START_TEST(every_length)
 }
 END_TEST
 
+/* No other length carries more payload in a value than the one that is chosen. */
+START_TEST(fills_its_values)
+{
+	const size_t around = 32;
+
+	for (size_t most = BLE_VALUE_LEAST; most <= BLE_VALUE_MAX; most += 7)
+		for (size_t size = 100; size <= MESSAGE_MAX; size += 37) {
+			size_t fit = ble_fit(most, size, around), n, values;
+
+			n = (fit + BLE_HEADER_SIZE + most - 1) / most;
+			ck_assert_uint_le(fit, size);
+			for (size_t other = size; other > around; other--) {
+				values = (other + BLE_HEADER_SIZE + most - 1) / most;
+				ck_assert_uint_ge((fit - around) * values, (other - around) * n);
+			}
+		}
+	ck_assert_uint_eq(ble_fit(244, 1045, 32), 4 * 244 - BLE_HEADER_SIZE);
+	ck_assert_uint_eq(ble_fit(500, 90, 32), 90);
+}
+END_TEST
+
 START_TEST(no_beginning_F32)
 {
 	static const struct {
@@ -146,6 +167,7 @@ static Suite *suite(void)
 
 	tcase_add_checked_fixture(t, setup, NULL);
 	tcase_add_test(t, every_length);
+	tcase_add_test(t, fills_its_values);
 	tcase_add_test(t, no_beginning_F32);
 	tcase_add_test(t, too_long_F32);
 	tcase_add_test(t, lost_value_K11);

@@ -167,6 +167,19 @@ START_TEST(test_dies)
 }
 END_TEST
 
+/* F-26: one whose words are lost is not waited for until it is taken to hang. */
+START_TEST(test_is_not_understood)
+{
+	use_script("#!/bin/sh\nprintf x >&3\nexec sleep 30\n");
+	start(60);
+	run_until_done(20);
+	ck_assert_int_eq(outcome.reason, EF_REASON_IO);
+	ck_assert_ptr_nonnull(strstr(outcome.detail, "not understood"));
+	is_gone(10);
+	ck_assert_uint_eq(n_done, 1);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("worker/client");
@@ -178,6 +191,7 @@ static Suite *suite(void)
 	tcase_add_test(t, test_hangs_from_the_start);
 	tcase_add_test(t, test_waits);
 	tcase_add_test(t, test_dies);
+	tcase_add_test(t, test_is_not_understood);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -256,6 +256,49 @@ START_TEST(test_short_stream)
 }
 END_TEST
 
+static uint64_t first_answer[2]; /* bytes of chunks, and of the leaves behind them */
+
+static void note_first(struct rig *r)
+{
+	if (r->needs == 1) {
+		first_answer[0] = r->asked;
+		first_answer[1] = r->asked_leaves - first_answer[1];
+	}
+}
+
+static void note_leaves(struct rig *r)
+{
+	first_answer[1] = r->asked_leaves;
+}
+
+/* The same where only leaves of the next batch lack, or some of them: those are asked for. */
+START_TEST(test_short_of_leaves)
+{
+	const size_t size = 9000000;
+	uint8_t *image = malloc(size);
+	unsigned seed = 5;
+
+	for (size_t i = 0; i < size; i++)
+		image[i] = (uint8_t)(rand_r(&seed) >> 7) & 0x3f;
+	rig_close(&rig);
+	rig_open(&rig, image, size, 512);
+	rig.on_leaves = note_leaves;
+	rig.on_need = note_first;
+	expect_ok();
+	ck_assert_uint_gt(first_answer[1], 100);
+	uint64_t asked = rig.asked;
+
+	rig.on_leaves = rig.on_need = NULL;
+	for (unsigned half = 0; half < 2; half++) {
+		rig.cut_after = first_answer[0] + half * first_answer[1] / 2;
+		rig_file(rig.target, NULL, 0, size);
+		expect_ok();
+		ck_assert_uint_eq(rig.asked, asked);
+		ck_assert_uint_eq(rig.leaf_needs, 2 - half);
+	}
+}
+END_TEST
+
 /* F-26 */
 START_TEST(test_short_and_interrupted_calls)
 {
@@ -384,6 +427,7 @@ static Suite *suite(void)
 	tcase_add_test(t, test_zero_chunks_become_holes);
 	tcase_add_test(t, test_without_holes);
 	tcase_add_test(t, test_short_stream);
+	tcase_add_test(t, test_short_of_leaves);
 	tcase_add_test(t, test_short_and_interrupted_calls);
 	tcase_add_loop_test(t, test_odd_sizes, 0, 9);
 	tcase_add_test(t, test_largest_chunks);

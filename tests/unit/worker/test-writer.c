@@ -211,6 +211,26 @@ START_TEST(test_wrong_packed)
 }
 END_TEST
 
+/* S-10: what is to be read back has been written, and nothing is after a failure. */
+START_TEST(test_mark)
+{
+	const uint8_t digest[CHUNK_DIGEST_SIZE] = {1};
+
+	open_in("/tmp");
+	ck_assert(writer_is_past(writer, writer_mark(writer)));
+	put(0, 4096, true);
+	uint64_t mark = writer_mark(writer);
+	ck_assert(!writer_is_past(writer, mark)); /* nothing has filled up its slab yet */
+	ck_assert_int_eq(writer_flush(writer, &e), EF_REASON_OK);
+	ck_assert(writer_is_past(writer, mark));
+	memset(writer_room(writer, 8192, 100, &e), 0x55, 100);
+	writer_put(writer, digest);
+	writer_flush(writer, &e);
+	ck_assert(!writer_is_past(writer, mark));
+	close_all();
+}
+END_TEST
+
 /* What was put last can be copied from, through any number of slabs. */
 START_TEST(test_copy_of_the_last)
 {
@@ -243,6 +263,7 @@ static Suite *suite(void)
 	tcase_add_test(t, test_close_is_a_flush);
 	tcase_add_test(t, test_wrong_digest);
 	tcase_add_loop_test(t, test_wrong_packed, 0, 3);
+	tcase_add_test(t, test_mark);
 	tcase_add_test(t, test_copy_of_the_last);
 	suite_add_tcase(s, t);
 	return s;
