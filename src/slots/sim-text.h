@@ -7,6 +7,7 @@
  *                     when it uses up a trial
  *   running.json      what was started: {"schema":1,"running":"A","trial":false}; the firmware only
  *   reboot-requested  the core asks for a reboot; the firmware takes it away
+ *   kernel-A, -B      what a kernel of the slot would be told; only once a release had a root hash
  */
 #include "slots/vars.h"
 #include <stddef.h>
@@ -14,6 +15,7 @@
 #define SIM_STATE_FILE "state.json"
 #define SIM_RUNNING_FILE "running.json"
 #define SIM_REBOOT_FILE "reboot-requested"
+#define SIM_KERNEL_FILES {"kernel-A", "kernel-B"}
 #define SIM_FILE_MAX 4096u
 
 /* Anything but the exact form is BOOT_STATE (S-14). */

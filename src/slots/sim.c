@@ -8,6 +8,7 @@
 #include "util/fdio.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 struct sim {
 	struct boot boot;
@@ -74,6 +75,19 @@ static enum ef_reason sim_store(struct boot *b, const struct slot_vars *vars,
 	return r == 0 ? EF_REASON_OK : failed(r, SIM_STATE_FILE, e);
 }
 
+static enum ef_reason sim_set_args(
+	struct boot *b, enum slot_id slot, const char *args, struct error *e)
+{
+	static const char *const names[] = SIM_KERNEL_FILES;
+	const struct sim *s = (struct sim *)b;
+	bool blank = args[strspn(args, " ")] == '\0';
+
+	if (blank && faccessat(s->dir_fd, names[slot], F_OK, 0) < 0)
+		return EF_REASON_OK;
+	int r = atomic_file_write_at(s->dir_fd, names[slot], args, BOOT_ARGS_SIZE, 0644);
+	return r == 0 ? EF_REASON_OK : failed(r, names[slot], e);
+}
+
 static enum ef_reason sim_rebooting(struct boot *b, const char **parameter, struct error *e)
 {
 	const struct sim *s = (struct sim *)b;
@@ -89,5 +103,6 @@ const struct boot_ops boot_sim = {
 	.close = sim_close,
 	.load = sim_load,
 	.store = sim_store,
+	.set_args = sim_set_args,
 	.rebooting = sim_rebooting,
 };

@@ -6,6 +6,8 @@
  */
 #include "../unit.h"
 #include "net/fetch.h"
+#include "util/cleanup.h"
+#include "util/fdio.h"
 #include "world.h"
 #include <ftw.h>
 #include <string.h>
@@ -134,6 +136,62 @@ START_TEST(a_release_reaches_everything)
 	world_run(w, 0, false);
 	ck_assert_int_eq(ends(DEPLOYMENT_REFUSED).reason, EF_REASON_ALREADY_INSTALLED);
 	fleet_runs("2.0.0", "again");
+}
+END_TEST
+
+/* What the kernel of a slot would be told of dm-verity. */
+static const char *told(enum slot_id slot)
+{
+	static char text[256];
+	_cleanup_free_ uint8_t *data = NULL;
+	char path[256];
+	size_t size;
+
+	snprintf(path, sizeof(path), "%s/boot/kernel-%s", w->dir, slot_word(slot));
+	if (file_read(path, sizeof(text) - 1, &data, &size) < 0)
+		return "no file";
+	snprintf(text, sizeof(text), "%s", (char *)data);
+	for (size_t n = strlen(text); n > 0 && text[n - 1] == ' '; n--)
+		text[n - 1] = '\0';
+	return text;
+}
+
+/* The root hash goes from the manifest to worker and boot loader, for the slot that it is of. */
+START_TEST(a_root_hash_is_handed_over)
+{
+	static const struct {
+		const char *version;
+		bool verity;
+		const char *a, *b;
+	} t[] = {
+		{"3.0.0", true, "no file", "edgeferry.roothash="},
+		{"4.0.0", false, "no file", "edgeferry.roothash="},
+		{"5.0.0", true, "no file", "edgeferry.roothash="},
+		{"6.0.0", true, "edgeferry.roothash=", "edgeferry.roothash="},
+		{"7.0.0", false, "edgeferry.roothash=", ""},
+	};
+	char before[256] = "";
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(*t); i++) {
+		world_publish(w,
+			&(struct world_release){
+				.version = t[i].version, .sequence = 3 + i, .verity = t[i].verity});
+		install("");
+		world_run(w, 0, false);
+		ends(DEPLOYMENT_CONFIRMED);
+		ck_assert_uint_eq(w->verity_offset, t[i].verity ? WORLD_VERITY : 0);
+		ck_assert_msg(strncmp(told(SLOT_A), t[i].a, strlen(t[i].a)) == 0, "%s: A %s",
+			t[i].version, told(SLOT_A));
+		ck_assert_msg(*t[i].b ? strncmp(told(SLOT_B), t[i].b, strlen(t[i].b)) == 0
+				      : *told(SLOT_B) == '\0',
+			"%s: B %s", t[i].version, told(SLOT_B));
+		if (!t[i].verity)
+			continue;
+		const char *now = told(world_boot(w).running);
+		ck_assert_ptr_nonnull(strstr(now, " edgeferry.hashoffset=8192"));
+		ck_assert_str_ne(now, before);
+		strcpy(before, now);
+	}
 }
 END_TEST
 
@@ -1049,6 +1107,7 @@ static Suite *suite(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, a_release_reaches_everything);
+	tcase_add_test(t, a_root_hash_is_handed_over);
 	tcase_add_test(t, rollback_goes_back_and_stays);
 	tcase_add_test(t, an_exchanged_node_is_brought_up);
 	tcase_add_test(t, killed_anywhere_it_still_gets_there);

@@ -207,6 +207,7 @@ enum ef_reason worker_stage(struct worker **ret, sd_event *event,
 	memcpy(wk->pack, x->pack_sha256, 32);
 	wk->pack_size = x->pack_size;
 	chunk_index_free(x);
+	the_world->verity_offset = spec->verity_offset;
 	the_world->worker_jobs++;
 	the_world->workers++;
 	sd_event_add_defer(event, &wk->turn, on_work, wk);

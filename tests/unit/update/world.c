@@ -171,9 +171,10 @@ static void add_mcu(struct world *w, json_t *list, size_t node, const struct wor
 
 static void add_rootfs(struct world *w, json_t *list, const struct world_release *r)
 {
-	struct chunk_group group = {.body = {.size = 4096, .pack_size = 90}, .leaf_size = 10};
+	uint32_t image_size = r->verity ? 2 * WORLD_VERITY : 4096;
+	struct chunk_group group = {.body = {.size = image_size, .pack_size = 90}, .leaf_size = 10};
 	struct chunk_index x = {
-		.image_size = 4096, .pack_size = 100, .groups = &group, .n_groups = 1};
+		.image_size = image_size, .pack_size = 100, .groups = &group, .n_groups = 1};
 	char image[65], index[65], pack[65];
 	uint8_t *data, bytes[100];
 	size_t size;
@@ -193,9 +194,12 @@ static void add_rootfs(struct world *w, json_t *list, const struct world_release
 			"name", "rootfs", "type", "rootfs", "compatible", VENDOR ",sim-gateway",
 			"hardware", "min", 1, "max", 1, "version", r->version, "security",
 			r->security ? r->security : 1, "policy", "required", "image", "sha256",
-			image, "size", 4096, "index", "sha256", index, "size", (int)size, "pack",
+			image, "size", (int)image_size, "index", "sha256", index, "size", (int)size, "pack",
 			"sha256", pack, "size", 100, "requires", "self_test", 5, "confirm", 60));
 	say_protocol(list, r->gateway_protocol);
+	if (r->verity)
+		json_object_set_new(json_array_get(list, json_array_size(list) - 1), "verity",
+			json_pack("{s:i, s:s}", "offset", WORLD_VERITY, "root", pack));
 	free(data);
 }
 
@@ -451,7 +455,7 @@ struct world *world_new(void)
 		free(path);
 	}
 	set_vars(w, &v, &running);
-	uint8_t slot[8192] = {0};
+	uint8_t slot[16384] = {0};
 	write_at(w, "slot-a", slot, sizeof(slot), 0600);
 	write_at(w, "slot-b", slot, sizeof(slot), 0600);
 	world_rootfs("1.0.0", w->slot_image[SLOT_A]);

@@ -48,6 +48,7 @@ struct world {
 	enum ef_reason worker_error;	/* the next job ends with it */
 	unsigned worker_deaths;		/* so many jobs die first */
 	unsigned worker_jobs, workers;	/* begun; at work now */
+	uint64_t verity_offset;		/* of the last job */
 
 	struct update_services services;	/* who knows of them; ask NULL: nobody */
 	sd_event_source *services_answer;	/* on its way; dropped when the engine ends */
@@ -91,11 +92,13 @@ void world_put(struct world *w, const char *path, const void *data, size_t size)
 void world_remove(struct world *w, const char *path);
 
 /* What a release is made of here. */
+#define WORLD_VERITY 8192
 struct world_release {
 	const char *version;
 	uint64_t sequence;
 	uint32_t security;
 	bool no_rootfs;
+	bool verity;		/* a tree at WORLD_VERITY, with the digest of the pack for a root hash */
 	unsigned gateway_protocol[2], node_protocol[2];	/* min and max; 0: not said */
 	const char *sensor_policy;	/* NULL: "required" */
 	unsigned sensor_budget, meter_budget, meter_soak;
