@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lab gateway's disk: GRUB, two root slots, data. Made without mounts and loop devices, from a userland's tar."""
+"""The lab gateway's disk: boot loader, two root slots, data. Made from a userland's tar, without mounts and loop devices."""
 import os
 import pathlib
 import struct
@@ -12,19 +12,16 @@ sys.path.insert(0, str(HERE.parent))
 import rootfs  # noqa: E402
 
 MIB = 1 << 20
-SLOT_MIB = 640
+SLOT_MIB = 256
 BIOS, ESP, LINUX = ("21686148-6449-6E6F-744E-656564454649", "C12A7328-F81F-11D2-BA4B-00A0C93EC93B",
                     "0FC63DAF-8483-4772-8E79-3D69D8477DE4")
-# name, MiB, type; the first begins at 1 MiB
-PARTITIONS = [("bios", 1, BIOS), ("boot", 34, ESP), ("system_a", SLOT_MIB, LINUX), ("system_b", SLOT_MIB, LINUX),
-              ("data", 256, LINUX)]
-
+GRUB_SCRIPT = HERE.parents[2] / "conf/boot/edgeferry.grub"
 GRUB_CFG = """serial --unit=0 --speed=115200
 terminal_output serial
 source ${prefix}/edgeferry.grub
 if [ "$edgeferry_slot" = B ]; then set part=gpt4; set name=system_b; else set part=gpt3; set name=system_a; fi
 echo "grub: slot $edgeferry_slot"
-if linux (hd0,$part)/vmlinuz root=PARTLABEL=$name rw console=ttyS0 panic=2 systemd.show_status=0 $edgeferry_args; then
+if linux (hd0,$part)/vmlinuz root=PARTLABEL=$name rw console=ttyS0 quiet mitigations=off panic=5 systemd.show_status=0 $edgeferry_args; then
 	initrd (hd0,$part)/initrd.img
 	boot
 fi
@@ -33,6 +30,12 @@ reboot
 """
 FSTAB = """/dev/disk/by-partlabel/data /var/lib/edgeferry ext4 defaults 0 2
 /dev/disk/by-partlabel/boot /boot/grub vfat defaults 0 2
+"""
+# The emulator may get little of a busy machine, so nothing is given up early.
+MANAGER = """[Manager]
+RuntimeWatchdogSec=1min
+DefaultDeviceTimeoutSec=10min
+DefaultTimeoutStartSec=10min
 """
 CONFIG = """[Gateway]
 Product=demo
@@ -46,7 +49,7 @@ A=/dev/disk/by-partlabel/system_a
 B=/dev/disk/by-partlabel/system_b
 
 [Update]
-ConfirmSec=3min
+ConfirmSec=1min
 """
 
 
@@ -56,6 +59,12 @@ def call(*command, **options):
     if done.returncode:
         raise RuntimeError(f"{' '.join(map(str, command))}: {done.stdout}{done.stderr}")
     return done.stdout
+
+
+def program(path, script):
+    """A shell script in place of what is there."""
+    path.unlink(missing_ok=True)
+    rootfs.write(str(path), "#!/bin/sh\n" + script, 0o755)
 
 
 def slot_image(userland, out, release, root_json, change=None):
@@ -71,7 +80,8 @@ def slot_image(userland, out, release, root_json, change=None):
         rootfs.write(f"{tree}/etc/edgeferry/root.json", pathlib.Path(root_json).read_text())
         rootfs.write(f"{tree}/etc/lab-release", release + "\n")
         rootfs.write(f"{tree}/etc/systemd/journald.conf.d/lab.conf", "[Journal]\nForwardToConsole=yes\nMaxLevelConsole=info\n")
-        rootfs.write(f"{tree}/etc/systemd/system/edgeferry-confirm.service.d/lab.conf", "[Service]\nRuntimeMaxSec=3min\n")
+        rootfs.write(f"{tree}/etc/systemd/system/edgeferry-confirm.service.d/lab.conf", "[Service]\nRuntimeMaxSec=2min\n")
+        rootfs.write(f"{tree}/etc/systemd/system.conf.d/lab.conf", MANAGER)
         for folder in ("var/lib/edgeferry", "boot/grub"):
             os.makedirs(f"{tree}/{folder}", exist_ok=True)
         if change:
@@ -85,51 +95,67 @@ def slot_image(userland, out, release, root_json, change=None):
     return out
 
 
-def places():
+class Grub:
+    """A boot loader on a disk: its partitions (name, MiB, type; the first begins at 1 MiB), and how it comes there."""
+    partitions = [("bios", 1, BIOS), ("boot", 34, ESP)]
+
+    @staticmethod
+    def install(disk, places, slot, work):
+        at = fat(disk, places["boot"])
+        pathlib.Path(f"{work}/grub.cfg").write_text(GRUB_CFG)
+        call("grub-editenv", f"{work}/grubenv", "create")
+        call("mcopy", "-i", f"{disk}@@{at}", f"{work}/grub.cfg", f"{work}/grubenv", str(GRUB_SCRIPT), "::/")
+        Grub.install_core(disk, places["bios"][0] // 512, work)
+
+    @staticmethod
+    def install_core(disk, sector, work):
+        """As grub-bios-setup does: core.img into its own partition, its place in boot.img and in itself."""
+        lib = pathlib.Path("/usr/lib/grub/i386-pc")
+        call("grub-mkimage", "-O", "i386-pc", "-o", f"{work}/core.img", "-p", "(hd0,gpt2)/", "biosdisk", "part_gpt",
+             "fat", "ext2", "normal", "test", "configfile", "loadenv", "linux", "echo", "serial", "terminal", "reboot",
+             "boot")
+        boot, core = bytearray((lib / "boot.img").read_bytes()[:440]), bytearray(pathlib.Path(f"{work}/core.img").read_bytes())
+        core += bytes(-len(core) % 512)
+        struct.pack_into("<Q", boot, 0x5C, sector)
+        boot[0x66:0x68] = b"\x90\x90"
+        struct.pack_into("<QHH", core, 500, sector + 1, len(core) // 512 - 1, 0x820)
+        with open(disk, "r+b") as f:
+            f.write(boot)
+            f.seek(sector * 512)
+            f.write(core)
+
+
+def fat(disk, place):
+    """A file system in a partition: where it begins."""
+    at, size = place
+    call("mkfs.vfat", "-F", "32", "-s", "1", "--offset", str(at // 512), disk, str(size // 1024))
+    return at
+
+
+def places(loader):
     """name -> (first byte, bytes)"""
     at, found = MIB, {}
-    for name, mib, _ in PARTITIONS:
-        found[name] = (at, mib * MIB)
+    for name, mib, kind in [*loader.partitions, ("system_a", SLOT_MIB, LINUX), ("system_b", SLOT_MIB, LINUX),
+                            ("data", 64, LINUX)]:
+        found[name] = (at, mib * MIB, kind)
         at += mib * MIB
     return found
 
 
-def install_grub(disk, work):
-    """As grub-bios-setup does: core.img into its own partition, its place in boot.img and in itself."""
-    lib = pathlib.Path("/usr/lib/grub/i386-pc")
-    call("grub-mkimage", "-O", "i386-pc", "-o", f"{work}/core.img", "-p", "(hd0,gpt2)/", "biosdisk", "part_gpt", "fat",
-         "ext2", "normal", "test", "configfile", "loadenv", "linux", "echo", "serial", "terminal", "reboot", "boot")
-    boot, core = bytearray((lib / "boot.img").read_bytes()[:440]), bytearray(pathlib.Path(f"{work}/core.img").read_bytes())
-    core += bytes(-len(core) % 512)
-    sector = places()["bios"][0] // 512
-    struct.pack_into("<Q", boot, 0x5C, sector)
-    boot[0x66:0x68] = b"\x90\x90"
-    struct.pack_into("<QHH", core, 500, sector + 1, len(core) // 512 - 1, 0x820)
-    with open(disk, "r+b") as f:
-        f.write(boot)
-        f.seek(sector * 512)
-        f.write(core)
-
-
-def make(disk, slot, grub_script):
-    """A disk whose both slots hold the image slot; A is primary."""
-    end = MIB + sum(mib for _, mib, _ in PARTITIONS) * MIB
+def make(disk, slot, loader=Grub, other=None):
+    """A disk whose slot A, the primary one, holds the image slot, and B the image other, or the same."""
+    where = places(loader)
     with open(disk, "wb") as f:
-        f.truncate(end + MIB)
-    table = "label: gpt\n" + "".join(f"start={at // 512}, size={size // 512}, type={kind}, name={name}\n" for
-                                     (name, (at, size)), (_, _, kind) in zip(places().items(), PARTITIONS))
-    call("sfdisk", "-q", disk, input=table)
+        f.truncate(max(at + size for at, size, _ in where.values()) + MIB)
+    call("sfdisk", "-q", disk, input="label: gpt\n" + "".join(
+        f"start={at // 512}, size={size // 512}, type={kind}, name={name}\n" for name, (at, size, kind) in where.items()))
+    where = {name: (at, size) for name, (at, size, _) in where.items()}
     with tempfile.TemporaryDirectory(dir=os.path.dirname(disk)) as work:
-        at, size = places()["boot"]
-        call("mkfs.vfat", "-F", "32", "-s", "1", "--offset", str(at // 512), disk, str(size // 1024))
-        pathlib.Path(f"{work}/grub.cfg").write_text(GRUB_CFG)
-        call("grub-editenv", f"{work}/grubenv", "create")
-        call("mcopy", "-i", f"{disk}@@{at}", f"{work}/grub.cfg", f"{work}/grubenv", str(grub_script), "::/")
-        install_grub(disk, work)
-    at, size = places()["data"]
+        loader.install(disk, where, slot, work)
+    at, size = where["data"]
     call("mke2fs", "-q", "-F", "-t", "ext4", "-E", f"offset={at}", disk, f"{size // MIB}M")
-    for name in ("system_a", "system_b"):
-        call("dd", f"if={slot}", f"of={disk}", "bs=1M", f"seek={places()[name][0] // MIB}", "conv=notrunc,sparse")
+    for name, image in (("system_a", slot), ("system_b", other or slot)):
+        call("dd", f"if={image}", f"of={disk}", "bs=1M", f"seek={where[name][0] // MIB}", "conv=notrunc,sparse")
 
 
 def folder_disk(out, folder, mib):

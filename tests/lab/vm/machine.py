@@ -20,33 +20,66 @@ class Machine:
     def __init__(self, disk, other=None, memory_mib=512, kernel=None, cpus=1):
         """other: a second disk, read-only. kernel: (kernel, initrd, command line) instead of the disk's boot loader."""
         self.dir = tempfile.mkdtemp(prefix="ef-machine-")
-        self.agent, self.log = f"{self.dir}/agent", f"{self.dir}/serial.log"
+        self.disk = disk
+        self.agent, self.log, self.monitor = (f"{self.dir}/{name}" for name in ("agent", "serial.log", "monitor"))
         self.command = [
-            "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35,accel=tcg",
-            "-cpu", "max", "-m", str(memory_mib), "-serial", f"file:{self.log}",
-            "-drive", f"file={disk},if=none,id=disk,format=raw,cache=writethrough",
+            "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35",
+            "-accel", f"tcg,tb-size=512,thread={'multi' if cpus > 1 else 'single'}",
+            "-cpu", "max", "-smp", str(cpus), "-m", str(memory_mib),
+            "-chardev", f"file,path={self.log},append=on,id=serial", "-serial", "chardev:serial",
             "-device", "virtio-blk-pci,drive=disk",
             "-device", "virtio-serial-pci", "-chardev", f"socket,path={self.agent},server=on,wait=off,id=agent",
-            "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0", "-device", "virtio-rng-pci"]
+            "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0", "-device", "virtio-rng-pci",
+            # A restart ends the emulator; wait() begins it anew. In the same one it takes twice the time.
+            "-no-reboot", "-device", "i6300esb", "-action", "watchdog=reset",
+            "-qmp", f"unix:{self.monitor},server=on,wait=off"]
         if other:
             self.command += ["-drive", f"file={other},if=none,id=other,format=raw,readonly=on",
                              "-device", "virtio-blk-pci,drive=other"]
         if kernel:
             self.command += ["-kernel", kernel[0], "-initrd", kernel[1], "-append", kernel[2]]
-        self.command += ["-smp", str(cpus)]
         self.process = None
         open(self.log, "w").close()
 
     # ---- power ----
-    def on(self):
-        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL)
+    def on(self, memory=None, writes=None):
+        """memory: a file of freeze(), to go on from. writes: a new file that every write and flush of the disk is put
+        down in, for power.py. The host keeps its power, so what has reached the disk's file need not be synced."""
+        medium = f"driver=file,filename={self.disk},node-name={'medium' if writes else 'disk'},cache.no-flush=on"
+        command = [*self.command, "-blockdev", medium]
+        if writes:
+            open(writes, "w").close()
+            command += ["-blockdev", f"driver=file,filename={writes},node-name=writes,cache.no-flush=on",
+                        "-blockdev", "driver=blklogwrites,file=medium,log=writes,node-name=disk"]
+        if memory:
+            command += ["-incoming", f"exec:cat {memory}"]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE, text=True)
+        if memory:
+            self.wait("the memory", lambda: self._monitor("query-status")["status"] == "paused", step_s=0.1)
+            self._monitor("cont")
+
+    def freeze(self, memory):
+        """Puts what runs into a file, and the power off: with the disk as it is then, on(memory) goes on from there."""
+        self._monitor("stop")
+        self._monitor("migrate", {"uri": f"exec:cat > {memory}"})
+        self.wait("the memory", lambda: self._monitor("query-migrate").get("status") in ("completed", "failed"), step_s=0.1)
+        if self._monitor("query-migrate")["status"] != "completed":
+            raise RuntimeError(f"{memory} was not written")
+        self.off()
+
+    def ended(self):
+        """Whether the guest restarted the machine, or a watchdog did."""
+        if self.process.poll():
+            raise AssertionError(f"the emulator ended: {self.process.stderr.read()}")
+        return self.process.returncode is not None
 
     def off(self):
-        """As when the plug is pulled; what the guest's disk was given is there."""
+        """As when the plug is pulled: SIGKILL for the emulator."""
         if self.process:
             self.process.kill()
             self.process.wait()
+            self.process.stderr.close()
             self.process = None
 
     def close(self):
@@ -56,6 +89,25 @@ class Machine:
     def serial(self):
         with open(self.log, errors="replace") as log:
             return log.read()
+
+    def _monitor(self, command, arguments=None):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(60)
+            for _ in range(100):
+                try:
+                    s.connect(self.monitor)
+                    break
+                except OSError:
+                    time.sleep(0.05)
+            lines = s.makefile("rb")
+            for question in ({"execute": "qmp_capabilities"}, {"execute": command, "arguments": arguments or {}}):
+                s.sendall(json.dumps(question).encode())
+                answer = {}
+                while not {"return", "error"} & answer.keys():
+                    answer = json.loads(lines.readline())
+            if "error" in answer:
+                raise RuntimeError(f"{command}: {answer['error']['desc']}")
+            return answer["return"]
 
     # ---- agent ----
     def _ask(self, command, arguments=None, timeout=20):
@@ -95,7 +147,7 @@ class Machine:
                 if check and state.get("exitcode"):
                     raise AssertionError(f"{script}: status {state['exitcode']}: {out.decode(errors='replace')}")
                 return out.decode(errors="replace")
-            time.sleep(0.1)
+            time.sleep(0.4)     # the guest puts each question down in its journal
         raise AssertionError(f"{script}: still running after {timeout} s")
 
     def boot_id(self):
@@ -105,15 +157,16 @@ class Machine:
         except (Gone, AssertionError):
             return None
 
-    def wait(self, what, condition, patience=PATIENCE_S):
+    def wait(self, what, condition, patience=PATIENCE_S, step_s=0.5):
+        """Until the condition gives something, which is returned; through restarts."""
         end = time.monotonic() + patience
         while time.monotonic() < end:
-            if self.process.poll() is not None:
-                raise AssertionError(f"{what}: the emulator ended")
+            if self.ended():
+                self.on()
             found = condition()
             if found:
                 return found
-            time.sleep(1)
+            time.sleep(step_s)
         raise AssertionError(f"{what}: not within {patience} s\n{self.serial()[-3000:]}")
 
     def wait_up(self, patience=PATIENCE_S):
