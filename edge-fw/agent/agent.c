@@ -164,7 +164,9 @@ void agent_init(struct agent *a, const struct agent_program *program)
 	memset(a, 0, sizeof(*a));
 	a->program = program;
 	keyset_load(&a->factory);
-	state_load(&a->state, a->factory.floor);
+	state_load(&a->state);
+	if (a->state.floor < a->factory.floor)
+		a->state.floor = a->factory.floor;
 	agent_session_init(a);
 	talk_init(a);
 	lease_init(a);

@@ -239,7 +239,7 @@ static enum boot_end (*const on_phase[PHASE_COUNT])(struct boot *b) = {
 enum boot_end boot_decide(struct boot *b)
 {
 	keyset_mend(&b->factory);
-	state_load(&b->state, b->factory.floor);
+	state_load(&b->state);
 	/* what is confirmed runs all the same */
 	if (state_settle(&b->state) < 0 && b->state.phase != PHASE_CONFIRMED)
 		return recovery(b, EF_REASON_NODE_FLASH);

@@ -46,13 +46,9 @@ static int newest(struct state *s)
 	return found;
 }
 
-bool state_load(struct state *s, uint32_t factory_floor)
+bool state_load(struct state *s)
 {
-	bool found = newest(s) >= 0;
-
-	if (s->floor < factory_floor)
-		s->floor = factory_floor;
-	return found;
+	return newest(s) >= 0;
 }
 
 /* The first place after everything that was ever begun in the page, or behind the page; torn

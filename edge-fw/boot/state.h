@@ -48,9 +48,9 @@ struct state {
 	uint32_t crc;
 };
 
-/* False when no record is there: *s is then PHASE_NONE and zero, but for the floor from the factory
- * page. */
-bool state_load(struct state *s, uint32_t factory_floor);
+/* False when no record is there: *s is then PHASE_NONE and zero. Its floor may be below the factory's,
+ * which verify_image looks at as well. */
+bool state_load(struct state *s);
 
 /*
  * Appends s as the newest record; fills in magic, sequence and CRC. On failure the state in flash

@@ -31,7 +31,8 @@ static struct ef_image_policy demands(uint32_t floor, const struct factory *f)
 		/* a factory page without vendor and class asks for none */
 		.vendor = memcmp(f->vendor, none, 16) ? f->vendor : NULL,
 		.class_id = memcmp(f->class_id, none, 16) ? f->class_id : NULL,
-		.floor = floor,
+		/* here as well, so that what skips it once does not skip it at the last look */
+		.floor = floor > f->floor ? floor : f->floor,
 	};
 }
 

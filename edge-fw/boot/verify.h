@@ -4,7 +4,7 @@
 #include "boot/factory.h"
 #include "boot/state.h"
 
-/* Signature by one of the keys in f, digest, vendor, class, floor. */
+/* Signature by one of the keys in f, digest, vendor, class, floor: the higher of this and f's. */
 enum ef_reason verify_image(const struct port_area *where, uint32_t floor, const struct factory *f,
 	struct ef_image_info *ret);
 

@@ -118,7 +118,7 @@ static void two_more_starts(void)
 
 	sim_power_on();
 	wrong_if(story_judge(story_power_up()));
-	state_load(&s, 0);
+	state_load(&s);
 	if (s.phase != PHASE_CONFIRMED)
 		wrong_if("a second start does not end the trial (E-05)");
 	if (story_runs(&world.old) && s.floor != OLD_COUNTER)

@@ -21,7 +21,7 @@ static bool slot_is(unsigned slot, const struct test_image *i)
 {
 	struct state s;
 
-	state_load(&s, 0);
+	state_load(&s);
 	return memcmp(sim.flash + state_slot(&s, slot).offset, i->data, i->size) == 0;
 }
 
@@ -31,7 +31,7 @@ static bool is_firm(unsigned slot, const struct test_image *i)
 	struct state s;
 	uint8_t bits = 0;
 
-	state_load(&s, 0);
+	state_load(&s);
 	for (uint32_t at = 0; at < i->size; at++)
 		bits |= sim.unstable[state_slot(&s, slot).offset + at];
 	return bits == 0;
@@ -56,7 +56,7 @@ const char *story_judge(enum sim_event e)
 		return "what was started may read differently the next time";
 	if (sim.started != sim.board.slot[0].offset + 64)
 		return "started at another place (E-04)";
-	if (!state_load(&s, 0))
+	if (!state_load(&s))
 		return "no state";
 	if (s.phase != PHASE_CONFIRMED && s.phase != PHASE_TRIAL)
 		return "neither confirmed nor on trial (I-2)";
@@ -165,7 +165,7 @@ static void shift(void)
 	struct state s;
 
 	boot();
-	state_load(&s, 0);
+	state_load(&s);
 	s.flags ^= STATE_SHIFTED;
 	must(state_store(&s) == 0, "the record");
 }
@@ -327,7 +327,7 @@ void story_age(unsigned records)
 {
 	struct state s;
 
-	state_load(&s, 0);
+	state_load(&s);
 	while (s.sequence && records--)
 		must(state_store(&s) == 0, "a record");
 }

@@ -124,6 +124,6 @@ struct state node_state(void)
 {
 	struct state s;
 
-	state_load(&s, 0);
+	state_load(&s);
 	return s;
 }

@@ -23,7 +23,7 @@ static void store(enum phase phase, uint32_t floor)
 {
 	struct state s;
 
-	state_load(&s, 0);
+	state_load(&s);
 	s.phase = (uint8_t)phase;
 	s.floor = floor;
 	ck_assert_int_eq(state_store(&s), 0);
@@ -34,11 +34,11 @@ START_TEST(state_wraps)
 	struct state s;
 	uint32_t last = 0;
 
-	ck_assert(!state_load(&s, 0));
+	ck_assert(!state_load(&s));
 	ck_assert_int_eq(s.phase, PHASE_NONE);
 	for (uint32_t i = 1; i < 10 * RECORDS; i++) {
 		store(i % 2 ? PHASE_CONFIRMED : PHASE_PENDING, i);
-		ck_assert(state_load(&s, 0));
+		ck_assert(state_load(&s));
 		ck_assert_uint_gt(s.sequence, last);
 		ck_assert_uint_eq(s.floor, i);
 		last = s.sequence;
@@ -66,7 +66,7 @@ START_TEST(every_bit_of_a_record_counts)
 	for (uint32_t bit = 0; bit < 8 * sizeof(s); bit++) {
 		uint8_t *p = sim.flash + sim.board.state.offset + PLACE + bit / 8;
 		*p ^= (uint8_t)(1 << bit % 8);
-		state_load(&s, 0);
+		state_load(&s);
 		ck_assert_int_eq(s.phase, PHASE_CONFIRMED); /* the one before */
 		*p ^= (uint8_t)(1 << bit % 8);
 	}
@@ -90,12 +90,12 @@ START_TEST(bad_cells) /* F-19: one is passed over, a page of them is reported */
 	for (enum sim_fault kind = 0; kind < FAULT_READ; kind++)
 		for (unsigned operation = 1; operation <= 2; operation++) {
 			ck_assert(!fails_at(operation, kind));
-			ck_assert(state_load(&s, 0));
+			ck_assert(state_load(&s));
 		}
 	start_over();
 	sim.bad_page = sim.board.state.offset / sim.board.page + 1;
 	ck_assert_int_lt(state_store(&s), 0);
-	ck_assert(!state_load(&s, 0));
+	ck_assert(!state_load(&s));
 }
 END_TEST
 
@@ -125,7 +125,7 @@ START_TEST(torn_record_is_settled)
 		for (uint32_t chance = 0; chance < 50; chance++) {
 			sim_copy(&sim, &torn);
 			sim.random = chance * 77777;
-			ck_assert(state_load(&s, 0));
+			ck_assert(state_load(&s));
 			enum phase was = (enum phase)s.phase;
 			ck_assert_int_eq(state_settle(&s), 0);
 			for (int i = 0; i < 20; i++)
@@ -147,7 +147,7 @@ START_TEST(record_in_a_place_that_looks_blank)
 
 	for (uint32_t cut = 0; cut < 20; cut++) {
 		start_over();
-		state_load(&s, 0);
+		state_load(&s);
 		memset(s.digest, 0xff, sizeof(s.digest)); /* which programs nothing */
 		ck_assert_int_eq(state_store(&s), 0);
 		next = s;
@@ -161,7 +161,7 @@ START_TEST(record_in_a_place_that_looks_blank)
 		for (uint32_t chance = 0; chance < 100; chance++) {
 			sim_copy(&sim, &torn);
 			sim.random = chance * 77777;
-			ck_assert(state_load(&s, 0));
+			ck_assert(state_load(&s));
 			ck_assert_int_eq(state_settle(&s), 0);
 			store(PHASE_REVERTING, 1);
 			for (int i = 0; i < 20; i++)
