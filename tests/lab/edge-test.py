@@ -170,7 +170,11 @@ class Tests:
         case, start, lines = getattr(self, name), time.monotonic(), []
         self.notes.lines = lines
         try:
-            case()
+            try:
+                case()
+            except qemu_board.Stuck as e:
+                self.note(f"{e}; once more")
+                case()
             good = True
         except Exception:
             good = False

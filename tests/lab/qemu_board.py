@@ -58,13 +58,24 @@ def connect(path, process, log, timeout=20):
         raise RuntimeError(f"qemu: {f.read().strip() or 'no socket ' + path}")
 
 
+class Stuck(Exception):
+    """The emulator itself answers no more, whatever runs in it."""
+
+
 class Qmp:
     def __init__(self, sock):
+        sock.settimeout(60)
         self.file = sock.makefile("rw")
         self.file.readline()
         self("qmp_capabilities")
 
     def __call__(self, command, **arguments):
+        try:
+            return self._ask(command, arguments)
+        except TimeoutError as e:
+            raise Stuck(f"{command}: the emulator does not answer") from e
+
+    def _ask(self, command, arguments):
         self.file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
         self.file.flush()
         for line in self.file:
