@@ -408,8 +408,11 @@ const char *update_release(const struct update *u)
 	return u->release;
 }
 
-const struct known_release *update_known(const struct update *u, size_t *n)
+const struct known_release *update_known(struct update *u, size_t *n)
 {
+	/* It has ended, and whoever was told so may ask before the engine's next step. */
+	if (u->current && deployment_over(u->current->state))
+		judge_again(u);
 	*n = u->n_known;
 	return u->known;
 }
