@@ -52,16 +52,22 @@ static enum ef_reason verify_installed(struct boot *b, struct ef_image_info *inf
 	return reason;
 }
 
-/*
- * Slot 1 holds the very image that was confirmed here before, and it may still run: the keys may
- * have changed since.
+/* Slot 1 holds the image whose digest is recorded, and it may run: the keys may have changed since.
  */
+static enum ef_reason verify_coming(struct boot *b, struct ef_image_info *info)
+{
+	enum ef_reason reason = verify_signed(b, 1, info);
+
+	if (reason == EF_REASON_OK && memcmp(info->digest, b->state.digest[1], 32) != 0)
+		reason = EF_REASON_IMAGE_DIGEST;
+	return reason;
+}
+
+/* The very image that was confirmed here before. */
 static bool has_fallback(struct boot *b, struct ef_image_info *info)
 {
 	return b->state.flags & STATE_FALLBACK &&
-	       (verify_signed(b, 1, info) == EF_REASON_OK ||
-		       verify_signed(b, 1, info) == EF_REASON_OK) &&
-	       memcmp(info->digest, b->state.digest[1], 32) == 0;
+	       (verify_coming(b, info) == EF_REASON_OK || verify_coming(b, info) == EF_REASON_OK);
 }
 
 /* Starts the exchange of both slots; coming: the image of slot 1, whose digest is recorded. */
@@ -113,14 +119,12 @@ static enum boot_end give_up(struct boot *b, enum ef_reason reason, bool keep)
 
 static enum boot_end on_none(struct boot *b)
 {
-	enum ef_reason reason = verify_signed(b, 0, &b->image);
-
-	if (reason != EF_REASON_OK)
-		return give_up(b, reason, false);
 	/* a slow core will go by what is recorded now: not after one look alone (E-15) */
-	reason = verify_signed(b, 0, &b->image);
-	if (reason != EF_REASON_OK)
-		return give_up(b, reason, false);
+	for (int looks = 2; looks--;) {
+		enum ef_reason reason = verify_signed(b, 0, &b->image);
+		if (reason != EF_REASON_OK)
+			return give_up(b, reason, false);
+	}
 	if (b->state.floor < b->image.security_counter)
 		b->state.floor = b->image.security_counter;
 	memcpy(b->state.digest[0], b->image.digest, 32);
@@ -163,11 +167,11 @@ static enum boot_end on_confirmed(struct boot *b)
 static enum boot_end on_pending(struct boot *b)
 {
 	struct ef_image_info info;
-	enum ef_reason reason = verify_signed(b, 1, &info);
+	enum ef_reason reason = verify_coming(b, &info);
 	bool good = b->state.flags & STATE_FALLBACK; /* slot 0, that is */
 
-	if (reason == EF_REASON_OK && memcmp(info.digest, b->state.digest[1], 32) != 0)
-		reason = EF_REASON_IMAGE_DIGEST;
+	if (reason == EF_REASON_OK) /* as in on_none */
+		reason = verify_coming(b, &info);
 	if (reason == EF_REASON_OK)
 		return begin_swap(b, &info, PHASE_SWAPPING);
 	b->state.revert = (uint8_t)reason;
