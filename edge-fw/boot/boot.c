@@ -119,16 +119,18 @@ static enum boot_end give_up(struct boot *b, enum ef_reason reason, bool keep)
 
 static enum boot_end on_none(struct boot *b)
 {
+	enum ef_reason reason = verify_signed(b, 0, &b->image);
+
 	/* a slow core will go by what is recorded now: not after one look alone (E-15) */
-	for (int looks = 2; looks--;) {
-		enum ef_reason reason = verify_signed(b, 0, &b->image);
-		if (reason != EF_REASON_OK)
-			return give_up(b, reason, false);
+	if (reason == EF_REASON_OK)
+		reason = verify_signed(b, 0, &b->image);
+	if (reason == EF_REASON_OK) {
+		if (b->state.floor < b->image.security_counter)
+			b->state.floor = b->image.security_counter;
+		memcpy(b->state.digest[0], b->image.digest, 32);
+		return enter(b, PHASE_CONFIRMED);
 	}
-	if (b->state.floor < b->image.security_counter)
-		b->state.floor = b->image.security_counter;
-	memcpy(b->state.digest[0], b->image.digest, 32);
-	return enter(b, PHASE_CONFIRMED);
+	return give_up(b, reason, false);
 }
 
 /* A start of the confirmed image failed: OK as long as it may be tried again. */
