@@ -82,9 +82,8 @@ static enum ef_reason check_piece(
 
 	if (p->checked)
 		return EF_REASON_OK;
-	/* The packed bytes are what is signed: what they unpack to needs no digest of its own. */
-	if (p->chunk.pack_size > 0)
-		return codec_unpack(c, &p->chunk, s->packed + p->packed, plain, e);
+	if (p->chunk.pack_size > 0 && codec_unpack(c, &p->chunk, s->packed + p->packed, plain, e))
+		return e->reason;
 	if (codec_matches(c, plain, p->chunk.size, p->chunk.digest))
 		return EF_REASON_OK;
 	return error_set(e, EF_REASON_BAD_DIGEST, "chunk at byte %llu: bytes",

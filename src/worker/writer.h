@@ -23,8 +23,8 @@ uint8_t *writer_room(struct writer *w, uint64_t offset, uint32_t size, struct er
 /* The room is filled. digest: of what has to be in it, or the job fails with BAD_DIGEST; NULL: the
  * caller has checked these very bytes. */
 void writer_put(struct writer *w, const uint8_t *digest);
-/* Piece c of the target out of its compressed bytes, which are copied and checked before anything
- * unpacks them: the job fails with BAD_DIGEST or BAD_SIZE then. Waits as writer_room does. */
+/* Piece c of the target out of its compressed bytes, which are copied, and both checked later: the
+ * job fails with BAD_DIGEST or BAD_SIZE then. Waits as writer_room does. */
 enum ef_reason writer_unpack(
 	struct writer *w, const struct chunk *c, const void *packed, struct error *e);
 /* Zeros there, as a hole where possible. */

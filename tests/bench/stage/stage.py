@@ -12,7 +12,7 @@ both sides verify. In turn, on the same file system, into a slot that was made a
               any updater has to do that checks what it writes and reads it back; it writes before it
               knows, though.
   edgeferry   fetches the chunk index and the compressed chunks with edgeferry-net, and hands them
-              through a pipe to edgeferry-worker: checks each chunk, unpacks it, writes it, fsync,
+              through a pipe to edgeferry-worker: checks each chunk twice, unpacks it, writes it, fsync,
               and reads the whole slot back past the page cache to compare its SHA-256.
 dd has the worker's priority (nice 10), curl that of edgeferry-net.
 

@@ -179,8 +179,8 @@ START_TEST(test_wrong_digest)
 }
 END_TEST
 
-/* S-09: nor do packed bytes that are not those that are signed, and nothing that was put behind
- * them, though its check may be over sooner. */
+/* S-09: nor do bytes get in that unpack to others than they should, or are others than came, and
+ * nothing that was put behind them, though its check may be over sooner. */
 START_TEST(test_wrong_packed)
 {
 	open_in("/tmp");
@@ -191,7 +191,7 @@ START_TEST(test_wrong_packed)
 	memcpy(was, model, SIZE);
 	struct chunk c = pack(8192, CHUNK_MAX / 2, packed);
 	if (_i == 0)
-		c.pack_digest[0] ^= 1;
+		c.digest[0] ^= 1;
 	else if (_i == 1)
 		packed[c.pack_size / 2] ^= 1;
 	else
