@@ -127,3 +127,43 @@ struct state node_state(void)
 	state_load(&s);
 	return s;
 }
+
+static void cut_once(const struct sim *before, enum sim_cut kind, uint32_t at,
+	void (*bring)(void *attempt), unsigned *anew)
+{
+	struct node_attempt a;
+
+	sim = *before;
+	node_start();
+	sim.random = at;
+	sim.cut_kind = kind;
+	sim.cut_at = sim.operations + at;
+	ck_assert_int_eq(sim_run(bring, &a), SIM_CUT);
+	ck_assert_int_eq(node_power_cycle(), SIM_STARTED);
+	ck_assert(node_slot_is(0, &node.old));
+	ck_assert_int_eq(node_state().phase, PHASE_CONFIRMED);
+	ck_assert_int_eq(sim_run(bring, &a), SIM_NONE);
+	if (!a.whole) {
+		++*anew;
+		ck_assert(a.refused == EF_REASON_IMAGE_DIGEST || a.refused == EF_REASON_BAD_IMAGE);
+		ck_assert_int_eq(sim_run(bring, &a), SIM_NONE);
+	}
+	ck_assert(a.whole && node_slot_is(1, &node.fresh));
+}
+
+unsigned node_cut_everywhere(void (*bring)(void *attempt), unsigned *anew)
+{
+	static struct sim before;
+	struct node_attempt a;
+	unsigned cuts = 0;
+
+	*anew = 0;
+	before = sim;
+	ck_assert_int_eq(sim_run(bring, &a), SIM_NONE);
+	ck_assert(a.whole && node_slot_is(1, &node.fresh));
+	uint32_t operations = sim.operations - before.operations;
+	for (int kind = 0; kind < CUT_KINDS; kind++)
+		for (uint32_t at = 1; at <= operations; at++, cuts++)
+			cut_once(&before, (enum sim_cut)kind, at, bring, anew);
+	return cuts;
+}

@@ -36,6 +36,18 @@ void node_allow_plain(void);
 void node_stage(void);
 void node_put_on_trial(void);
 struct state node_state(void);
+/* What one sender of node.fresh brought. */
+struct node_attempt {
+	bool whole;
+	enum ef_reason refused;
+};
+
+/*
+ * F-18, I-2: power goes at every operation of bring (which fills in a struct node_attempt), in every
+ * way. What ran runs on, and bring brings the image then, or is refused for a torn one and brings it
+ * the time after. Returns the cuts; *anew: after how many of them it was refused first.
+ */
+unsigned node_cut_everywhere(void (*bring)(void *attempt), unsigned *anew);
 /* A bit of the image in a slot flips. */
 void node_damage(unsigned slot, uint32_t at);
 

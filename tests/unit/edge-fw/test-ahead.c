@@ -158,18 +158,13 @@ START_TEST(reset_with_a_hole)
 }
 END_TEST
 
-/* What one sender brought, in threes with the last one first. */
-struct sending {
-	bool whole;
-	enum ef_reason refused;
-};
-
+/* In threes with the last one first. */
 static void send_backwards(void *ctx)
 {
-	struct sending *s = ctx;
+	struct node_attempt *s = ctx;
 	struct reply r = gateway_preflight(&node.agent, &node.fresh);
 
-	*s = (struct sending){0};
+	*s = (struct node_attempt){0};
 	if (reply_good(&r))
 		r = gateway_chunk(&node.agent, &node.fresh, 0, CHUNK);
 	for (uint32_t tries = 0; reply_good(&r) && r.off < node.fresh.size; tries++) {
@@ -194,36 +189,10 @@ static void send_backwards(void *ctx)
  */
 START_TEST(power_cuts)
 {
-	static struct sim before;
-	unsigned cuts = 0, anew = 0;
-	struct sending s;
+	unsigned anew;
 
 	setup();
-	before = sim;
-	ck_assert_int_eq(sim_run(send_backwards, &s), SIM_NONE);
-	ck_assert(s.whole && node_slot_is(1, &node.fresh));
-	uint32_t operations = sim.operations - before.operations;
-	for (int kind = 0; kind < CUT_KINDS; kind++)
-		for (uint32_t at = 1; at <= operations; at++) {
-			sim = before;
-			node_start();
-			sim.random = at;
-			sim.cut_kind = (enum sim_cut)kind;
-			sim.cut_at = sim.operations + at;
-			ck_assert_int_eq(sim_run(send_backwards, &s), SIM_CUT);
-			ck_assert_int_eq(node_power_cycle(), SIM_STARTED);
-			ck_assert(node_slot_is(0, &node.old));
-			ck_assert_int_eq(node_state().phase, PHASE_CONFIRMED);
-			ck_assert_int_eq(sim_run(send_backwards, &s), SIM_NONE);
-			if (!s.whole) {
-				anew++;
-				ck_assert(s.refused == EF_REASON_IMAGE_DIGEST ||
-					  s.refused == EF_REASON_BAD_IMAGE);
-				ck_assert_int_eq(sim_run(send_backwards, &s), SIM_NONE);
-			}
-			ck_assert(s.whole && node_slot_is(1, &node.fresh));
-			cuts++;
-		}
+	unsigned cuts = node_cut_everywhere(send_backwards, &anew);
 	ck_assert_uint_ge(cuts, 60);
 	printf("# %u cuts, %u uploads began anew\n", cuts, anew);
 	ck_assert_uint_le(anew, cuts / 4);

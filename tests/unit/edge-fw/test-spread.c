@@ -247,18 +247,13 @@ START_TEST(reset_with_holes)
 }
 END_TEST
 
-/* How a broadcast and the node's own upload behind it ended. */
-struct heard {
-	bool whole;
-	enum ef_reason refused;
-};
-
+/* A broadcast, and the node's own upload behind it. */
 static void hear_all(void *ctx)
 {
-	struct heard *h = ctx;
+	struct node_attempt *h = ctx;
 	struct reply r = gateway_preflight(&node.agent, &node.fresh);
 
-	*h = (struct heard){0};
+	*h = (struct node_attempt){0};
 	if (reply_good(&r))
 		r = gateway_chunk(&node.agent, &node.fresh, 0, FIRST);
 	if (reply_good(&r)) {
@@ -279,35 +274,9 @@ static void hear_all(void *ctx)
  */
 START_TEST(power_cuts_F18)
 {
-	static struct sim before;
-	unsigned cuts = 0, anew = 0;
-	struct heard h;
+	unsigned anew;
 
-	before = sim;
-	ck_assert_int_eq(sim_run(hear_all, &h), SIM_NONE);
-	ck_assert(h.whole && node_slot_is(1, &node.fresh));
-	uint32_t operations = sim.operations - before.operations;
-	for (int kind = 0; kind < CUT_KINDS; kind++)
-		for (uint32_t at = 1; at <= operations; at++) {
-			sim = before;
-			node_start();
-			sim.random = at;
-			sim.cut_kind = (enum sim_cut)kind;
-			sim.cut_at = sim.operations + at;
-			ck_assert_int_eq(sim_run(hear_all, &h), SIM_CUT);
-			ck_assert_int_eq(node_power_cycle(), SIM_STARTED);
-			ck_assert(node_slot_is(0, &node.old));
-			ck_assert_int_eq(node_state().phase, PHASE_CONFIRMED);
-			ck_assert_int_eq(sim_run(hear_all, &h), SIM_NONE);
-			if (!h.whole) {
-				anew++;
-				ck_assert(h.refused == EF_REASON_IMAGE_DIGEST ||
-					  h.refused == EF_REASON_BAD_IMAGE);
-				ck_assert_int_eq(sim_run(hear_all, &h), SIM_NONE);
-			}
-			ck_assert(h.whole && node_slot_is(1, &node.fresh));
-			cuts++;
-		}
+	unsigned cuts = node_cut_everywhere(hear_all, &anew);
 	ck_assert_uint_ge(cuts, 60);
 	printf("# %u cuts, %u uploads began anew\n", cuts, anew);
 }
