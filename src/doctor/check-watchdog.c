@@ -65,13 +65,13 @@ void check_panic(struct doctor *d)
 	if (kernel_says(d, "panic", text, sizeof(text)) && strtol(text, NULL, 10) != 0)
 		say(d, LEVEL_OK, "", "a panic restarts the machine, panic=%s", text);
 	else if (later && strtol(later, NULL, 10) != 0)
-		say(d, LEVEL_WARNING, "put panic=10 on the kernel command line",
+		say(d, LEVEL_WARNING, "put panic=5 on the kernel command line",
 			"kernel.panic is set by sysctl: a panic before that is run does not "
 			"restart "
 			"the machine");
 	else
 		say(d, with_slots(d, LEVEL_ERROR, LEVEL_WARNING),
-			"put panic=10 on the kernel command line",
+			"put panic=5 on the kernel command line",
 			"a panic does not restart the machine: no panic= on the kernel command "
 			"line");
 }
