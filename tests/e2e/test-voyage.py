@@ -202,6 +202,7 @@ def failing_check(s):
 
 def polled(s):
     """F-14: without a broker releases are found by polling, and reports wait until it is back."""
+    s.servers.subscribe("edgeferry/#", "cloud").close()     # the gateway may be back at the broker first
     s.servers.stop("mosquitto")
     s.settings[("Source", "PollSec")] = "2s"
     s.configure()
@@ -214,7 +215,7 @@ def polled(s):
     slot_holds(s, d, image)
     holds(s.database("SELECT count(*) FROM outbox")[0][0] > 0, "reports wait")
     s.servers.start_mqtt()
-    with s.servers.subscribe("edgeferry/#") as reports:
+    with s.servers.subscribe("edgeferry/#", "cloud") as reports:
         confirmed_report(reports, d, 90)
     s.wait(lambda: s.database("SELECT count(*) FROM outbox")[0][0] == 0, 60, "an empty outbox")
     s.invariants()

@@ -51,7 +51,8 @@ MOSQUITTO = """listener {port} 127.0.0.1
 certfile {cert}
 keyfile {key}
 tls_version tlsv1.2
-persistence false
+persistence true
+persistence_location {root}/
 log_dest file {root}/mosquitto.log
 log_type all
 {access}
@@ -196,9 +197,12 @@ class Servers:
         subprocess.run(self._client("mosquitto_pub", "-q", "1", "-t", topic, "-l"), input=(payload + "\n") * n, text=True,
                        check=True, capture_output=True, timeout=20)
 
-    def subscribe(self, topic):
-        """A Subscription to a topic filter; it is in force when this returns."""
-        return Subscription(["stdbuf", "-oL"] + self._client("mosquitto_sub", "-d", "-q", "1", "-t", topic, "-F", "=> %t %p"))
+    def subscribe(self, topic, name=None):
+        """A Subscription to a topic filter; it is in force when this returns. What comes while nobody listens
+        under a name waits for the next one of that name, even through a restart of the broker."""
+        lasting = ["-c", "-i", name] if name else []
+        return Subscription(["stdbuf", "-oL"] + self._client("mosquitto_sub", "-d", "-q", "1", "-t", topic, *lasting,
+                                                            "-F", "=> %t %p"))
 
     def access_log(self):
         """[(connection, protocol, status, bytes, path, range)], oldest first."""
