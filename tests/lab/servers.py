@@ -58,6 +58,7 @@ log_type all
 {access}
 {user}
 """
+MESSAGE = "=> "     # before each message, to tell it from what mosquitto_sub says itself
 
 
 def free_port():
@@ -202,7 +203,7 @@ class Servers:
         under a name waits for the next one of that name, even through a restart of the broker."""
         lasting = ["-c", "-i", name] if name else []
         return Subscription(["stdbuf", "-oL"] + self._client("mosquitto_sub", "-d", "-q", "1", "-t", topic, *lasting,
-                                                            "-F", "=> %t %p"))
+                                                            "-F", MESSAGE + "%t %p"))
 
     def access_log(self):
         """[(connection, protocol, status, bytes, path, range)], oldest first."""
@@ -224,17 +225,20 @@ class Subscription:
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL, preexec_fn=_die_with_parent)
         self.buffer = b""
+        self.before = []    # what waited under its name comes before the word that it is subscribed
         os.set_blocking(self.process.stdout.fileno(), False)
-        self._wait(lambda line: line.startswith("Subscribed"), 10)
+        end = time.monotonic() + 10
+        while not (line := self._wait(("Subscribed", MESSAGE), end - time.monotonic())).startswith("Subscribed"):
+            self.before.append(line)
 
-    def _wait(self, wanted, timeout):
+    def _wait(self, beginnings, timeout):
         import select
         end = time.monotonic() + timeout
         while True:
             while b"\n" in self.buffer:
                 line, self.buffer = self.buffer.split(b"\n", 1)
                 text = line.decode("utf-8", "replace")
-                if wanted(text):
+                if text.startswith(beginnings):
                     return text
             left = end - time.monotonic()
             if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
@@ -246,8 +250,8 @@ class Subscription:
 
     def next(self, timeout=10):
         """(topic, payload) of the next message."""
-        line = self._wait(lambda text: text.startswith("=> "), timeout)
-        topic, _, payload = line[3:].partition(" ")
+        line = self.before.pop(0) if self.before else self._wait(MESSAGE, timeout)
+        topic, _, payload = line[len(MESSAGE):].partition(" ")
         return topic, payload
 
     def close(self):
