@@ -30,6 +30,7 @@ reboot
 """
 FSTAB = """/dev/disk/by-partlabel/data /var/lib/edgeferry ext4 defaults 0 2
 /dev/disk/by-partlabel/boot /boot/grub vfat defaults 0 2
+LABEL=bundles /run/bundles ext4 ro,nofail,x-systemd.before=edgeferry.service 0 0
 """
 # The emulator may get little of a busy machine, so nothing is given up early.
 MANAGER = """[Manager]

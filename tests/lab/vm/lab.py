@@ -111,7 +111,6 @@ class Lab:
         self.ready()
 
     def begin(self, release):
-        self.machine.run("mkdir -p /run/bundles; mountpoint -q /run/bundles || mount -o ro LABEL=bundles /run/bundles")
         self.cli("install", "--no-wait", f"/run/bundles/{release}.ferry")
 
     def over(self, release):
