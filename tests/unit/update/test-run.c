@@ -757,7 +757,7 @@ static bool loop_to_plan(uint64_t us)
 	return false;
 }
 
-/* A node that nobody needs and that has stopped to speak holds up no plan; it is staged by itself,
+/* F-32: a node that nobody needs and that fell silent holds up no plan; it is staged by itself,
  * or left behind. One that is needed is waited for. */
 START_TEST(a_plan_does_not_wait_for_a_slow_node_F32)
 {
