@@ -122,6 +122,8 @@ def power_cuts(lab):
         holds(new or state in ("not begun", "cancelled", "reverted", "failed"), f"the outcome: {state}, {outcome}")
         equal(lab.release_running(), "2.0.0" if new else "1.0.0", f"what runs: {state}")
         equal(lab.running()[0], "B" if new else "A", f"slot: {state}")
+        equal(len(lab.deployments()), 1 if outcome else 0, "outcomes on record")
+        equal(lab.machine.run("systemctl is-system-running --wait", check=False).strip(), "running", "system")
         status = lab.status()
         equal(status["state"], "idle", "state")
         equal(status["release"] == "2.0.0", new, "whether status says that it is installed")
