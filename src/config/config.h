@@ -98,6 +98,27 @@ struct config {
 enum ef_reason config_load(const char *dir, struct config **ret, struct error *e);
 void config_free(struct config *c);
 
+/* --- reading it anew (change.c) --- */
+
+#define CONFIG_AT_START_MAX 16	/* of the keys of [Gateway] and [Slots] */
+
+struct config_place { const char *section, *key; };
+
+/* How a configuration differs from the one in use, by what it takes to go by it. */
+struct config_change {
+	bool now;	/* nothing */
+	bool net;	/* edgeferry-net started anew */
+	bool nodes;	/* the nodes opened anew, with no deployment under way */
+	struct config_place at_start[CONFIG_AT_START_MAX];	/* the daemon started anew: these keys */
+	size_t n_at_start;
+};
+void config_compare(const struct config *c, const struct config *next, struct config_change *ret);
+/* c, which stays where it is, takes all but at_start from next; without nodes also not what those need,
+ * but of nodes that are wired as before what may be changed at any time. next holds what was. */
+void config_take(struct config *c, struct config *next, bool nodes);
+/* One node by name and all that its link and its node_config are made of. */
+bool config_same_wiring(const struct config_node *a, const struct config_node *b);
+
 /* One key as it counts: from "FILE:LINE", "default", or "derived" (Id=). node NULL: of the gateway. */
 struct config_value {
 	const char *node, *section, *key, *value, *from;
