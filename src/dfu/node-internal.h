@@ -175,6 +175,7 @@ void node_turn_init(struct node *n);
 bool node_turn(struct node *n);
 /* The request had no answer. True: it waits for another turn. */
 bool node_turn_again(struct node *n);
+void node_turn_heard(struct node *n); /* the node has said something */
 void node_turn_leave(struct node *n);
 bool node_turn_upload(void *ctx, uint32_t under_way); /* may_send of an upload */
 

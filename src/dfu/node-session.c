@@ -53,6 +53,7 @@ static void on_opened(void *ctx)
 	struct node *n = ctx;
 	struct error e = {0};
 
+	node_turn_heard(n);
 	/* not on the disk: it is used from where it is, and this is tried again */
 	if (n->key_next && session_key_promote(n->key, &e) == EF_REASON_OK)
 		n->key_next = false;

@@ -56,11 +56,17 @@ bool node_turn(struct node *n)
 
 bool node_turn_again(struct node *n)
 {
+	n->turn.silent = true;
 	if (!n->spec.shared || now_monotonic_us() >= n->again_until_us)
 		return false;
 	turn_leave(n->spec.shared, &n->turn);
 	turn_ask(n->spec.shared, &n->turn);
 	return true;
+}
+
+void node_turn_heard(struct node *n)
+{
+	n->turn.silent = false;
 }
 
 void node_turn_leave(struct node *n)

@@ -298,6 +298,8 @@ static void node_answered(void *ctx, const struct smp_request *q, const uint8_t 
 
 	if (!body && node_turn_again(n))
 		return;
+	if (body)
+		node_turn_heard(n);
 	n->request.then = NULL;
 	node_turn_leave(n);
 	/* What does not answer any more, or was reset, has lost its session. */

@@ -16,6 +16,9 @@
 #define QUIET_DRAWN_US (60 * USEC_PER_MSEC)
 #define QUIET_MOST_US (2 * USEC_PER_SEC) /* it may never stop */
 
+#define SILENT_PAUSE \
+	3u /* times the length of a silent turn, until the next one while others wait */
+
 struct link {
 	struct shared *shared;
 	struct link *next;
@@ -33,8 +36,10 @@ struct shared {
 	uint16_t sender;
 	struct turn *holder, *first, **last; /* first: of those that wait */
 	sd_event_source *grant;
-	uint64_t heard_us; /* another gateway */
-	uint64_t free_us;  /* since when nobody has the turn */
+	uint64_t heard_us;  /* another gateway */
+	uint64_t free_us;   /* since when nobody has the turn */
+	uint64_t held_us;   /* since when the holder has it */
+	uint64_t silent_us; /* until when the silent ones let others go first */
 };
 
 /* Turns */
@@ -58,16 +63,36 @@ static void turn_arm(struct shared *s)
 	sd_event_source_set_enabled(s->grant, SD_EVENT_ONESHOT);
 }
 
+static void take_out(struct shared *s, struct turn *t)
+{
+	struct turn **p = &s->first;
+
+	while (*p != t)
+		p = &(*p)->next;
+	*p = t->next;
+	if (!*p)
+		s->last = p;
+}
+
+static struct turn *next_turn(const struct shared *s, uint64_t now)
+{
+	struct turn *t = s->first;
+
+	while (t && t->silent && now < s->silent_us)
+		t = t->next;
+	return t ? t : s->first;
+}
+
 static int on_grant(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct shared *s = userdata;
-	struct turn *t = s->first;
+	struct turn *t;
 
-	if (s->holder || !t)
+	if (s->holder || !s->first)
 		return 0;
-	s->first = t->next;
-	if (!s->first)
-		s->last = &s->first;
+	s->held_us = now_monotonic_us();
+	t = next_turn(s, s->held_us);
+	take_out(s, t);
 	s->holder = t;
 	s->heard_us = 0;
 	t->next = NULL;
@@ -89,17 +114,6 @@ void turn_ask(struct shared *s, struct turn *t)
 	turn_arm(s);
 }
 
-static void take_out(struct shared *s, struct turn *t)
-{
-	struct turn **p = &s->first;
-
-	while (*p != t)
-		p = &(*p)->next;
-	*p = t->next;
-	if (!*p)
-		s->last = p;
-}
-
 void turn_leave(struct shared *s, struct turn *t)
 {
 	if (t->state == TURN_NONE)
@@ -107,6 +121,8 @@ void turn_leave(struct shared *s, struct turn *t)
 	if (t->state == TURN_HELD) {
 		s->holder = NULL;
 		s->free_us = now_monotonic_us();
+		if (t->silent)
+			s->silent_us = s->free_us + SILENT_PAUSE * (s->free_us - s->held_us);
 	} else {
 		take_out(s, t);
 	}

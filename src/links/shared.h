@@ -31,11 +31,13 @@ struct turn {
 	void (*granted)(void *ctx);
 	void *ctx;
 	enum turn_state state; /* for the owner to read */
+	bool silent;	       /* for the owner to set: its node did not answer in the last turn */
 	struct turn *next;
 };
 
 /*
  * In the order of asking: granted is called, from the event loop, when everybody in front has left.
+ * But the silent ones have no more than a quarter of the line's time while others wait (F-32).
  * Another gateway that is heard on the line is let finish first (F-20). Nothing for a turn that is
  * waited for or held already.
  */

@@ -210,6 +210,36 @@ START_TEST(turns_F32)
 }
 END_TEST
 
+/* F-32: who did not answer has a quarter of the time while others wait, but has that. */
+START_TEST(silent_turns_F32)
+{
+	ends[0].turn.silent = true;
+	for (unsigned i = 0; i < ENDS; i++)
+		turn_ask(line, &ends[i].turn);
+	turn_loop(60);
+	ck_assert_str_eq(order, "0");
+	turn_leave(line, &ends[0].turn);
+	turn_ask(line, &ends[0].turn);
+	turn_loop(5);
+	turn_leave(line, &ends[1].turn);
+	turn_ask(line, &ends[1].turn);
+	turn_loop(5);
+	turn_leave(line, &ends[2].turn);
+	turn_loop(5);
+	ck_assert_str_eq(order, "0121"); /* in front of it, though they asked later */
+	turn_ask(line, &ends[2].turn);
+	turn_loop(200);
+	turn_leave(line, &ends[1].turn);
+	turn_loop(5);
+	ck_assert_str_eq(order, "01210"); /* and it is its turn again */
+	turn_leave(line, &ends[2].turn);
+	turn_leave(line, &ends[0].turn);
+	turn_ask(line, &ends[0].turn);
+	turn_loop(5);
+	ck_assert_str_eq(order, "012100"); /* nobody else wants the line */
+}
+END_TEST
+
 /* F-20: another gateway's exchange is let come to its end; one that never ends does not stop us. */
 START_TEST(another_gateway_F20)
 {
@@ -243,6 +273,7 @@ static Suite *suite(void)
 	tcase_add_test(t, addresses);
 	tcase_add_test(t, hang_up_F17);
 	tcase_add_test(t, turns_F32);
+	tcase_add_test(t, silent_turns_F32);
 	tcase_add_test(t, another_gateway_F20);
 	suite_add_tcase(s, t);
 	return s;
