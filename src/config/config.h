@@ -61,11 +61,13 @@ struct config {
 	/* [Source] */
 	char *url;		/* https://…, of the published repository; NULL: bundles only */
 	char *ca_file;		/* PEM; NULL: the system's */
+	char *cert, *cert_key;	/* ClientCertificate=, ClientKey=: a path or "credential:NAME", both or neither */
 	uint64_t poll_us;	/* PollSec=1h; each wait is drawn from [0.8, 1.2] times this */
 	/* [Mqtt] */
 	char *mqtt_host;	/* Broker=host[:port]; NULL: no broker */
 	uint16_t mqtt_port;	/* 8883 */
 	char *mqtt_ca_file;
+	char *mqtt_cert, *mqtt_cert_key;	/* as cert and cert_key */
 	char *mqtt_username, *mqtt_password_file;
 	char *mqtt_prefix;	/* TopicPrefix=edgeferry */
 	/* [Network] */

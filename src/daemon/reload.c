@@ -84,7 +84,8 @@ static enum ef_reason take(
 	if (x->nodes && !*wait && update_nodes_take(d->update, next, e))
 		return e->reason;
 	config_take(d->config, next, x->nodes && !*wait);
-	if (x->net && d->net)
+	if ((x->net || d->config->cert || d->config->mqtt_cert) &&
+		d->net) /* they are renewed in their files */
 		net_client_renew(d->net);
 	else if (net_start(d, e))
 		log_error("%s",
