@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* edgeferryd: the core. Puts the parts together on one event loop; decides nothing itself. */
 #include "daemon/daemon.h"
+#include "daemon/journal.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/time-util.h"
@@ -51,6 +52,8 @@ static void on_event(void *ctx, const struct event *ev)
 {
 	struct daemon *d = ctx;
 
+	journal_event(ev,
+		d->update && ev->deployment ? update_release_of(d->update, ev->deployment) : "");
 	if (d->bus)
 		bus_event(d->bus, ev);
 }

@@ -49,23 +49,17 @@ static void nodes_later(struct daemon *d)
 
 static void refused(struct daemon *d, const struct error *e)
 {
-	log_error("the configuration stays as it was: %s", e->detail);
 	update_note_reload(d->update, e);
 	sd_notifyf(0, "READY=1\nSTATUS=Configuration kept as it was: %s", e->detail);
 }
 
-/* What is left for later is said in the log and on record. */
+/* With what is left for later. */
 static void taken(struct daemon *d, const struct config_change *x, bool wait)
 {
 	struct error note = {0};
 	char keys[400];
 
 	list_at_start(x, keys, sizeof(keys));
-	if (x->n_at_start)
-		log_warning("counts when edgeferryd is started anew: %s", keys);
-	if (wait)
-		log_info("nodes.d and [Bluetooth] count when nothing is being done to nodes");
-	log_info("the configuration was read anew");
 	snprintf(note.detail, sizeof(note.detail), "%s%s%s", wait ? "nodes later" : "",
 		wait && *keys ? "; " : "", keys);
 	if (x->n_at_start)

@@ -315,6 +315,7 @@ enum ef_reason update_discover(
 
 /* Views. Pointers live until the next event-loop iteration. */
 const struct deployment *update_current(const struct update *u);	/* NULL: none under way */
+const char *update_release_of(const struct update *u, uint64_t deployment);	/* the one under way or just over; else "" */
 const char *update_release(const struct update *u);		/* confirmed and installed, "" unknown */
 const struct known_release *update_known(struct update *u, size_t *n);
 const struct node_identity *update_node(const struct update *u, size_t node, bool *present,
