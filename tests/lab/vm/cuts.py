@@ -113,9 +113,10 @@ class Cuts:
         """The deployment when it is over, or None when the cut came before it was on record. cancel: do not go on."""
         self.machine.on()
         self.lab.ready()
-        known = self.lab.deployments()
+        # It goes on by itself meanwhile: to the next restart, and to where nothing is cancelled.
+        known, = self.machine.wait("the record", lambda: self.lab.unless_away(lambda: [self.lab.deployments()]))
         if known and cancel and not known[0]["ended"]:
-            self.lab.cli("cancel", check=False)     # it may have gone on to where nothing is cancelled
+            self.lab.unless_away(lambda: self.lab.cli("cancel", check=False))
         found = self.lab.over(RELEASE) if known else None
         self.lab.ready()
         return found

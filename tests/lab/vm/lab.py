@@ -127,6 +127,14 @@ class Lab:
     def deployments(self):
         return json.loads(self.cli("--json=short", "--max=0", "deployments"))
 
+    @staticmethod
+    def unless_away(question):
+        """The answer, or None: the gateway is restarting."""
+        try:
+            return question()
+        except (Gone, AssertionError, ValueError):
+            return None
+
     def ready(self):
         def up():
             try:
@@ -151,13 +159,8 @@ class Lab:
     def over(self, release):
         """Through all restarts: the deployment of the release, when it is over."""
         def ended():
-            try:
-                for d in self.deployments():
-                    if d["release"] == release and d["ended"]:
-                        return d
-            except (Gone, AssertionError, ValueError):
-                pass    # restarting
-            return None
+            known = self.unless_away(self.deployments) or ()
+            return next((d for d in known if d["release"] == release and d["ended"]), None)
         return self.machine.wait(f"release {release}", ended, 1800)
 
     def install(self, release, source=None):
