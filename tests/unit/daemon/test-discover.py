@@ -114,6 +114,11 @@ def alone(f):
     g.stop()
 
 
+def tell(bluez, *words):
+    print(*words, file=bluez.stdin, flush=True)
+    return bluez.stdout.readline()
+
+
 def air(f, g):
     f.node("meter", "ble", True)
     bluez = subprocess.Popen([f"{LAB}/ble/fake_bluez.py", f"unix:path={g.dir}/bus", f"{METER}={f.dir}/meter.line=meter"],
@@ -124,6 +129,14 @@ def air(f, g):
         n = said["found"][0] if code == 0 else {}
         check("in the air", n.get("device") == METER and n["compatible"] == COMPATIBLE and n["name"].startswith("host-") and
               f"Link=ble\nDevice={METER}\n" in n["file"], said)
+        for command, back, word in ((("plug", "out"), ("plug", "in"), "adapter is gone"),
+                                    (("power", "off"), ("power", "on"), "turned off")):
+            threading.Timer(1.5, tell, (bluez, *command)).start()
+            code, said = discover(g, "ble:")
+            check(f"while it looks the {word}", code == 2 and word in said["skipped"][0]["detail"], said)
+            tell(bluez, *back)
+        code, said = discover(g, "ble:")
+        check("and back: in the air", code == 0 and said["found"][0]["device"] == METER, said)
     finally:
         bluez.kill()
         bluez.communicate()
