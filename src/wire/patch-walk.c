@@ -233,18 +233,18 @@ static unsigned step_unit(struct ef_patch *s, uint8_t *bytes)
 	struct patch_unit u;
 	unsigned n = patch_next(s, &u, old);
 	const struct ef_patch_want *want = patch_want(s);
-	const uint8_t *true_bytes = want ? want->image + s->to : u.bytes;
+	const uint8_t *is = want ? want->image + s->to : NULL;
 	bool differs = false;
 
 	if (code_block(s))
 		s->run++;
 	else if (!patch_code_hit(s, u.kind, u.exact, old[0] | (uint32_t)old[1] << 8,
-			 memcmp(u.bytes, true_bytes, n) == 0)) {
+			 is && memcmp(u.bytes, is, n) == 0)) {
 		for (unsigned k = 0; k < n; k++) {
 			uint8_t guess = u.bytes[k];
 
 			u.bytes[k] = patch_code_byte(
-				s, true_bytes[k], u.kind, k, guess, k == n - 1 && !differs);
+				s, is ? is[k] : 0, u.kind, k, guess, k == n - 1 && !differs);
 			differs |= u.bytes[k] != guess;
 		}
 		if (n == u.size && u.kind >= PATCH_CALL)
