@@ -18,18 +18,6 @@ _Static_assert(N_SIZE + FORMS == PATCH_NUMBERS, "sets of patch_code_number");
 #define F_BLOCK 0u
 #define WARM 28u /* units as predicted that a piece may bring along from the one before */
 
-void patch_start(struct ef_patch *s)
-{
-	s->to = s->end = s->range_end = s->inserts = s->from_end = s->run = 0;
-	memset(&s->piece, 0, sizeof(s->piece));
-	memset(s->upper, 0, sizeof(s->upper));
-	s->range_index = s->block_left = 0;
-	s->phase = PHASE_COUNT;
-	s->block_size = s->block_sure = s->n_segments = 0;
-	s->history = s->last = s->difference = s->n_learned = s->oldest = 0;
-	patch_code_start(s);
-}
-
 bool patch_finished(const struct ef_patch *s)
 {
 	return s->phase == PHASE_FINISHED;

@@ -62,7 +62,7 @@ class Compiler:
 def decoder_sizes(build, folder, board):
     elf = f"{folder}/sized"
     # what every program has anyway lies elsewhere
-    Compiler(build, board).link("sized.c", elf, "-Wl,-e,start,--defsym=sized_io=0", "-Wl,--defsym=memcpy=0x100,--defsym=memset=0x102")
+    Compiler(build, board).link("sized.c", elf, "-Wl,-e,start,--defsym=sized_io=0", "-Wl,--defsym=memcpy=0x100,--defsym=memset=0x102,--defsym=memmove=0x104")
     return Compiler(build, board).sizes(elf)
 
 
