@@ -4,6 +4,7 @@
 #include "bus/bus.h"
 #include "config/config.h"
 #include "net/client.h"
+#include "update/machine.h"
 #include "update/update.h"
 #include <systemd/sd-event.h>
 
@@ -28,6 +29,10 @@ struct daemon {
 	sd_event_source *services_nobody; /* the answer when nobody can be asked */
 	update_services_done services_done;
 	void *services_ctx;
+	bool broker;	      /* is connected */
+	unsigned ended[DEPLOYMENT_STATES]; /* since the start, by how */
+	sd_event_source *metrics;
+	int metrics_error; /* said once */
 	sd_event_source *later; /* reload.c: nodes' files that wait for the end of what is done to nodes */
 };
 
@@ -52,6 +57,9 @@ int reload_on_hangup(struct daemon *d);
 /* reboot.c: asks logind to restart the machine, with parameter (or NULL) for its firmware. */
 void reboot_machine(struct daemon *d, const char *parameter);
 void reboot_close(struct daemon *d);
+
+/* metrics.c: [Metrics] File= is written anew soon. */
+void metrics_kick(struct daemon *d);
 
 /* services.c: what the service manager says, for update. */
 struct update_services services_of(struct daemon *d);

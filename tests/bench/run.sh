@@ -51,3 +51,7 @@ tests/bench/memory/memory.py build
 echo
 echo "== Root filesystems: what an update fetches"
 tests/bench/rootfs-delta/rootfs-delta.py --build build --cache build/lab
+echo
+echo "== Patches for microcontrollers: code and RAM of the decoder; sizes of the pairs in MCU_PAIRS, against bsdiff and xdelta3"
+# shellcheck disable=SC2086
+tests/bench/mcu-patch/mcu-patch.py --build build ${MCU_PAIRS:-}
