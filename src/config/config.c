@@ -191,8 +191,8 @@ static enum ef_reason check_node(const struct loader *l, const char *path)
 			n->compatible ? "Device" : "Compatible");
 	if (n->security == SECURITY_SESSION && !n->key)
 		return error_set(l->e, EF_REASON_CONFIG,
-			"%s: [Node] Key= is missing: name the file of the node's key, or allow to "
-			"speak to it in the clear with Security=none",
+			"%s: [Node] Key= is missing: name the file of the node's key, or speak to "
+			"it in the clear with Security=none",
 			path);
 	if (wiring_fault(n))
 		return error_set(l->e, EF_REASON_CONFIG, "%s: [Node] %s", path, wiring_fault(n));

@@ -56,7 +56,7 @@ static void on_event(void *ctx, const struct event *ev)
 	journal_event(ev,
 		d->update && ev->deployment ? update_release_of(d->update, ev->deployment) : "");
 	for (enum deployment_state s = 0; s < DEPLOYMENT_STATES; s++)
-		if (ev->deployment && !ev->component[0] && deployment_over(s) &&
+		if (strcmp(ev->word, "deployment") == 0 && deployment_over(s) &&
 			strcmp(ev->to, deployment_state_word(s)) == 0)
 			d->ended[s]++;
 	metrics_kick(d);

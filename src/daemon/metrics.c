@@ -11,9 +11,9 @@
 
 #define SETTLE_US 1000000u /* changes come in crowds */
 
-static void head(FILE *f, const char *name, const char *help)
+static void head(FILE *f, const char *name, const char *help, const char *type)
 {
-	fprintf(f, "# HELP edgeferry_%s %s\n# TYPE edgeferry_%s gauge\n", name, help, name);
+	fprintf(f, "# HELP edgeferry_%s %s\n# TYPE edgeferry_%s %s\n", name, help, name, type);
 }
 
 /* Within quotes. */
@@ -28,7 +28,7 @@ static void label(FILE *f, const char *text)
 
 static void info(FILE *f, const char *name, const char *help, const char *key, const char *value)
 {
-	head(f, name, help);
+	head(f, name, help, "gauge");
 	fprintf(f, "edgeferry_%s{%s=\"", name, key);
 	label(f, value);
 	fputs("\"} 1\n", f);
@@ -36,7 +36,7 @@ static void info(FILE *f, const char *name, const char *help, const char *key, c
 
 static void number(FILE *f, const char *name, const char *help, int64_t value)
 {
-	head(f, name, help);
+	head(f, name, help, "gauge");
 	fprintf(f, "edgeferry_%s %" PRId64 "\n", name, value);
 }
 
@@ -47,7 +47,7 @@ static void of_nodes(
 {
 	const struct config *c = d->config;
 
-	head(f, name, help);
+	head(f, name, help, "gauge");
 	for (size_t i = 0; i < c->n_nodes; i++) {
 		struct error last;
 		int64_t seen;
@@ -79,7 +79,8 @@ static void of_deployments(FILE *f, const struct daemon *d)
 {
 	number(f, "deployment_active", "Whether a deployment is under way.",
 		update_current(d->update) != NULL);
-	head(f, "deployments_ended_total", "Deployments that ended since edgeferryd started.");
+	head(f, "deployments_ended_total", "Deployments that ended since edgeferryd started.",
+		"counter");
 	for (enum deployment_state s = 0; s < DEPLOYMENT_STATES; s++)
 		if (deployment_over(s))
 			fprintf(f, "edgeferry_deployments_ended_total{state=\"%s\"} %u\n",

@@ -26,6 +26,7 @@ def samples(path):
     known, found = {}, {}
     for line in text.splitlines():
         if m := re.fullmatch(r"# (HELP|TYPE) (edgeferry_[a-z_]+) (.+)", line):
+            assert m[1] == "HELP" or m[3] == ("counter" if m[2].endswith("_total") else "gauge"), line
             known.setdefault(m[2], []).append(m[1])
             continue
         m = re.fullmatch(r'((edgeferry_[a-z_]+)(?:\{[a-z]+="(?:[^"\\\n]|\\.)*"\})?) (\d+)', line)
