@@ -102,6 +102,8 @@ static int try_connect(struct bus *b)
 	if (r >= 0)
 		r = sd_bus_attach_event(b->bus, b->event, SD_EVENT_PRIORITY_NORMAL);
 	if (r >= 0)
+		r = gate_open(b);
+	if (r >= 0)
 		r = objects_export(b);
 	if (r >= 0)
 		r = sd_bus_match_signal_async(b->bus, NULL, "org.freedesktop.DBus.Local",
@@ -146,6 +148,12 @@ void bus_free(struct bus *b)
 	sd_event_unref(b->event);
 	free(b->address);
 	free(b);
+}
+
+void bus_on_reload(struct bus *b, bus_reload reload, void *ctx)
+{
+	b->reload = reload;
+	b->reload_ctx = ctx;
 }
 
 void bus_set_broker(struct bus *b, bool connected)

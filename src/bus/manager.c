@@ -328,6 +328,27 @@ static int act_rotate(struct bus *b, sd_bus_message *m)
 	return node_key(b, m, false);
 }
 
+static json_t *document_reload(const struct config_change *x)
+{
+	json_t *keys = json_array();
+
+	for (size_t i = 0; i < x->n_at_start; i++)
+		json_array_append_new(
+			keys, json_pack("{s:s, s:s}", "section", x->at_start[i].section, "key",
+				      x->at_start[i].key));
+	return json_pack("{s:o, s:b}", "at_start", keys, "nodes_wait", x->nodes);
+}
+
+static int act_reload(struct bus *b, sd_bus_message *m)
+{
+	struct config_change x;
+	struct error e = {0};
+
+	if (b->reload(b->reload_ctx, &x, &e))
+		return reply_error(m, &e);
+	return reply_json(m, document_reload(&x));
+}
+
 static const struct action {
 	const char *member, *polkit;
 	int (*act)(struct bus *b, sd_bus_message *m);
@@ -348,6 +369,7 @@ static const struct action {
 	{"DiscoverNodes", BUS_NAME ".manage", act_discover},
 	{"ProvisionNode", BUS_NAME ".keys", act_provision},
 	{"RotateNodeKey", BUS_NAME ".keys", act_rotate},
+	{"Reload", BUS_NAME ".reload", act_reload},
 };
 
 static const struct action *action_of(sd_bus_message *m)
@@ -381,6 +403,7 @@ static void on_answer(sd_bus_message *m, bool allowed, void *ctx)
 	struct error e = {0};
 	int r;
 
+	peers_answered(&((struct bus *)ctx)->peers, m);
 	if (!allowed) {
 		error_set(&e, EF_REASON_DENIED, "%s", a->polkit);
 		reply_error(m, &e);
@@ -396,8 +419,16 @@ static void on_answer(sd_bus_message *m, bool allowed, void *ctx)
 static int on_action(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	const struct action *a = action_of(m);
-	int r = a ? polkit_check(m, a->polkit, on_answer, userdata) : -EINVAL;
+	struct bus *b = userdata;
+	struct error e = {0};
 
+	if (!gate_ask(b, m)) {
+		error_set(&e, EF_REASON_BUSY, "too many calls wait for polkit");
+		return reply_error(m, &e);
+	}
+	int r = a ? polkit_check(m, a->polkit, on_answer, b) : -EINVAL;
+	if (r < 0)
+		peers_answered(&b->peers, m);
 	return r < 0 ? r : 1;
 }
 
@@ -467,6 +498,7 @@ const sd_bus_vtable manager_vtable[] = {
 	ACT("DiscoverNodes", "s", "s"),
 	ACT("ProvisionNode", "s", ""),
 	ACT("RotateNodeKey", "s", ""),
+	ACT("Reload", "", "s"),
 	SD_BUS_SIGNAL("Event", "s", 0),
 	SD_BUS_VTABLE_END,
 };

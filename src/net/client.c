@@ -55,11 +55,13 @@ struct net_client {
 	uint32_t last_id;
 	uint64_t backoff_us, heartbeat_us;
 	bool alive; /* it said something since the last heartbeat */
+	bool renew; /* another one takes its place when nothing is fetched */
 	sd_event_source *io, *child, *restart, *heartbeat;
 	struct op *ops;
 };
 
 static int child_start_net(struct net_client *c);
+static void renew_when_idle(struct net_client *c);
 
 static struct op *op_find(struct net_client *c, uint32_t id)
 {
@@ -99,7 +101,9 @@ static int op_deliver(sd_event_source *s, void *userdata)
 		op->done.report(op->ctx, &op->error);
 		break;
 	}
+	struct net_client *c = op->client;
 	op_free(op);
+	renew_when_idle(c);
 	return 0;
 }
 
@@ -156,15 +160,22 @@ static int restart(sd_event_source *s, uint64_t usec, void *userdata)
 	return 0;
 }
 
-/* Every operation under way is over; the child comes back after a pause that doubles each time. */
-static void child_gone(struct net_client *c)
+/* Every operation under way is over. */
+static void child_forget(struct net_client *c)
 {
 	c->io = sd_event_source_disable_unref(c->io);
 	c->child = sd_event_source_disable_unref(c->child);
 	c->socket = ef_close(c->socket);
 	c->pid = 0;
+	c->cb.broker(c->cb.ctx, false);
 	for (struct op *op = c->ops; op; op = op->next)
 		op_end(op, 0, EF_REASON_NET_UNREACHABLE, "edgeferry-net ended");
+}
+
+/* The child comes back after a pause that doubles each time. */
+static void child_gone(struct net_client *c)
+{
+	child_forget(c);
 	if (c->restart)
 		sd_event_source_set_time_relative(c->restart, c->backoff_us),
 			sd_event_source_set_enabled(c->restart, SD_EVENT_ONESHOT);
@@ -321,6 +332,53 @@ static int child_start_net(struct net_client *c)
 	if (r < 0)
 		kill(pid, SIGKILL);
 	return r < 0 ? r : 0;
+}
+
+static int on_left(sd_event_source *s, const siginfo_t *si, void *userdata)
+{
+	/* the loop's own hold on it goes with the first, ours with the second */
+	sd_event_source_ref(s);
+	sd_event_source_set_floating(s, false);
+	sd_event_source_disable_unref(s);
+	return 0;
+}
+
+/* It ends because its peer is gone; nobody waits for that. */
+static void child_leave(struct net_client *c)
+{
+	pid_t pid = c->pid;
+
+	child_forget(c);
+	kill(pid, SIGTERM);
+	if (sd_event_add_child(c->event, NULL, pid, WEXITED, on_left, NULL) < 0)
+		log_warning("edgeferry-net %d is not waited for", (int)pid);
+}
+
+/* A report may wait for its broker without end, and is sent again: only fetches are waited for. */
+static void renew_when_idle(struct net_client *c)
+{
+	int r;
+
+	for (const struct op *op = c->ops; op; op = op->next)
+		if (op->kind != OP_REPORT)
+			return;
+	if (!c->renew)
+		return;
+	c->renew = false;
+	if (c->pid <= 0) /* the next one has the new configuration anyway */
+		return;
+	child_leave(c);
+	r = child_start_net(c);
+	if (r < 0) {
+		log_warning("cannot start edgeferry-net: %s", strerror(-r));
+		child_gone(c);
+	}
+}
+
+void net_client_renew(struct net_client *c)
+{
+	c->renew = true;
+	renew_when_idle(c);
 }
 
 enum ef_reason net_client_new(struct net_client **ret, sd_event *event, const struct config *config,

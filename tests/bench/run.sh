@@ -43,6 +43,9 @@ echo
 echo "== Slot: staging 1 GiB from a bundle against RAUC"
 tests/bench/rauc/rauc.py --build build --cache build/lab
 echo
+echo "== Gateway: down time of an update against a plain restart"
+EDGEFERRY_BUILD=$PWD/build tests/lab/vm/downtime.py build/machine
+echo
 echo "== Memory"
 tests/bench/memory/memory.py build
 echo
