@@ -2,8 +2,8 @@
 #pragma once
 /*
  * An image for slot 1 out of a patch (docs/SPEC-patch.md) and the image in slot 0. What comes out
- * is an upload like any other: preflight, the slot erased before, blocks, the note in flash where to
- * go on after a reset, the whole check at the end.
+ * is an upload like any other: preflight, the slot erased before, blocks, the note in flash where
+ * to go on after a reset, the whole check at the end.
  *
  *	rebuild_begin after an accepted preflight
  *	rebuild_step until rebuild_checked: nothing was written, a wrong patch ends here
