@@ -3,7 +3,7 @@
 /*
  * Decoder of patches for microcontrollers (docs/SPEC-patch.md): the new image is made out of the
  * old one, in order, a page a step. It pulls the patch byte by byte and reads the old image and
- * what it has made already, through callbacks; it allocates nothing and needs about 250 bytes of
+ * what it has made already, through callbacks; it allocates nothing and needs about 400 bytes of
  * stack. Freestanding.
  *
  * What it makes is checked against a CRC-32 only: it is to be verified like any other image.
