@@ -428,8 +428,7 @@ START_TEST(bad_nodes_F27)
 	load_bad("nodes.d/a.conf:4: Security=maybe: expected session or none");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nSecurity=session\n");
 	load_bad("nodes.d/a.conf: [Node] Key= is missing: name the file of the node's key, or "
-		 "allow to "
-		 "speak to it in the clear with Security=none");
+		 "say that it is spoken to in the clear, Security=none");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nKey=keys/a\n");
 	load_bad("nodes.d/a.conf:4: Key=keys/a: expected an absolute path without '..', or "
 		 "credential:NAME");
