@@ -20,6 +20,8 @@ struct bus {
 	sd_bus *bus; /* NULL while the bus cannot be reached */
 	sd_event_source *retry;
 	bool broker_connected;
+	bus_reload reload;
+	void *reload_ctx;
 	struct bus_object objects[OBJECT_KINDS];
 };
 

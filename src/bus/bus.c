@@ -148,6 +148,12 @@ void bus_free(struct bus *b)
 	free(b);
 }
 
+void bus_on_reload(struct bus *b, bus_reload reload, void *ctx)
+{
+	b->reload = reload;
+	b->reload_ctx = ctx;
+}
+
 void bus_set_broker(struct bus *b, bool connected)
 {
 	b->broker_connected = connected;

@@ -23,6 +23,10 @@ enum ef_reason bus_new(struct bus **ret, sd_event *event, const char *address,
 	const struct config *config, struct update *update, struct error *e);
 void bus_free(struct bus *b);
 
+/* Reload: reads the configuration anew; of *ret, at_start and nodes are what is left for later. */
+typedef enum ef_reason (*bus_reload)(void *ctx, struct config_change *ret, struct error *e);
+void bus_on_reload(struct bus *b, bus_reload reload, void *ctx);
+
 void bus_set_broker(struct bus *b, bool connected); /* for GetStatus */
 
 /* What happened, to be told: struct update_observer's callbacks with the bus in front. */

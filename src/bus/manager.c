@@ -328,6 +328,27 @@ static int act_rotate(struct bus *b, sd_bus_message *m)
 	return node_key(b, m, false);
 }
 
+static json_t *document_reload(const struct config_change *x)
+{
+	json_t *keys = json_array();
+
+	for (size_t i = 0; i < x->n_at_start; i++)
+		json_array_append_new(
+			keys, json_pack("{s:s, s:s}", "section", x->at_start[i].section, "key",
+				      x->at_start[i].key));
+	return json_pack("{s:o, s:b}", "at_start", keys, "nodes_wait", x->nodes);
+}
+
+static int act_reload(struct bus *b, sd_bus_message *m)
+{
+	struct config_change x;
+	struct error e = {0};
+
+	if (b->reload(b->reload_ctx, &x, &e))
+		return reply_error(m, &e);
+	return reply_json(m, document_reload(&x));
+}
+
 static const struct action {
 	const char *member, *polkit;
 	int (*act)(struct bus *b, sd_bus_message *m);
@@ -348,6 +369,7 @@ static const struct action {
 	{"DiscoverNodes", BUS_NAME ".manage", act_discover},
 	{"ProvisionNode", BUS_NAME ".keys", act_provision},
 	{"RotateNodeKey", BUS_NAME ".keys", act_rotate},
+	{"Reload", BUS_NAME ".reload", act_reload},
 };
 
 static const struct action *action_of(sd_bus_message *m)
@@ -467,6 +489,7 @@ const sd_bus_vtable manager_vtable[] = {
 	ACT("DiscoverNodes", "s", "s"),
 	ACT("ProvisionNode", "s", ""),
 	ACT("RotateNodeKey", "s", ""),
+	ACT("Reload", "", "s"),
 	SD_BUS_SIGNAL("Event", "s", 0),
 	SD_BUS_VTABLE_END,
 };

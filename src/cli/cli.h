@@ -62,5 +62,6 @@ int verb_node_key(struct cli *cli, char **args);
 int verb_deployments(struct cli *cli, char **args);
 int verb_history(struct cli *cli, char **args);
 int verb_monitor(struct cli *cli, char **args);
+int verb_reload(struct cli *cli, char **args);
 int verb_doctor(struct cli *cli, char **args);
 int verb_config(struct cli *cli, char **args);

@@ -105,6 +105,12 @@ static const struct verb {
 	{"monitor", verb_monitor, TAKES_JSON | TAKES_ONCE, 0, 0, "", "Show what goes on, live",
 		"Shows deployments as they go on, with progress, rate and time left, and events\n"
 		"as they happen, until interrupted."},
+	{"reload", verb_reload, TAKES_JSON, 0, 0, "", "Have the configuration read anew",
+		"Has the daemon read edgeferry.conf, conf.d and nodes.d anew, without an end of "
+		"what\n"
+		"goes on. A mistake is shown with file and line, and then nothing is changed. "
+		"Says\n"
+		"which changes have to wait, and for what."},
 	{"doctor", verb_doctor, TAKES_JSON | TAKES_PLACE | NO_BUS, 0, 0, "",
 		"Look for everything that can be wrong",
 		"Looks at configuration, clock, trust, disk, slots, boot loader, watchdogs, "
@@ -116,7 +122,8 @@ static const struct verb {
 		"Show what the configuration comes to",
 		"Shows every key with the value that counts, and the file and line that says so, "
 		"or\n"
-		"that it is the default. What the daemon took when it started may be older."},
+		"that it is the default. What the daemon goes by may be older: 'edgeferry "
+		"reload'."},
 };
 
 static const struct {

@@ -271,7 +271,8 @@ int verb_node_key(struct cli *cli, char **args)
 	if (strcmp(args[0], "discover") == 0)
 		return verb_discover(cli, args[1]);
 	if (!first && strcmp(args[0], "rotate-key") != 0) {
-		complain("it is discover, provision or rotate-key", "nodes does not know %s", args[0]);
+		complain("it is discover, provision or rotate-key", "nodes does not know %s",
+			args[0]);
 		return EXIT_USAGE;
 	}
 	if (!args[1] || !*args[1]) {
@@ -284,6 +285,45 @@ int verb_node_key(struct cli *cli, char **args)
 		fprintf(cli->out.file,
 			first ? "Node %s has its key.\n" : "Node %s has another key.\n", args[1]);
 	return r;
+}
+
+static void print_reload(const struct cli *cli, const json_t *o)
+{
+	const json_t *keys = json_object_get(o, "at_start"), *k;
+	size_t i;
+
+	fputs("The configuration is taken.\n", cli->out.file);
+	if (json_array_size(keys) > 0)
+		fputs("Not before 'systemctl restart edgeferry':\n", cli->out.file);
+	json_array_foreach (keys, i, k) {
+		_cleanup_free_ char *section = strdup(text_of(k, "section"));
+		_cleanup_free_ char *key = strdup(text_of(k, "key"));
+
+		if (section && key)
+			fprintf(cli->out.file, "  [%s] %s=\n", text_clean(section),
+				text_clean(key));
+	}
+	if (json_is_true(json_object_get(o, "nodes_wait")))
+		fputs("Changes of nodes are taken when what is being done to nodes is over.\n",
+			cli->out.file);
+}
+
+int verb_reload(struct cli *cli, char **args)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	_cleanup_json_ json_t *o = NULL;
+	const char *text;
+	int r = client_call(cli, ACT_US, "Reload", &reply, NULL);
+
+	if (r != EXIT_DONE)
+		return r;
+	if (sd_bus_message_read(reply, "s", &text) < 0 || !(o = document_parse(text)))
+		return client_error(NULL, -EBADMSG);
+	if (cli->json != JSON_OFF)
+		document_print(cli, o);
+	else
+		print_reload(cli, o);
+	return EXIT_DONE;
 }
 
 int verb_monitor(struct cli *cli, char **args)

@@ -191,8 +191,8 @@ static enum ef_reason check_node(const struct loader *l, const char *path)
 			n->compatible ? "Device" : "Compatible");
 	if (n->security == SECURITY_SESSION && !n->key)
 		return error_set(l->e, EF_REASON_CONFIG,
-			"%s: [Node] Key= is missing: name the file of the node's key, or say "
-			"that it is spoken to in the clear, Security=none",
+			"%s: [Node] Key= is missing: name the file of the node's key, or speak to "
+			"it in the clear with Security=none",
 			path);
 	if (wiring_fault(n))
 		return error_set(l->e, EF_REASON_CONFIG, "%s: [Node] %s", path, wiring_fault(n));
@@ -254,7 +254,11 @@ static enum ef_reason check_whole(const struct loader *l)
 			      : c->slot_b && !c->slot_a		    ? "[Slots] A="
 			      : c->slot_a && !c->boot_dir && !found ? "[Slots] BootDirectory="
 			      : c->mqtt_username && !c->mqtt_password_file ? "[Mqtt] PasswordFile="
-									   : NULL;
+			      : c->cert && !c->cert_key			   ? "[Source] ClientKey="
+			      : c->cert_key && !c->cert		  ? "[Source] ClientCertificate="
+			      : c->mqtt_cert && !c->mqtt_cert_key ? "[Mqtt] ClientKey="
+			      : c->mqtt_cert_key && !c->mqtt_cert ? "[Mqtt] ClientCertificate="
+								  : NULL;
 
 	if (missing)
 		return error_set(l->e, EF_REASON_CONFIG, "%s/edgeferry.conf: %s is missing", l->dir,

@@ -61,11 +61,13 @@ struct config {
 	/* [Source] */
 	char *url;		/* https://…, of the published repository; NULL: bundles only */
 	char *ca_file;		/* PEM; NULL: the system's */
+	char *cert, *cert_key;	/* ClientCertificate=, ClientKey=: a path or "credential:NAME", both or neither */
 	uint64_t poll_us;	/* PollSec=1h; each wait is drawn from [0.8, 1.2] times this */
 	/* [Mqtt] */
 	char *mqtt_host;	/* Broker=host[:port]; NULL: no broker */
 	uint16_t mqtt_port;	/* 8883 */
 	char *mqtt_ca_file;
+	char *mqtt_cert, *mqtt_cert_key;	/* as cert and cert_key */
 	char *mqtt_username, *mqtt_password_file;
 	char *mqtt_prefix;	/* TopicPrefix=edgeferry */
 	/* [Network] */
@@ -97,6 +99,27 @@ struct config {
 /* dir: /etc/edgeferry. Returns OK and a new *ret, or CONFIG with "FILE:LINE: what" in e. */
 enum ef_reason config_load(const char *dir, struct config **ret, struct error *e);
 void config_free(struct config *c);
+
+/* --- reading it anew (change.c) --- */
+
+#define CONFIG_AT_START_MAX 16	/* of the keys of [Gateway] and [Slots] */
+
+struct config_place { const char *section, *key; };
+
+/* How a configuration differs from the one in use, by what it takes to go by it. */
+struct config_change {
+	bool now;	/* nothing */
+	bool net;	/* edgeferry-net started anew */
+	bool nodes;	/* the nodes opened anew, with no deployment under way */
+	struct config_place at_start[CONFIG_AT_START_MAX];	/* the daemon started anew: these keys */
+	size_t n_at_start;
+};
+void config_compare(const struct config *c, const struct config *next, struct config_change *ret);
+/* c, which stays where it is, takes all but at_start from next; without nodes also not what those need,
+ * but of nodes that are wired as before what may be changed at any time. next holds what was. */
+void config_take(struct config *c, struct config *next, bool nodes);
+/* One node by name and all that its link and its node_config are made of. */
+bool config_same_wiring(const struct config_node *a, const struct config_node *b);
 
 /* One key as it counts: from "FILE:LINE", "default", or "derived" (Id=). node NULL: of the gateway. */
 struct config_value {

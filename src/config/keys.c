@@ -12,8 +12,9 @@
 struct key {
 	const char *section, *name;
 	value_reader read;
-	size_t offset;
+	size_t offset, size;
 	const char *value;
+	enum config_when when;
 };
 
 static const char *read_broker(const char *value, void *to)
@@ -24,69 +25,78 @@ static const char *read_broker(const char *value, void *to)
 	return value_host_port(value, &c->mqtt_host, &c->mqtt_port);
 }
 
-#define FIELD(f) offsetof(struct config, f)
+#define FIELD(f) offsetof(struct config, f), sizeof(((struct config *)NULL)->f)
+#define BROKER 0, 0 /* two fields: read_broker */
 static const struct key gateway_keys[] = {
-	{"Gateway", "Product", value_name, FIELD(product), NULL},
-	{"Gateway", "Compatible", value_compatible, FIELD(compatible), NULL},
-	{"Gateway", "Hardware", value_u32, FIELD(hardware), "1"},
-	{"Gateway", "Id", value_name, FIELD(id), NULL},
-	{"Gateway", "StateDirectory", value_path, FIELD(state_dir), "/var/lib/edgeferry"},
-	{"Gateway", "RuntimeDirectory", value_path, FIELD(runtime_dir), "/run/edgeferry"},
-	{"Source", "URL", value_url, FIELD(url), NULL},
-	{"Source", "CAFile", value_path, FIELD(ca_file), NULL},
-	{"Source", "PollSec", value_span, FIELD(poll_us), "1h"},
-	{"Mqtt", "Broker", read_broker, 0, NULL},
-	{"Mqtt", "CAFile", value_path, FIELD(mqtt_ca_file), NULL},
-	{"Mqtt", "Username", value_text, FIELD(mqtt_username), NULL},
-	{"Mqtt", "PasswordFile", value_path, FIELD(mqtt_password_file), NULL},
-	{"Mqtt", "TopicPrefix", value_topic, FIELD(mqtt_prefix), "edgeferry"},
-	{"Network", "User", value_user, FIELD(network_user), "edgeferry-net"},
-	{"Bluetooth", "Adapter", value_adapter, FIELD(adapter), NULL},
-	{"Bluetooth", "MaxConnections", value_connections, FIELD(connections), "4"},
-	{"Slots", "Boot", value_boot, FIELD(boot), "sim"},
-	{"Slots", "BootDirectory", value_path, FIELD(boot_dir), NULL},
-	{"Slots", "A", value_path, FIELD(slot_a), NULL},
-	{"Slots", "B", value_path, FIELD(slot_b), NULL},
-	{"Update", "Automatic", value_automatic, FIELD(automatic), "security"},
-	{"Update", "Window", value_window, FIELD(window), "00:00-00:00"},
-	{"Update", "WindowDays", value_days, FIELD(window_days), "Mon..Sun"},
-	{"Update", "Reboot", value_reboot, FIELD(reboot), "window"},
-	{"Update", "PostponeMax", value_span, FIELD(postpone_max), "7d"},
-	{"Update", "CatchUp", value_yes, FIELD(catch_up), "yes"},
-	{"Update", "CheckServices", value_yes, FIELD(check_services), "yes"},
-	{"Update", "ChecksDirectory", value_path, FIELD(checks_dir), "/etc/edgeferry/checks.d"},
-	{"Update", "InterlockDirectory", value_path, FIELD(interlock),
-		"/etc/edgeferry/interlock.d"},
-	{"Update", "ConfirmSec", value_span, FIELD(check_us), "5min"},
-	{"Update", "ObjectQuota", value_size, FIELD(object_quota), "64M"},
+	{"Gateway", "Product", value_name, FIELD(product), NULL, CONFIG_START},
+	{"Gateway", "Compatible", value_compatible, FIELD(compatible), NULL, CONFIG_START},
+	{"Gateway", "Hardware", value_u32, FIELD(hardware), "1", CONFIG_START},
+	{"Gateway", "Id", value_name, FIELD(id), NULL, CONFIG_START},
+	{"Gateway", "StateDirectory", value_path, FIELD(state_dir), "/var/lib/edgeferry",
+		CONFIG_START},
+	{"Gateway", "RuntimeDirectory", value_path, FIELD(runtime_dir), "/run/edgeferry",
+		CONFIG_START},
+	{"Source", "URL", value_url, FIELD(url), NULL, CONFIG_NET},
+	{"Source", "CAFile", value_path, FIELD(ca_file), NULL, CONFIG_NET},
+	{"Source", "ClientCertificate", value_key, FIELD(cert), NULL, CONFIG_NET},
+	{"Source", "ClientKey", value_key, FIELD(cert_key), NULL, CONFIG_NET},
+	{"Source", "PollSec", value_span, FIELD(poll_us), "1h", CONFIG_NOW},
+	{"Mqtt", "Broker", read_broker, BROKER, NULL, CONFIG_NET},
+	{"Mqtt", "CAFile", value_path, FIELD(mqtt_ca_file), NULL, CONFIG_NET},
+	{"Mqtt", "ClientCertificate", value_key, FIELD(mqtt_cert), NULL, CONFIG_NET},
+	{"Mqtt", "ClientKey", value_key, FIELD(mqtt_cert_key), NULL, CONFIG_NET},
+	{"Mqtt", "Username", value_text, FIELD(mqtt_username), NULL, CONFIG_NET},
+	{"Mqtt", "PasswordFile", value_path, FIELD(mqtt_password_file), NULL, CONFIG_NET},
+	{"Mqtt", "TopicPrefix", value_topic, FIELD(mqtt_prefix), "edgeferry", CONFIG_NET},
+	{"Network", "User", value_user, FIELD(network_user), "edgeferry-net", CONFIG_NET},
+	{"Bluetooth", "Adapter", value_adapter, FIELD(adapter), NULL, CONFIG_IDLE},
+	{"Bluetooth", "MaxConnections", value_connections, FIELD(connections), "4", CONFIG_IDLE},
+	{"Slots", "Boot", value_boot, FIELD(boot), "sim", CONFIG_START},
+	{"Slots", "BootDirectory", value_path, FIELD(boot_dir), NULL, CONFIG_START},
+	{"Slots", "A", value_path, FIELD(slot_a), NULL, CONFIG_START},
+	{"Slots", "B", value_path, FIELD(slot_b), NULL, CONFIG_START},
+	{"Update", "Automatic", value_automatic, FIELD(automatic), "security", CONFIG_NOW},
+	{"Update", "Window", value_window, FIELD(window), "00:00-00:00", CONFIG_NOW},
+	{"Update", "WindowDays", value_days, FIELD(window_days), "Mon..Sun", CONFIG_NOW},
+	{"Update", "Reboot", value_reboot, FIELD(reboot), "window", CONFIG_NOW},
+	{"Update", "PostponeMax", value_span, FIELD(postpone_max), "7d", CONFIG_NOW},
+	{"Update", "CatchUp", value_yes, FIELD(catch_up), "yes", CONFIG_NOW},
+	{"Update", "CheckServices", value_yes, FIELD(check_services), "yes", CONFIG_NOW},
+	{"Update", "ChecksDirectory", value_path, FIELD(checks_dir), "/etc/edgeferry/checks.d",
+		CONFIG_NOW},
+	{"Update", "InterlockDirectory", value_path, FIELD(interlock), "/etc/edgeferry/interlock.d",
+		CONFIG_NOW},
+	{"Update", "ConfirmSec", value_span, FIELD(check_us), "5min", CONFIG_NOW},
+	{"Update", "ObjectQuota", value_size, FIELD(object_quota), "64M", CONFIG_NOW},
 };
 #undef FIELD
+#undef BROKER
 
-#define FIELD(f) offsetof(struct config_node, f)
+#define FIELD(f) offsetof(struct config_node, f), sizeof(((struct config_node *)NULL)->f)
 static const struct key node_keys[] = {
-	{"Node", "Compatible", value_compatible, FIELD(compatible), NULL},
-	{"Node", "Link", value_link, FIELD(link), "uart"},
-	{"Node", "Device", value_device, FIELD(device), NULL},
-	{"Node", "Address", value_address, FIELD(address), "0"},
-	{"Node", "BaudRate", value_baud, FIELD(baud), "115200"},
-	{"Node", "BaudRateMax", value_baud_max, FIELD(baud_max), "0"},
-	{"Node", "RS485", value_yes, FIELD(rs485), "no"},
-	{"Node", "ClockRate", value_clock, FIELD(clock), "1000000"},
-	{"Node", "ReadyLine", value_line, FIELD(ready), NULL},
-	{"Node", "Exposed", value_yes, FIELD(exposed), "no"},
-	{"Node", "Entry", value_entry, FIELD(entry), "agent"},
-	{"Node", "ResetLine", value_line, FIELD(reset_line), NULL},
-	{"Node", "BootLine", value_line, FIELD(boot_line), NULL},
-	{"Node", "ResetSec", value_pulse, FIELD(reset_us), "20ms"},
-	{"Node", "BootSec", value_pulse, FIELD(boot_us), "100ms"},
-	{"Node", "Framing", value_framing, FIELD(framing), "cobs"},
-	{"Node", "Security", value_security, FIELD(security), "session"},
-	{"Node", "Key", value_key, FIELD(key), NULL},
-	{"Node", "RedundancyGroup", value_name, FIELD(group), NULL},
-	{"Node", "Optional", value_no, FIELD(required), "no"},
-	{"Node", "MinimumBattery", value_percent, FIELD(battery), "20"},
-	{"Node", "ExternalPower", value_yes, FIELD(external), "no"},
-	{"Node", "Window", value_window, FIELD(window), "00:00-00:00"},
+	{"Node", "Compatible", value_compatible, FIELD(compatible), NULL, CONFIG_IDLE},
+	{"Node", "Link", value_link, FIELD(link), "uart", CONFIG_IDLE},
+	{"Node", "Device", value_device, FIELD(device), NULL, CONFIG_IDLE},
+	{"Node", "Address", value_address, FIELD(address), "0", CONFIG_IDLE},
+	{"Node", "BaudRate", value_baud, FIELD(baud), "115200", CONFIG_IDLE},
+	{"Node", "BaudRateMax", value_baud_max, FIELD(baud_max), "0", CONFIG_IDLE},
+	{"Node", "RS485", value_yes, FIELD(rs485), "no", CONFIG_IDLE},
+	{"Node", "ClockRate", value_clock, FIELD(clock), "1000000", CONFIG_IDLE},
+	{"Node", "ReadyLine", value_line, FIELD(ready), NULL, CONFIG_IDLE},
+	{"Node", "Exposed", value_yes, FIELD(exposed), "no", CONFIG_IDLE},
+	{"Node", "Entry", value_entry, FIELD(entry), "agent", CONFIG_IDLE},
+	{"Node", "ResetLine", value_line, FIELD(reset_line), NULL, CONFIG_IDLE},
+	{"Node", "BootLine", value_line, FIELD(boot_line), NULL, CONFIG_IDLE},
+	{"Node", "ResetSec", value_pulse, FIELD(reset_us), "20ms", CONFIG_IDLE},
+	{"Node", "BootSec", value_pulse, FIELD(boot_us), "100ms", CONFIG_IDLE},
+	{"Node", "Framing", value_framing, FIELD(framing), "cobs", CONFIG_IDLE},
+	{"Node", "Security", value_security, FIELD(security), "session", CONFIG_IDLE},
+	{"Node", "Key", value_key, FIELD(key), NULL, CONFIG_IDLE},
+	{"Node", "RedundancyGroup", value_name, FIELD(group), NULL, CONFIG_IDLE},
+	{"Node", "Optional", value_no, FIELD(required), "no", CONFIG_NOW},
+	{"Node", "MinimumBattery", value_percent, FIELD(battery), "20", CONFIG_NOW},
+	{"Node", "ExternalPower", value_yes, FIELD(external), "no", CONFIG_NOW},
+	{"Node", "Window", value_window, FIELD(window), "00:00-00:00", CONFIG_NOW},
 };
 #undef FIELD
 
@@ -209,14 +219,66 @@ void config_free(struct config *c)
 	free(c);
 }
 
+static const struct key *key_at(bool node, size_t i)
+{
+	if (i >= (node ? COUNT(node_keys) : COUNT(gateway_keys)))
+		return NULL;
+	return node ? &node_keys[i] : &gateway_keys[i];
+}
+
 bool config_key(bool node, size_t i, const char **section, const char **name, const char **value)
 {
-	const struct key *k = node ? node_keys : gateway_keys;
+	const struct key *k = key_at(node, i);
 
-	if (i >= (node ? COUNT(node_keys) : COUNT(gateway_keys)))
+	if (!k)
 		return false;
-	*section = k[i].section;
-	*name = k[i].name;
-	*value = k[i].value;
+	*section = k->section;
+	*name = k->name;
+	*value = k->value;
 	return true;
+}
+
+enum config_when config_key_when(bool node, size_t i)
+{
+	return key_at(node, i)->when;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+bool config_key_differs(bool node, size_t i, const void *a, const void *b)
+{
+	const struct key *k = key_at(node, i);
+	const struct config *c = a, *d = b;
+	const char *x = (const char *)a + k->offset, *y = (const char *)b + k->offset;
+
+	if (k->read == read_broker)
+		return !same_text(c->mqtt_host, d->mqtt_host) || c->mqtt_port != d->mqtt_port;
+	if (is_text(k))
+		return !same_text(*(char *const *)x, *(char *const *)y);
+	return memcmp(x, y, k->size) != 0;
+}
+
+static void swap(void *a, void *b, size_t size)
+{
+	char t[sizeof(struct config)];
+
+	memcpy(t, a, size);
+	memcpy(a, b, size);
+	memcpy(b, t, size);
+}
+
+void config_key_swap(bool node, size_t i, void *a, void *b)
+{
+	const struct key *k = key_at(node, i);
+	struct config *c = a, *d = b;
+
+	if (k->read == read_broker) {
+		swap(&c->mqtt_host, &d->mqtt_host, sizeof(c->mqtt_host));
+		swap(&c->mqtt_port, &d->mqtt_port, sizeof(c->mqtt_port));
+		return;
+	}
+	swap((char *)a + k->offset, (char *)b + k->offset, k->size);
 }

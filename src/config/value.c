@@ -354,8 +354,7 @@ const char *value_link(const char *value, void *to)
 
 const char *value_boot(const char *value, void *to)
 {
-	static const char *const words[] = {
-		"auto", "sim", "grub", "uboot", "tryboot", NULL};
+	static const char *const words[] = {"auto", "sim", "grub", "uboot", "tryboot", NULL};
 
 	return word(value, words) < 0 ? "auto, grub, uboot, tryboot or sim" : store_all(value, to);
 }

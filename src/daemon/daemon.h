@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What edgeferryd holds, and the parts of it that are about time: looking, reporting. */
+/* What edgeferryd holds, and the parts of it that are about time: looking, reporting, reloading. */
 #include "bus/bus.h"
 #include "config/config.h"
 #include "net/client.h"
@@ -32,7 +32,12 @@ struct daemon {
 	struct sd_bus_slot *clock_call;
 	void (*clock_then)(struct daemon *d);
 	bool clock_good; /* the last answer */
+	sd_event_source *later; /* reload.c: nodes' files that wait for the end of what is done to nodes */
 };
+
+/* main.c */
+enum ef_reason net_start(struct daemon *d, struct error *e); /* nothing without a source and a broker */
+void status_line(struct daemon *d, const struct deployment *dep);
 
 /* poll.c: when to look at the source, and what is installed without being asked. */
 int poll_start(struct daemon *d);
@@ -40,6 +45,13 @@ void poll_now(struct daemon *d, const char *why);
 void poll_over(struct daemon *d); /* a deployment is over */
 /* A wait drawn from [0.8, 1.2] times poll_us, so that a fleet does not knock at once (F-37). */
 uint64_t poll_wait(uint64_t poll_us, uint32_t random);
+
+void poll_reconfigured(struct daemon *d, bool other_source);
+
+/* reload.c: reads the configuration anew, on SIGHUP and when the bus asks (bus.h, bus_reload). What is
+ * wrong with it is in the log and on record, and the last good one stays (F-27). */
+enum ef_reason reload(void *ctx, struct config_change *ret, struct error *e);
+int reload_on_hangup(struct daemon *d);
 
 /* reboot.c: asks logind to restart the machine, with parameter (or NULL) for its firmware. */
 void reboot_machine(struct daemon *d, const char *parameter);

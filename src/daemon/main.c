@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* edgeferryd: the core. Puts the parts together on one event loop; decides nothing itself. */
 #include "daemon/daemon.h"
+#include "daemon/journal.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/time-util.h"
@@ -15,7 +16,7 @@
 #define CONFIG_DIR "/etc/edgeferry"
 #define EXIT_USAGE 64
 
-static void status_line(struct daemon *d, const struct deployment *dep)
+void status_line(struct daemon *d, const struct deployment *dep)
 {
 	const char *release = update_release(d->update);
 
@@ -52,6 +53,8 @@ static void on_event(void *ctx, const struct event *ev)
 {
 	struct daemon *d = ctx;
 
+	journal_event(ev,
+		d->update && ev->deployment ? update_release_of(d->update, ev->deployment) : "");
 	if (d->bus)
 		bus_event(d->bus, ev);
 }
@@ -123,17 +126,25 @@ static void on_net_ready(void *ctx)
 		outbox_kick(d);
 }
 
-static enum ef_reason open_parts(struct daemon *d, struct error *e)
+enum ef_reason net_start(struct daemon *d, struct error *e)
 {
 	const struct net_client_callbacks net = {d, on_offer, on_broker, on_net_ready};
+
+	if (d->net || !(d->config->url || d->config->mqtt_host))
+		return EF_REASON_OK;
+	return net_client_new(&d->net, d->event, d->config, &net, e);
+}
+
+static enum ef_reason open_parts(struct daemon *d, struct error *e)
+{
 	enum ef_reason r = config_load(d->config_dir, &d->config, e);
 
 	if (!r)
 		r = update_find_slots("", d->config, e);
 	if (!r && asprintf(&d->root_file, "%s/root.json", d->config_dir) < 0)
 		return error_set(e, EF_REASON_NO_MEMORY, "%s", d->config_dir);
-	if (!r && (d->config->url || d->config->mqtt_host))
-		r = net_client_new(&d->net, d->event, d->config, &net, e);
+	if (!r)
+		r = net_start(d, e);
 	if (r)
 		return r;
 	const struct update_env env = {
@@ -153,8 +164,10 @@ static enum ef_reason open_parts(struct daemon *d, struct error *e)
 	r = update_new(&d->update, &env, e);
 	if (!r)
 		r = bus_new(&d->bus, d->event, d->bus_address, d->config, d->update, e);
-	if (!r)
+	if (!r) {
+		bus_on_reload(d->bus, reload, d);
 		r = update_resume(d->update, e);
+	}
 	return r;
 }
 
@@ -163,6 +176,7 @@ static void close_parts(struct daemon *d)
 	sd_event_source_disable_unref(d->poll);
 	sd_event_source_disable_unref(d->outbox);
 	sd_event_source_disable_unref(d->retry_outbox);
+	sd_event_source_disable_unref(d->later);
 	reboot_close(d);
 	services_close(d);
 	clock_close(d);
@@ -183,6 +197,7 @@ static int open_loop(struct daemon *d)
 	sigaddset(&mask, SIGTERM);
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGCHLD);
+	sigaddset(&mask, SIGHUP);
 	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
 		return -errno;
 	signal(SIGPIPE, SIG_IGN);
@@ -191,6 +206,8 @@ static int open_loop(struct daemon *d)
 		r = sd_event_add_signal(d->event, NULL, SIGTERM, NULL, NULL);
 	if (r >= 0)
 		r = sd_event_add_signal(d->event, NULL, SIGINT, NULL, NULL);
+	if (r >= 0)
+		r = reload_on_hangup(d);
 	if (r >= 0)
 		r = sd_event_set_watchdog(d->event, 1);
 	return r;

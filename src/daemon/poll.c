@@ -157,3 +157,21 @@ int poll_start(struct daemon *d)
 	return sd_event_add_time_relative(
 		d->event, &d->poll, CLOCK_MONOTONIC, FIRST_LOOK_US, 0, on_poll, d);
 }
+
+void poll_reconfigured(struct daemon *d, bool other_source)
+{
+	uint64_t now, set, wait = poll_wait(d->config->poll_us, draw());
+
+	if (!d->config->url || !d->poll) {
+		d->poll = sd_event_source_disable_unref(d->poll);
+		if (poll_start(d) < 0)
+			log_error("releases are not looked for by time: out of memory");
+		return;
+	}
+	if (other_source)
+		poll_now(d, "another source");
+	/* Never later than it was to be: otherwise there might be no look at all. */
+	if (sd_event_now(d->event, CLOCK_MONOTONIC, &now) >= 0 &&
+		sd_event_source_get_time(d->poll, &set) >= 0 && set > now + wait)
+		sd_event_source_set_time(d->poll, now + wait);
+}

@@ -63,11 +63,17 @@ void stream_restart(struct link *l)
 	framer_init(&l->framing, l->framing.kind, l->rx_buf, sizeof l->rx_buf);
 }
 
-/* Hears of room to write only while something waits. */
+/*
+ * Hears of room to write only while something waits. The loop handles one source a turn and asks
+ * the kernel anew each time: of many lines that are ready each is told of once, not at each turn of
+ * another.
+ */
 static int stream_watch(struct link *l)
 {
+	if (l->dispatching)
+		return 0; /* at its end */
 	return sd_event_source_set_io_events(
-		l->io, stream_queued(l) ? EPOLLIN | EPOLLOUT : EPOLLIN);
+		l->io, EPOLLET | EPOLLIN | (stream_queued(l) ? (uint32_t)EPOLLOUT : 0));
 }
 
 int stream_send(struct link *l, const uint8_t *data, size_t size)
@@ -102,7 +108,6 @@ static int stream_write(struct link *l)
 	if (stream_queued(l))
 		return 0;
 	l->tx_at = l->tx_used = 0;
-	stream_watch(l);
 	if (l->cb.drained)
 		l->cb.drained(l->cb.ctx);
 	return 0;
@@ -152,6 +157,8 @@ static int stream_dispatch(sd_event_source *source, int fd, uint32_t events, voi
 		cb.lost(cb.ctx, &e);
 	} else if (l->closed) {
 		stream_free(l);
+	} else {
+		stream_watch(l); /* what is left is told of again */
 	}
 	return 0;
 }
@@ -176,7 +183,7 @@ enum ef_reason stream_new(struct link **ret, sd_event *event, int fd, const char
 	l->fd = fd;
 	snprintf(l->device, sizeof l->device, "%s", device);
 	stream_set_framing(l, FRAMING_COBS);
-	r = sd_event_add_io(event, &l->io, fd, EPOLLIN, stream_dispatch, l);
+	r = sd_event_add_io(event, &l->io, fd, EPOLLET | EPOLLIN, stream_dispatch, l);
 	if (r < 0) {
 		stream_close(l);
 		return error_errno(e, r, "%s", device);

@@ -49,9 +49,13 @@ static size_t udp_queued(const struct link *l)
 	return link_queue_size(&l->queue);
 }
 
+/* As of a stream (stream.c): told of once a turn, and again of what is left. */
 static int udp_watch(struct link *l)
 {
-	return sd_event_source_set_io_events(l->io, udp_queued(l) ? EPOLLIN | EPOLLOUT : EPOLLIN);
+	if (l->dispatching)
+		return 0; /* at its end */
+	return sd_event_source_set_io_events(
+		l->io, EPOLLET | EPOLLIN | (udp_queued(l) ? (uint32_t)EPOLLOUT : 0));
 }
 
 static int udp_send(struct link *l, const uint8_t *data, size_t size)
@@ -100,7 +104,6 @@ static int udp_write(struct link *l)
 		}
 		link_queue_drop(&l->queue);
 	}
-	udp_watch(l);
 	if (l->cb.drained)
 		l->cb.drained(l->cb.ctx);
 	return 0;
@@ -139,6 +142,8 @@ static int udp_dispatch(sd_event_source *source, int fd, uint32_t events, void *
 		cb.lost(cb.ctx, &e);
 	} else if (l->closed) {
 		free(l);
+	} else {
+		udp_watch(l);
 	}
 	return 0;
 }
@@ -180,7 +185,7 @@ static enum ef_reason udp_open(struct link **ret, sd_event *event, const struct 
 	l->cb = *cb;
 	l->fd = TAKE_FD(fd);
 	snprintf(l->device, sizeof l->device, "%s", spec->device);
-	r = sd_event_add_io(event, &l->io, l->fd, EPOLLIN, udp_dispatch, l);
+	r = sd_event_add_io(event, &l->io, l->fd, EPOLLET | EPOLLIN, udp_dispatch, l);
 	if (r < 0) {
 		udp_close(l);
 		return error_errno(e, r, "%s", spec->device);

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/client.h"
 #include "net/ipc-config.h"
-#include "util/child.h"
+#include "net/peer.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 
 #define BACKOFF_MIN_US 100000u
@@ -56,11 +54,13 @@ struct net_client {
 	uint32_t last_id;
 	uint64_t backoff_us, heartbeat_us;
 	bool alive; /* it said something since the last heartbeat */
+	bool renew; /* another one takes its place when nothing is fetched */
 	sd_event_source *io, *child, *restart, *heartbeat;
 	struct op *ops;
 };
 
 static int peer_start(struct net_client *c);
+static void renew_when_idle(struct net_client *c);
 
 static struct op *op_find(struct net_client *c, uint32_t id)
 {
@@ -100,7 +100,9 @@ static int op_deliver(sd_event_source *s, void *userdata)
 		op->done.report(op->ctx, &op->error);
 		break;
 	}
+	struct net_client *c = op->client;
 	op_free(op);
+	renew_when_idle(c);
 	return 0;
 }
 
@@ -157,15 +159,22 @@ static int restart(sd_event_source *s, uint64_t usec, void *userdata)
 	return 0;
 }
 
-/* Every operation under way is over; the child comes back after a pause that doubles each time. */
-static void child_gone(struct net_client *c)
+/* Every operation under way is over. */
+static void child_forget(struct net_client *c)
 {
 	c->io = sd_event_source_disable_unref(c->io);
 	c->child = sd_event_source_disable_unref(c->child);
 	c->socket = ef_close(c->socket);
 	c->pid = 0;
+	c->cb.broker(c->cb.ctx, false);
 	for (struct op *op = c->ops; op; op = op->next)
 		op_end(op, 0, EF_REASON_NET_UNREACHABLE, "edgeferry-net ended");
+}
+
+/* The child comes back after a pause that doubles each time. */
+static void child_gone(struct net_client *c)
+{
+	child_forget(c);
 	if (c->restart)
 		sd_event_source_set_time_relative(c->restart, c->backoff_us),
 			sd_event_source_set_enabled(c->restart, SD_EVENT_ONESHOT);
@@ -297,69 +306,77 @@ static int on_heartbeat(sd_event_source *s, uint64_t usec, void *userdata)
 	return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
 
-static int child_spawn(struct net_client *c)
-{
-	int pair[2], r;
-	char path[4096];
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
-		return -errno;
-	const char *const argv[] = {"edgeferry-net", "--user", c->config->network_user, NULL};
-	const struct child_spec spec = {
-		.path = child_program("edgeferry-net", path, sizeof path),
-		.argv = argv,
-		.fds = &pair[1],
-		.n_fds = 1,
-		.stdout_fd = -1,
-	};
-	pid_t pid = child_start(&spec);
-
-	ef_close(pair[1]);
-	if (pid < 0) {
-		ef_close(pair[0]);
-		return pid;
-	}
-	c->socket = pair[0];
-	c->pid = pid;
-	r = sd_event_add_child(c->event, &c->child, pid, WEXITED, on_child, c);
-	if (r < 0)
-		kill(pid, SIGKILL);
-	return r;
-}
-
-/* edgeferry-net.socket: each connection gets a process from systemd, with what its unit allows it.
- */
-static int unit_connect(struct net_client *c, const char *path)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (strlen(path) >= sizeof address.sun_path)
-		return -ENAMETOOLONG;
-	strcpy(address.sun_path, path);
-	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) < 0)
-		return -errno;
-	c->socket = TAKE_FD(fd);
-	return 0;
-}
-
 static int peer_start(struct net_client *c)
 {
 	const char *unit = secure_getenv("EDGEFERRY_NET");
 	_cleanup_free_ char *json = NULL;
-	int r = unit ? unit_connect(c, unit) : child_spawn(c);
+	int r = unit ? net_peer_connect(unit) : net_peer_spawn(c->config->network_user, &c->pid);
 
 	if (r < 0)
 		return r;
+	c->socket = r;
 	c->alive = true;
 	r = sd_event_add_io(c->event, &c->io, c->socket, EPOLLIN, on_io, c);
+	if (r >= 0 && c->pid > 0)
+		r = sd_event_add_child(c->event, &c->child, c->pid, WEXITED, on_child, c);
 	if (r >= 0)
 		r = ipc_config_format(c->config, &json);
 	if (r >= 0)
 		r = ipc_send(c->socket, IPC_CONFIG, 0, json, strlen(json), -1);
+	if (json)
+		explicit_bzero(json, strlen(json));
 	if (r < 0 && c->pid > 0)
 		kill(c->pid, SIGKILL);
 	return r < 0 ? r : 0;
+}
+
+static int on_left(sd_event_source *s, const siginfo_t *si, void *userdata)
+{
+	/* the loop's own hold on it goes with the first, ours with the second */
+	sd_event_source_ref(s);
+	sd_event_source_set_floating(s, false);
+	sd_event_source_disable_unref(s);
+	return 0;
+}
+
+/* It ends because its peer is gone; nobody waits for that. */
+static void child_leave(struct net_client *c)
+{
+	pid_t pid = c->pid;
+
+	child_forget(c);
+	if (pid == 0) /* systemd's */
+		return;
+	kill(pid, SIGTERM);
+	if (sd_event_add_child(c->event, NULL, pid, WEXITED, on_left, NULL) < 0)
+		log_warning("edgeferry-net %d is not waited for", (int)pid);
+}
+
+/* A report may wait for its broker without end, and is sent again: only fetches are waited for. */
+static void renew_when_idle(struct net_client *c)
+{
+	int r;
+
+	for (const struct op *op = c->ops; op; op = op->next)
+		if (op->kind != OP_REPORT)
+			return;
+	if (!c->renew)
+		return;
+	c->renew = false;
+	if (c->socket < 0) /* the next one has the new configuration anyway */
+		return;
+	child_leave(c);
+	r = peer_start(c);
+	if (r < 0) {
+		log_warning("cannot start edgeferry-net: %s", strerror(-r));
+		child_gone(c);
+	}
+}
+
+void net_client_renew(struct net_client *c)
+{
+	c->renew = true;
+	renew_when_idle(c);
 }
 
 enum ef_reason net_client_new(struct net_client **ret, sd_event *event, const struct config *config,

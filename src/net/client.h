@@ -24,6 +24,9 @@ struct net_client_callbacks {
 /* Starts it; a socket unit that does not answer yet is tried again. config must outlive the client. */
 enum ef_reason net_client_new(struct net_client **ret, sd_event *event, const struct config *config,
 	const struct net_client_callbacks *cb, struct error *e);
+/* The configuration has changed: another child, which has the new one, takes the place of the one that there
+ * is as soon as nothing is being fetched. A report that waits for the broker ends, to be sent again. */
+void net_client_renew(struct net_client *c);
 void net_client_free(struct net_client *c);	/* ends and reaps the child; no callback after it */
 /* For tests: another period of the heartbeat, in microseconds, from now on. */
 void net_client_heartbeat(struct net_client *c, uint64_t period_us);

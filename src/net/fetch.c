@@ -300,7 +300,9 @@ static int on_pipe(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 	struct fetch *f = userdata;
 
 	if (revents & (EPOLLERR | EPOLLHUP)) {
-		error_set(&f->error, EF_REASON_CANCELLED, "the reader went away");
+		/* with all that it wanted, the end of the answer is of no use */
+		if (!spans_done(&f->spans))
+			error_set(&f->error, EF_REASON_CANCELLED, "the reader went away");
 		end(f);
 		return 0;
 	}

@@ -2,6 +2,7 @@
 #include "net/http.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 
 #define CONNECT_SECONDS 30L
@@ -150,6 +151,19 @@ static CURLcode set_trust(CURL *easy, const char *ca_file)
 	return r;
 }
 
+/* Shown to a server that asks for it, and to no other. */
+static CURLcode set_client(CURL *easy, const struct net_settings *s)
+{
+	struct curl_blob cert = {(void *)s->cert, s->cert ? strlen(s->cert) : 0, CURL_BLOB_NOCOPY};
+	struct curl_blob key = {
+		(void *)s->cert_key, s->cert_key ? strlen(s->cert_key) : 0, CURL_BLOB_NOCOPY};
+
+	if (!s->cert || !s->cert_key)
+		return CURLE_OK;
+	CURLcode r = curl_easy_setopt(easy, CURLOPT_SSLCERT_BLOB, &cert);
+	return r ? r : curl_easy_setopt(easy, CURLOPT_SSLKEY_BLOB, &key);
+}
+
 CURL *http_handle_new(const struct net_settings *s, void *transfer)
 {
 	CURL *easy = curl_easy_init();
@@ -157,6 +171,7 @@ CURL *http_handle_new(const struct net_settings *s, void *transfer)
 	if (!easy)
 		return NULL;
 	CURLcode r = set_trust(easy, s->ca_file);
+	r = r ? r : set_client(easy, s);
 	r = r ? r : curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
 	r = r ? r : curl_easy_setopt(easy, CURLOPT_PROXY, "");
 	r = r ? r : curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);

@@ -54,8 +54,8 @@ static enum ef_reason parse_url(struct net_settings *s, struct error *e)
 
 static enum ef_reason parse_mqtt(struct net_settings *s, struct error *e)
 {
-	static const char *const known[] = {
-		"host", "port", "ca_file", "username", "password_file", NULL};
+	static const char *const known[] = {"host", "port", "ca_file", "username", "password_file",
+		"client_certificate", "client_key", NULL};
 	const json_t *m = json_get_object(s->document, "mqtt");
 	uint64_t port;
 
@@ -70,7 +70,9 @@ static enum ef_reason parse_mqtt(struct net_settings *s, struct error *e)
 	s->mqtt_port = (uint16_t)port;
 	if (!optional_text(m, "ca_file", &s->mqtt_ca_file) ||
 		!optional_text(m, "username", &s->mqtt_username) ||
-		!optional_text(m, "password_file", &s->mqtt_password_file))
+		!optional_text(m, "password_file", &s->mqtt_password_file) ||
+		!optional_text(m, "client_certificate", &s->mqtt_cert) ||
+		!optional_text(m, "client_key", &s->mqtt_cert_key))
 		return bad(e, "mqtt");
 	return EF_REASON_OK;
 }
@@ -109,8 +111,8 @@ static enum ef_reason parse_limits(struct net_settings *s, struct error *e)
 enum ef_reason net_settings_parse(
 	struct net_settings *ret, const void *data, size_t size, struct error *e)
 {
-	static const char *const known[] = {
-		"url", "ca_file", "id", "product", "prefix", "mqtt", "limits", NULL};
+	static const char *const known[] = {"url", "ca_file", "client_certificate", "client_key",
+		"id", "product", "prefix", "mqtt", "limits", NULL};
 	json_t *o = json_read(data, size, "settings", e);
 	const char *unknown = "not an object";
 
@@ -129,6 +131,9 @@ enum ef_reason net_settings_parse(
 		return bad(e, unknown);
 	if (!optional_text(o, "ca_file", &ret->ca_file))
 		return bad(e, "ca_file");
+	if (!optional_text(o, "client_certificate", &ret->cert) ||
+		!optional_text(o, "client_key", &ret->cert_key))
+		return bad(e, "client_certificate and client_key");
 	if (!json_get_string(o, "id", &ret->id) || !level_good(ret->id))
 		return bad(e, "id");
 	if (!json_get_string(o, "product", &ret->product) || !level_good(ret->product))

@@ -11,10 +11,12 @@ struct net_settings {
 	const char *url;  /* without a slash at its end; NULL: none */
 	size_t url_size;
 	const char *ca_file;
+	const char *cert, *cert_key; /* PEM, not files; NULL: none */
 	const char *id, *product, *prefix;
 	const char *mqtt_host; /* NULL: no broker */
 	uint16_t mqtt_port;
 	const char *mqtt_ca_file, *mqtt_username, *mqtt_password_file;
+	const char *mqtt_cert, *mqtt_cert_key;
 	uint64_t min_rate;	   /* bytes a second, S-27 */
 	uint64_t min_rate_seconds; /* over this long */
 	uint64_t grace_seconds; /* a fetch may take so much longer than its bytes at the least rate

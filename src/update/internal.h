@@ -426,6 +426,8 @@ void remote_cancel(struct update *u);
 /* nodes.c */
 enum ef_reason nodes_open(struct update *u, struct error *e);
 enum ef_reason nodes_bluez(struct update *u, struct error *e);	/* what reaches them in the air is set up */
+/* Others in their place, as c has them; nothing is done to any. An error leaves them as they are. */
+enum ef_reason nodes_reopen(struct update *u, const struct config *c, struct error *e);
 void nodes_close(struct update *u);
 void nodes_poll(struct update *u);	/* all of them, as soon as they are idle */
 /* The same; but a question that is under way does: nobody but us does anything to a node meanwhile. */

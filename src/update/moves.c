@@ -228,8 +228,6 @@ bool deployment_move(struct update *u, enum deployment_event event, const struct
 		return not_stored(u, ev.to, &e);
 	}
 	u->in_doubt = false;
-	log_info("deployment %llu: %s -> %s%s%s", (unsigned long long)d->id, ev.from, ev.to,
-		d->error.reason ? ": " : "", d->error.reason ? d->error.detail : "");
 	if (t.action == ACTION_END && d->origin == ORIGIN_CATCH_UP)
 		desired_ended(u);
 	else if (t.action == ACTION_END && event != EVENT_HELD)

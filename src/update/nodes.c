@@ -278,7 +278,7 @@ static enum ef_reason share_line(struct update *u, struct node_state *ns,
 {
 	const char *id = u->env.config->id;
 
-	for (struct node_state *other = u->nodes; other < ns; other++)
+	for (struct node_state *other = ns - ns->index; other < ns; other++)
 		if (other->shared && strcmp(other->config->device, spec->device) == 0) {
 			ns->shared = other->shared;
 			ns->spread = other->spread;
@@ -333,24 +333,17 @@ static enum ef_reason open_one(struct update *u, struct node_state *ns, struct e
 	return node_new(&ns->node, u->env.event, &nc, e);
 }
 
-enum ef_reason nodes_bluez(struct update *u, struct error *e)
+static enum ef_reason open_bluez(struct update *u, const struct config *c, struct error *e)
 {
-	const struct config *c = u->env.config;
 	const struct bluez_config bc = {
 		.bus = u->env.bus_address, .adapter = c->adapter, .connections = c->connections};
 
 	return u->bluez ? EF_REASON_OK : bluez_new(&u->bluez, u->env.event, &bc, e);
 }
 
-/* One for all nodes in the air; without one of them there is none. */
-static enum ef_reason open_bluez(struct update *u, struct error *e)
+enum ef_reason nodes_bluez(struct update *u, struct error *e)
 {
-	const struct config *c = u->env.config;
-
-	for (size_t i = 0; i < c->n_nodes; i++)
-		if (strcmp(c->nodes[i].link, "ble") == 0)
-			return nodes_bluez(u, e);
-	return EF_REASON_OK;
+	return open_bluez(u, u->env.config, e);
 }
 
 bool update_node_sight(const struct update *u, size_t node, struct bluez_sight *ret)
@@ -363,41 +356,88 @@ bool update_node_sight(const struct update *u, size_t node, struct bluez_sight *
 	return true;
 }
 
+static void close_list(struct node_state *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		sd_event_source_disable_unref(list[i].timer);
+		node_free(list[i].node);
+		node_key_forget(&list[i]);
+		image_put(&list[i]);
+	}
+	for (size_t i = 0; i < n; i++)
+		if (list[i].owns_shared) {
+			spread_free(list[i].spread);
+			shared_free(list[i].shared);
+		}
+	free(list);
+}
+
+/* In place of u->nodes, which stay as they are when it fails. */
+static enum ef_reason open_list(struct update *u, const struct config *c, struct error *e)
+{
+	struct node_state *list = calloc(c->n_nodes + 1, sizeof(*list));
+	size_t n = 0;
+
+	if (!list)
+		return error_set(e, EF_REASON_NO_MEMORY, "nodes");
+	for (; n < c->n_nodes && !e->reason; n++) {
+		struct node_state *ns = &list[n];
+		*ns = (struct node_state){
+			.u = u, .index = n, .config = &c->nodes[n], .part = NO_PART};
+		error_set(&ns->last, EF_REASON_NODE_UNREACHABLE, "not asked yet");
+		/* one for all nodes in the air; without one of them there is none */
+		if (strcmp(ns->config->link, "ble") != 0 || open_bluez(u, c, e) == EF_REASON_OK)
+			open_one(u, ns, e);
+	}
+	if (e->reason) {
+		close_list(list, n);
+		return e->reason;
+	}
+	u->nodes = list;
+	u->n_nodes = n;
+	return EF_REASON_OK;
+}
+
 enum ef_reason nodes_open(struct update *u, struct error *e)
 {
-	const struct config *c = u->env.config;
+	return open_list(u, u->env.config, e);
+}
 
-	u->nodes = calloc(c->n_nodes + 1, sizeof(*u->nodes));
-	if (!u->nodes)
-		return error_set(e, EF_REASON_NO_MEMORY, "nodes");
-	if (open_bluez(u, e))
+/* What is known of a node that is wired as before does not have to be asked first. */
+static void carry_over(struct node_state *ns, const struct node_state *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (config_same_wiring(ns->config, list[i].config)) {
+			ns->identity = list[i].identity;
+			ns->present = list[i].present;
+			ns->last_seen = list[i].last_seen;
+			ns->last = list[i].last;
+			ns->asked_us = list[i].asked_us;
+		}
+}
+
+enum ef_reason nodes_reopen(struct update *u, const struct config *c, struct error *e)
+{
+	struct node_state *list = u->nodes;
+	size_t n = u->n_nodes;
+	struct bluez *bluez = TAKE_PTR(u->bluez);
+
+	if (open_list(u, c, e)) {
+		bluez_free(u->bluez);
+		u->bluez = bluez;
 		return e->reason;
-	for (size_t i = 0; i < c->n_nodes; i++) {
-		struct node_state *ns = &u->nodes[i];
-		*ns = (struct node_state){
-			.u = u, .index = i, .config = &c->nodes[i], .part = NO_PART};
-		error_set(&ns->last, EF_REASON_NODE_UNREACHABLE, "not asked yet");
-		u->n_nodes = i + 1;
-		if (open_one(u, ns, e))
-			return e->reason;
 	}
+	for (size_t i = 0; i < u->n_nodes; i++)
+		carry_over(&u->nodes[i], list, n);
+	close_list(list, n);
+	bluez_free(bluez);
+	nodes_poll(u);
 	return EF_REASON_OK;
 }
 
 void nodes_close(struct update *u)
 {
-	for (size_t i = 0; i < u->n_nodes; i++) {
-		sd_event_source_disable_unref(u->nodes[i].timer);
-		node_free(u->nodes[i].node);
-		node_key_forget(&u->nodes[i]);
-		image_put(&u->nodes[i]);
-	}
-	for (size_t i = 0; i < u->n_nodes; i++)
-		if (u->nodes[i].owns_shared) {
-			spread_free(u->nodes[i].spread);
-			shared_free(u->nodes[i].shared);
-		}
-	free(TAKE_PTR(u->nodes));
+	close_list(TAKE_PTR(u->nodes), u->n_nodes);
 	u->n_nodes = 0;
 	bluez_free(TAKE_PTR(u->bluez));
 }

@@ -400,6 +400,11 @@ const struct deployment *update_current(const struct update *u)
 	return d && !d->dry && !deployment_over(d->state) ? d : NULL;
 }
 
+const char *update_release_of(const struct update *u, uint64_t deployment)
+{
+	return u->current && u->current->id == deployment ? u->current->release : "";
+}
+
 const char *update_state_word(const struct update *u)
 {
 	const struct deployment *d = update_current(u);

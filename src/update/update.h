@@ -95,7 +95,7 @@ struct deployment {
 struct event {
 	uint64_t id;
 	int64_t time;
-	char word[33];		/* "deployment", "component", "check", "refused", "node", "start", "fell-back" */
+	char word[33];		/* "deployment", "component", "check", "refused", "node", "start", "fell-back", "reload" */
 	uint64_t deployment;	/* 0: none */
 	char component[33], place[33];
 	char from[33], to[33];	/* states or versions */
@@ -171,6 +171,20 @@ enum ef_reason update_new(struct update **ret, const struct update_env *env, str
 void update_free(struct update *u);
 /* Takes up an interrupted deployment; begins to ask the nodes who they are. */
 enum ef_reason update_resume(struct update *u, struct error *e);
+
+/* --- another configuration (reload.c) --- */
+
+/* Nothing is being done to a node, nor is one looked for: nodes can be opened anew. */
+bool update_nodes_idle(const struct update *u);
+/*
+ * Opens the nodes of next in place of those that there are: only when they are idle, and then the
+ * configuration has to take them from next at once (config_take). An error changes nothing.
+ */
+enum ef_reason update_nodes_take(struct update *u, const struct config *next, struct error *e);
+/* The configuration has changed; so may have edgeferry-net's client and who knows of services. */
+void update_reconfigured(struct update *u, struct net_client *net, struct update_services services);
+/* On record: why it was not taken, or that it was, with what is left for later in e's detail. */
+void update_note_reload(struct update *u, const struct error *e);
 
 typedef void (*update_done)(void *ctx, const char *version, const struct error *e);
 
@@ -302,6 +316,7 @@ enum ef_reason update_discover(
 
 /* Views. Pointers live until the next event-loop iteration. */
 const struct deployment *update_current(const struct update *u);	/* NULL: none under way */
+const char *update_release_of(const struct update *u, uint64_t deployment);	/* the one under way or just over; else "" */
 const char *update_release(const struct update *u);		/* confirmed and installed, "" unknown */
 const struct known_release *update_known(struct update *u, size_t *n);
 const struct node_identity *update_node(const struct update *u, size_t node, bool *present,

@@ -40,8 +40,12 @@ int plan_open(struct plan *p, const struct chunk *first, size_t stride, size_t n
 	for (size_t i = 0; i < n; i++)
 		p->by_digest[i] = (uint32_t)i;
 	qsort_r(p->by_digest, n, sizeof(*p->by_digest), compare, p);
-	for (size_t i = 0; i < n; i++)
-		p->rank[p->by_digest[i]] = (uint32_t)i;
+	for (size_t i = 0, first = 0; i < n; i++) {
+		const struct chunk *c = plan_piece(p, p->by_digest[i]);
+		if (compare_content(c, plan_piece(p, p->by_digest[first])) != 0)
+			first = i;
+		p->rank[p->by_digest[i]] = (uint32_t)first;
+	}
 	return 0;
 }
 
@@ -61,16 +65,15 @@ void plan_there(struct plan *p, size_t n)
 	p->done += plan_piece(p, n)->size;
 }
 
-/* From place low of the order on: the pieces equal to it. */
-static const uint32_t *equal_from(
-	const struct plan *p, size_t low, const struct chunk *like, size_t *count)
+/* Those that stand at place first of the order and behind. */
+static const uint32_t *equals(const struct plan *p, size_t first, size_t *count)
 {
-	size_t high = low;
+	size_t end = first;
 
-	while (high < p->n && compare_content(plan_piece(p, p->by_digest[high]), like) == 0)
-		high++;
-	*count = high - low;
-	return p->by_digest + low;
+	while (end < p->n && p->rank[p->by_digest[end]] == first)
+		end++;
+	*count = end - first;
+	return p->by_digest + first;
 }
 
 const uint32_t *plan_find(const struct plan *p, const struct chunk *like, size_t *count)
@@ -84,17 +87,15 @@ const uint32_t *plan_find(const struct plan *p, const struct chunk *like, size_t
 		else
 			high = middle;
 	}
-	return equal_from(p, low, like, count);
+	if (low < p->n && compare_content(plan_piece(p, p->by_digest[low]), like) == 0)
+		return equals(p, low, count);
+	*count = 0;
+	return p->by_digest;
 }
 
 const uint32_t *plan_equal(const struct plan *p, size_t n, size_t *count)
 {
-	const struct chunk *like = plan_piece(p, n);
-	size_t low = p->rank[n];
-
-	while (low > 0 && compare_content(plan_piece(p, p->by_digest[low - 1]), like) == 0)
-		low--;
-	return equal_from(p, low, like, count);
+	return equals(p, p->rank[n], count);
 }
 
 /* To be fetched. */

@@ -23,7 +23,7 @@ struct plan {
 	size_t stride, n;
 	uint8_t *have;		/* enum plan_have, one for each piece */
 	uint32_t *by_digest;	/* numbers of the pieces, equal ones next to each other, ascending */
-	uint32_t *rank;		/* where in by_digest a piece stands */
+	uint32_t *rank;		/* where in by_digest the first of a piece's equals stands */
 	uint64_t done;		/* bytes of the image that are there */
 };
 

@@ -115,22 +115,31 @@ static enum ef_reason read_to(struct readback *b, uint64_t end, struct error *e)
 	return e->reason;
 }
 
+struct look {
+	struct readback *back;
+	struct error error;
+};
+
 /* What the medium lost since it was read, or gave to what was written later. */
-static enum ef_reason look_again(struct readback *b, struct error *e)
+static void *look_again(void *arg)
 {
 	uint8_t data[SAMPLE] __attribute__((aligned(TARGET_ALIGN))), digest[EVP_MAX_MD_SIZE];
+	struct look *look = arg;
+	struct readback *b = look->back;
 	int fd = target_past_cache(b->target);
 
 	for (size_t i = 0; i < b->n && !stopped(b); i++) {
 		const struct sample *x = &b->samples[i];
 		int r = fd_pread_full(fd, data, SAMPLE, x->offset);
 		if (r < 0 || !digest_of(b, data, digest) ||
-			memcmp(digest, x->digest, CHUNK_DIGEST_SIZE) != 0)
-			return error_set(e, EF_REASON_SLOT_READ_BACK,
+			memcmp(digest, x->digest, CHUNK_DIGEST_SIZE) != 0) {
+			error_set(&look->error, EF_REASON_SLOT_READ_BACK,
 				"%s at byte %llu: not what it was before the last write",
 				b->target->path, (unsigned long long)x->offset);
+			break;
+		}
 	}
-	return EF_REASON_OK;
+	return NULL;
 }
 
 static enum ef_reason conclude(struct readback *b, struct error *e)
@@ -140,7 +149,24 @@ static enum ef_reason conclude(struct readback *b, struct error *e)
 	if (EVP_DigestFinal_ex(b->codec.md, digest, NULL) != 1 ||
 		memcmp(digest, b->sha256, sizeof(b->sha256)) != 0)
 		return error_set(e, EF_REASON_SLOT_READ_BACK, "%s", b->target->path);
-	return look_again(b, e);
+	return EF_REASON_OK;
+}
+
+/* After the last write: what was not read yet and, beside it, the samples. */
+static enum ef_reason read_rest(struct readback *b, uint64_t end, struct error *e)
+{
+	struct look look = {.back = b};
+	pthread_t thread;
+	int r = pthread_create(&thread, NULL, look_again, &look);
+
+	if (r)
+		return error_errno(e, -r, "read back");
+	if (!read_to(b, end, e))
+		conclude(b, e);
+	pthread_join(thread, NULL);
+	if (!e->reason)
+		*e = look.error;
+	return e->reason;
 }
 
 static void *run(void *arg)
@@ -158,8 +184,10 @@ static void *run(void *arg)
 		}
 		pthread_mutex_unlock(&b->lock);
 		b->sampling = !last;
-		if ((last || !target_sync(b->target, &e)) && !read_to(b, end, &e) && last)
-			conclude(b, &e);
+		if (last)
+			read_rest(b, end, &e);
+		else if (!target_sync(b->target, &e))
+			read_to(b, end, &e);
 		pthread_mutex_lock(&b->lock);
 		b->over = last || e.reason;
 	}

@@ -27,6 +27,45 @@ def ending_init(tree):
     disk.program(tree / "usr/lib/systemd/systemd", "exit 1\n")
 
 
+def no_init(tree):
+    """initramfs-tools takes /bin/sh, which waits for commands: the watchdog that the initramfs started."""
+    for path in ("usr/sbin/init", "usr/lib/systemd/systemd"):
+        (tree / path).unlink()
+
+
+def hanging_init(tree):
+    """The same watchdog."""
+    disk.program(tree / "usr/lib/systemd/systemd", "exec sleep infinity\n")
+
+
+def hanging_system(tree):
+    """Nothing but one program runs any more: the watchdog, which systemd had taken over."""
+    disk.rootfs.write(str(tree / "etc/systemd/system/hang.service"), """[Unit]
+DefaultDependencies=no
+[Service]
+Type=exec
+CPUSchedulingPolicy=fifo
+CPUSchedulingPriority=99
+ExecStartPre=/bin/sh -c 'echo -1 > /proc/sys/kernel/sched_rt_runtime_us'
+ExecStart=/bin/sh -c 'while :; do :; done'
+""")
+    disk.wanted(tree, "hang.service", "basic.target")
+
+
+def with_server(tree):
+    """How it is reached is on the disk with the bundles."""
+    folder = tree / "etc/edgeferry/conf.d"
+    folder.mkdir(exist_ok=True)
+    (folder / "10-server.conf").symlink_to("/run/bundles/server.conf")
+    disk.rootfs.write(f"{tree}/etc/systemd/network/lab.network", disk.NETWORK)
+    disk.wanted(tree, "systemd-networkd.service", "basic.target")
+
+
+def without_network(tree):
+    with_server(tree)
+    (tree / "etc/systemd/network/lab.network").unlink()
+
+
 def failing_check(tree):
     disk.rootfs.write(str(tree / "etc/edgeferry/checks.d/50-data-logger"), disk.rootfs.BAD_CHECK, 0o755)
 
@@ -41,7 +80,8 @@ def broken_core(tree):
 
 
 RELEASES = {"1.0.0": None, "2.0.0": None, "3.0.0": None, "4.0.0": ending_init, "5.0.0": failing_check,
-            "6.0.0": broken_kernel, "7.0.0": broken_core}
+            "6.0.0": broken_kernel, "7.0.0": broken_core, "8.0.0": no_init, "9.0.0": hanging_init,
+            "10.0.0": hanging_system, "11.0.0": with_server, "12.0.0": without_network}
 
 
 def first_start(lab):
@@ -63,6 +103,13 @@ def there_and_back(lab):
 
 def falls_back(*args):
     return lambda lab: lab.falls_back(*args)
+
+
+def lost_network(lab):
+    """The server answered before the update, and does not in the new slot."""
+    lab.fresh("11.0.0")
+    lab.machine.wait("the server", lambda: lab.status()["server"]["last_check"])
+    lab.falls_back("12.0.0", "server-lost", "https://10.0.2.2", source="12.0.0")
 
 
 def power_cuts(lab):
@@ -93,6 +140,10 @@ SCENES = [
     ("F-02 no kernel in the new slot", falls_back("6.0.0", "trial-not-booted"), ["6.0.0"]),
     ("no core in the new slot", falls_back("7.0.0", "trial-not-booted"), ["7.0.0"]),
     ("I-1 I-2 power cuts", power_cuts, ["2.0.0"]),
+    ("F-02 no init in the new slot", falls_back("8.0.0", "trial-not-booted"), ["8.0.0"]),
+    ("F-02 init hangs in the new slot", falls_back("9.0.0", "trial-not-booted"), ["9.0.0"]),
+    ("F-02 the new slot hangs after systemd began", falls_back("10.0.0", "trial-not-booted"), ["10.0.0"]),
+    ("F-24 the new slot has no network", lost_network, ["11.0.0", "12.0.0"]),
 ]
 
 

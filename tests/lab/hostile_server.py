@@ -216,6 +216,13 @@ def parts_cut(r):
 
 
 @case
+def parts_unended(r):
+    """All parts, but the line behind the last one never ends."""
+    r.parts(limit=-4)
+    time.sleep(300)
+
+
+@case
 def parts_quoted(r):
     return r.parts(boundary="a b'c", named='"a b\'c"')
 

@@ -55,12 +55,12 @@ class Authority:
     def _key(path):
         _openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", path)
 
-    def issue(self, name, sans=("DNS:localhost", "IP:127.0.0.1", "IP:::1"), start=None, end=None):
-        """Server certificate; start and end like 20200101000000Z. Returns (certificate, key)."""
+    def issue(self, name, sans=("DNS:localhost", "IP:127.0.0.1", "IP:::1"), start=None, end=None, usage="serverAuth"):
+        """Server certificate, or with usage clientAuth a client's; start and end like 20200101000000Z. Returns (certificate, key)."""
         cert, key, csr = (self._path(name + e) for e in (".crt", ".key", ".csr"))
         self._key(key)
         _openssl("req", "-new", "-config", self.config, "-key", key, "-subj", "/CN=" + name, "-out", csr,
-                 "-addext", "subjectAltName=" + ",".join(sans), "-addext", "extendedKeyUsage=serverAuth")
+                 "-addext", "subjectAltName=" + ",".join(sans), "-addext", "extendedKeyUsage=" + usage)
         dates = (["-startdate", start] if start else []) + (["-enddate", end] if end else [])
         _openssl("ca", "-batch", "-config", self.config, "-cert", self.file, "-keyfile", self._path("ca.key"),
                  "-in", csr, "-out", cert, "-notext", *dates)

@@ -41,6 +41,7 @@ http {{
     server_name localhost;
     ssl_certificate {cert}; ssl_certificate_key {key};
     ssl_protocols TLSv1.2 TLSv1.3;
+    {clients}
     root {publish};
     location /metadata/ {{ add_header Cache-Control no-cache; }}
   }}
@@ -56,6 +57,7 @@ persistence_location {root}/
 log_dest file {root}/mosquitto.log
 log_type all
 {access}
+{clients}
 {user}
 """
 MESSAGE = "=> "     # before each message, to tell it from what mosquitto_sub says itself
@@ -79,9 +81,11 @@ def _program(name):
 
 
 class Servers:
-    def __init__(self, root, publish, user=None, password=None, http=True, mqtt=True):
+    def __init__(self, root, publish, user=None, password=None, http=True, mqtt=True, clients=False):
+        """clients: who has no certificate of the authority is turned away."""
         self.root, self.publish = os.path.abspath(root), os.path.abspath(publish)
         self.user, self.password, self.http, self.mqtt = user, password, http, mqtt
+        self.clients = clients
         self.port = self.broker_port = None
         self.processes = {}
         self.authority = self.certificate = None
@@ -142,6 +146,12 @@ class Servers:
                        check=True, capture_output=True)
         return "allow_anonymous false\npassword_file " + file
 
+    def _clients(self, name):
+        if not self.clients:
+            return ""
+        return (f"ssl_client_certificate {self.ca}; ssl_verify_client on;" if name == "nginx" else
+                f"cafile {self.ca}\nrequire_certificate true")
+
     def _start(self, name, port, make):
         """The port asked for (a restart), or a free one: another program may take it first, so a few tries."""
         for _ in range(1 if port else 5):
@@ -151,6 +161,7 @@ class Servers:
             with open(config, "w") as f:
                 f.write(template.format(root=self.root, publish=self.publish, port=p, cert=self.certificate[0],
                                         key=self.certificate[1],
+                                        clients=self._clients(name),
                                         access=self._access() if name == "mosquitto" else "",
                                         user="user root" if os.geteuid() == 0 else ""))
             process = subprocess.Popen([*command, config], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,

@@ -5,9 +5,9 @@ session each, with an image of 256 KiB.
 
     daemon.py BUILD [--nodes 1,16,64,256] [--size 262144]
 
-Time until all hold the image and until the release is confirmed, edgeferryd's processor time for each MiB, and how much its
-memory was at its largest above that of one node, for each node. The ptys do not pace: what is measured is the work, that of
-the nodes on the same machine included.
+Time until all hold the image and until the release is confirmed, edgeferryd's processor time for each MiB until the first
+and for each node from there to the second, and how much its memory was at its largest above that of one node, for each node.
+The ptys do not pace: what is measured is the work, that of the nodes on the same machine included.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def scale(build, count, size):
             time.sleep(0.25)
         assert d["state"] == "confirmed", d["detail"]
         return {"staged": staged, "confirmed": time.monotonic() - start, "cpu": cpu, "memory": peak,
-                "mib": count * size / (1 << 20)}
+                "rest": g.cpu() - before - cpu, "mib": count * size / (1 << 20)}
 
 
 def main():
@@ -52,7 +52,8 @@ def main():
     p.add_argument("--nodes", default="1,16,64,256")
     p.add_argument("--size", type=int, default=256 << 10)
     o = p.parse_args()
-    print(f"{'nodes':>6} {'staged':>8} {'a node':>8} {'confirmed':>10} {'cpu s/MiB':>10} {'of one node':>11} {'MiB in all':>10} "
+    print(f"{'nodes':>6} {'staged':>8} {'a node':>8} {'confirmed':>10} {'cpu s/MiB':>10} {'of one node':>11} "
+          f"{'ms a node':>10} {'MiB in all':>10} "
           f"{'KiB a node':>11}  limit")
     one = None
     for count in map(int, o.nodes.split(",")):
@@ -61,7 +62,7 @@ def main():
         one = one or (count, cost, r["memory"])
         kib = (r["memory"] - one[2]) / max(count - one[0], 1) / 1024
         print(f"{count:>6} {r['staged']:>7.2f}s {r['staged'] / count:>7.3f}s {r['confirmed']:>9.1f}s {cost:>10.3f} "
-              f"{cost / one[1]:>10.2f}x {r['memory'] / (1 << 20):>10.1f} {kib:>11.1f}  "
+              f"{cost / one[1]:>10.2f}x {r['rest'] * 1000 / count:>10.1f} {r['memory'] / (1 << 20):>10.1f} {kib:>11.1f}  "
               f"{'' if count == one[0] else '64 KiB: holds' if kib * 1024 < LIMIT else '64 KiB: MISSED'}", flush=True)
 
 

@@ -32,6 +32,15 @@ FSTAB = """/dev/disk/by-partlabel/data /var/lib/edgeferry ext4 defaults 0 2
 /dev/disk/by-partlabel/boot /boot/grub vfat defaults 0 2
 LABEL=bundles /run/bundles ext4 ro,nofail,x-systemd.before=edgeferry.service 0 0
 """
+# QEMU's user network; 10.0.2.2 is this machine's loopback. No route anywhere else.
+NETWORK = """[Match]
+Type=ether
+
+[Network]
+Address=10.0.2.15/24
+LinkLocalAddressing=no
+LLDP=no
+"""
 # The emulator may get little of a busy machine, so nothing is given up early.
 MANAGER = """[Manager]
 RuntimeWatchdogSec=1min
@@ -66,6 +75,15 @@ def program(path, script):
     """A shell script in place of what is there."""
     path.unlink(missing_ok=True)
     rootfs.write(str(path), "#!/bin/sh\n" + script, 0o755)
+
+
+def wanted(tree, unit, target):
+    """As systemctl enable."""
+    folder = tree / f"etc/systemd/system/{target}.wants"
+    folder.mkdir(parents=True, exist_ok=True)
+    place = next(p for p in ("etc/systemd/system", "lib/systemd/system") if (tree / p / unit).exists())
+    (folder / unit).unlink(missing_ok=True)
+    (folder / unit).symlink_to(f"/{place}/{unit}")
 
 
 def slot_image(userland, out, release, root_json, change=None):

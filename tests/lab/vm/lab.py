@@ -9,6 +9,8 @@ import subprocess
 
 import disk
 from machine import Gone, Machine
+from pki import Authority
+from servers import Servers
 from tap import Tap, equal, holds
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -19,15 +21,17 @@ FACTORY = "1.0.0"
 
 class Lab:
     """work: a folder for images, kept between runs. releases: version -> what is different in it, change(tree), or None.
-    deb: edgeferry's package; without, it is built."""
+    deb: edgeferry's package; without, it is built. loader: a boot loader of disk.py; machine: what it runs in."""
 
-    def __init__(self, work, releases, deb=None):
+    def __init__(self, work, releases, deb=None, loader=disk.Grub, machine=Machine):
         self.work = os.path.abspath(work)
         os.makedirs(self.work, exist_ok=True)
         self.releases = releases
         self.deb = os.path.abspath(deb) if deb else None
         self.disk = f"{self.work}/disk.img"
-        self.machine = Machine(self.disk, f"{self.work}/bundles.img")
+        self.server = Servers(f"{self.work}/server", f"{self.work}/www", mqtt=False)
+        self.loader = loader
+        self.machine = machine(self.disk, f"{self.work}/bundles.img")
 
     def repo(self, *args):
         publisher = f"{self.work}/publisher"
@@ -72,8 +76,26 @@ class Lab:
                 self.repo("release", release, "--component", "rootfs")
                 self.repo("sign")
                 self.repo("bundle", release, f"{bundles}/{release}.ferry")
+        self.serve()
         size = sum(f.stat().st_size for f in os.scandir(bundles)) // disk.MIB + 64
         disk.folder_disk(f"{self.work}/bundles.img", bundles, size)
+
+    def serve(self):
+        """What is published, over HTTPS; how it is reached goes to the bundles."""
+        authority = Authority(f"{self.work}/server/ca")
+        self.server.authority = authority
+        self.server.certificate = authority.issue("lab", ("IP:10.0.2.2",))
+        shutil.rmtree(self.server.publish, ignore_errors=True)
+        self.repo("publish", self.server.publish)
+        self.server.start()
+        shutil.copy(authority.file, f"{self.work}/bundles/server.pem")
+        disk.rootfs.write(f"{self.work}/bundles/server.conf",
+                          f"[Source]\nURL=https://10.0.2.2:{self.server.port}\nCAFile=/run/bundles/server.pem\n"
+                          "[Update]\nAutomatic=no\n")
+
+    def close(self):
+        self.machine.close()
+        self.server.stop()
 
     # ---- what the gateway says ----
     def cli(self, *args, check=True):
@@ -85,7 +107,7 @@ class Lab:
     def running(self):
         """The slot, and whether this start of it was a trial, as the kernel's command line says."""
         line = self.machine.run("cat /proc/cmdline")
-        return re.search(r"root=PARTLABEL=system_([ab])", line)[1].upper(), "edgeferry.trial=1" in line
+        return re.search(r"root=PARTLABEL=system_([ab])", line)[1].upper(), bool(re.search(r"(trial|tryboot)=1", line))
 
     def release_running(self):
         return self.machine.run("cat /etc/lab-release").strip()
@@ -106,12 +128,13 @@ class Lab:
     def fresh(self, release=FACTORY):
         """A gateway from the factory with this release in both slots, up and running."""
         self.machine.off()
-        disk.make(self.disk, self.slot(release))
+        disk.make(self.disk, self.slot(release), self.loader)
         self.machine.on()
         self.ready()
 
-    def begin(self, release):
-        self.cli("install", "--no-wait", f"/run/bundles/{release}.ferry")
+    def begin(self, release, source=None):
+        """source: of edgeferry install; without, the release's bundle."""
+        self.cli("install", "--no-wait", source or f"/run/bundles/{release}.ferry")
 
     def over(self, release):
         """Through all restarts: the deployment of the release, when it is over."""
@@ -125,8 +148,8 @@ class Lab:
             return None
         return self.machine.wait(f"release {release}", ended, 1800)
 
-    def install(self, release):
-        self.begin(release)
+    def install(self, release, source=None):
+        self.begin(release, source)
         return self.over(release)
 
     def restart(self):
@@ -136,13 +159,14 @@ class Lab:
         self.ready()
 
     # ---- what is seen again and again ----
-    def falls_back(self, release, reason, detail=""):
-        """The release is tried, and what ran before runs again, by itself."""
+    def falls_back(self, release, reason, detail="", source=None):
+        """The release is tried, and what ran before runs again, by itself. detail: part of what the deployment says; without,
+        the slot that it ended in."""
         before, good = self.running()[0], self.release_running()
-        d = self.install(release)
+        d = self.install(release, source)
         print(f"# {d['reason']}: {d['detail']}", flush=True)
         equal((d["state"], d["reason"]), ("reverted", reason), "deployment")
-        holds(detail in d["detail"], f"{d['detail']}: nothing of {detail}")
+        holds((detail or f"slot {before} runs") in d["detail"], f"not what was expected: {d['detail']}")
         self.ready()
         equal(self.running(), (before, False), "slot")
         equal(self.release_running(), good, "what runs")
@@ -160,5 +184,5 @@ def scenes(lab, table):
                 tap.note(lab.machine.serial()[-6000:])
                 break
     finally:
-        lab.machine.close()
+        lab.close()
     return tap.end()

@@ -22,6 +22,7 @@ class Machine:
         self.dir = tempfile.mkdtemp(prefix="ef-machine-")
         self.disk = disk
         self.agent, self.log, self.monitor = (f"{self.dir}/{name}" for name in ("agent", "serial.log", "monitor"))
+        # No default route and no resolver: the guest's network reaches this machine's loopback alone.
         self.command = [
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35",
             "-accel", f"tcg,tb-size=512,thread={'multi' if cpus > 1 else 'single'}",
@@ -30,6 +31,7 @@ class Machine:
             "-device", "virtio-blk-pci,drive=disk",
             "-device", "virtio-serial-pci", "-chardev", f"socket,path={self.agent},server=on,wait=off,id=agent",
             "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0", "-device", "virtio-rng-pci",
+            "-netdev", "user,id=net,ipv6=off", "-device", "virtio-net-pci,netdev=net,romfile=",
             # A restart ends the emulator; wait() begins it anew. In the same one it takes twice the time.
             "-no-reboot", "-device", "i6300esb", "-action", "watchdog=reset",
             "-qmp", f"unix:{self.monitor},server=on,wait=off"]
@@ -42,11 +44,15 @@ class Machine:
         open(self.log, "w").close()
 
     # ---- power ----
+    def firmware(self):
+        """More of the emulator's command line, anew at each start."""
+        return []
+
     def on(self, memory=None, writes=None):
         """memory: a file of freeze(), to go on from. writes: a new file that every write and flush of the disk is put
         down in, for power.py. The host keeps its power, so what has reached the disk's file need not be synced."""
         medium = f"driver=file,filename={self.disk},node-name={'medium' if writes else 'disk'},cache.no-flush=on"
-        command = [*self.command, "-blockdev", medium]
+        command = [*self.command, *self.firmware(), "-blockdev", medium]
         if writes:
             open(writes, "w").close()
             command += ["-blockdev", f"driver=file,filename={writes},node-name=writes,cache.no-flush=on",
@@ -111,18 +117,20 @@ class Machine:
 
     # ---- agent ----
     def _ask(self, command, arguments=None, timeout=20):
+        """timeout: of the whole; an agent that starts anew sends what nobody asked for."""
+        end = time.monotonic() + timeout
         try:
             with socket.socket(socket.AF_UNIX) as s:
                 s.settimeout(timeout)
                 s.connect(self.agent)
+                lines = self._lines(s, end)
                 number = time.monotonic_ns() & 0x7FFFFFFF
                 s.sendall(b"\xff" + json.dumps({"execute": "guest-sync-delimited", "arguments": {"id": number}}).encode())
-                lines = s.makefile("rb")
-                while json.loads((self._line(lines)).lstrip(b"\xff") or b"{}").get("return") != number:
+                while json.loads(next(lines).lstrip(b"\xff") or b"{}").get("return") != number:
                     pass
                 message = {"execute": command} | ({"arguments": arguments} if arguments else {})
                 s.sendall(json.dumps(message).encode())
-                answer = json.loads(self._line(lines))
+                answer = json.loads(next(lines))
         except (OSError, ValueError) as e:
             raise Gone(str(e)) from None
         if "error" in answer:
@@ -130,11 +138,23 @@ class Machine:
         return answer["return"]
 
     @staticmethod
-    def _line(lines):
-        line = lines.readline()
-        if not line:
-            raise Gone("agent closed")
-        return line
+    def _lines(s, end):
+        """What comes until then, line by line."""
+        waiting = b""
+        while True:
+            line, newline, rest = waiting.partition(b"\n")
+            if newline:
+                waiting = rest
+                yield line
+                continue
+            left = end - time.monotonic()
+            if left <= 0:
+                raise Gone("no answer in time")
+            s.settimeout(left)
+            more = s.recv(65536)
+            if not more:
+                raise Gone("agent closed")
+            waiting += more
 
     def run(self, script, timeout=PATIENCE_S, check=True):
         """A shell script in the guest: its output. Gone when the guest goes away meanwhile."""

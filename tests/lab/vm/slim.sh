@@ -6,7 +6,7 @@ set -eu
 root=$1
 inside() { chroot "$root" "$@"; }
 wanted='virtio_pci virtio_blk virtio_console virtio_rng ext4 crc32c_generic crc32c_intel vfat nls_cp437 nls_ascii autofs4
-	i6300esb'
+	i6300esb virtio_net'
 
 version=$(ls "$root/usr/lib/modules")
 folder=usr/lib/modules/$version
@@ -25,6 +25,7 @@ install -m 755 "$root/usr/share/edgeferry/boot/edgeferry.initramfs" "$root/etc/i
 echo 'options i6300esb heartbeat=60' > "$root/etc/modprobe.d/watchdog.conf"
 inside update-initramfs -u
 
+inside systemctl --quiet disable systemd-networkd.service     # enabled where there is a network to be had
 for unit in getty.target apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
 	e2scrub_reap.service fstrim.timer dev-hugepages.mount dev-mqueue.mount sys-kernel-debug.mount \
 	sys-kernel-tracing.mount modprobe@configfs.service modprobe@dm_mod.service modprobe@drm.service \

@@ -20,8 +20,14 @@ def program_help(*verb):
 
 def known_keys(node):
     """(section, key, default) from the tables that the reader uses."""
-    found = re.findall(r'\{"(\w+)", "(\w+)", \w+,\s+[^,]+,\s+(NULL|"[^"]*")\}', read("src/config/keys.c"))
-    return [(s, k, None if d == "NULL" else d[1:-1]) for s, k, d in found if (s == "Node") == node]
+    return [k[:3] for k in key_table() if (k[0] == "Node") == node]
+
+
+def key_table():
+    text = read("src/config/keys.c")
+    found = re.findall(r'\{"(\w+)", "(\w+)", \w+,\s+\w+(?:\(\w+\))?,\s+(NULL|"[^"]*"),\s+CONFIG_(\w+)\}', text)
+    assert len(found) == len(re.findall(r'^\t\{"[A-Z]', text, re.M)), "a line of the tables that is not understood"
+    return [(s, k, None if d == "NULL" else d[1:-1], when) for s, k, d, when in found]
 
 
 def sections(text, pattern):
@@ -54,6 +60,15 @@ def test_node_keys():
     keys = known_keys(True)
     assert len(keys) > 5
     check_page("docs/man/edgeferry-nodes.conf.5.scd", keys)
+
+
+def test_keys_that_need_a_restart():
+    """The pages say it of whole sections."""
+    at_start = {s for s, _, _, when in key_table() if when == "START"}
+    assert all(when == "START" for s, _, _, when in key_table() if s in at_start)
+    said = "keys of *[" + "]* and *[".join(sorted(at_start)) + "]*"
+    for page in ("edgeferry.conf.5", "edgeferryd.8"):
+        assert f"{said} count" in read(f"docs/man/{page}.scd").replace("Keys", "keys"), page
 
 
 def test_template_names_every_key():

@@ -103,6 +103,7 @@ START_TEST(every_key)
 	put("edgeferry.conf", BASE
 		"Hardware=3\nStateDirectory=/srv/state/\nRuntimeDirectory=/run/x\n"
 		"[Source]\nURL=https://updates.example/fw//\nCAFile=/etc/ca.pem\nPollSec=1min 30s\n"
+		"ClientCertificate=/etc/c.pem\nClientKey=credential:key\n"
 		"[Mqtt]\nBroker=[::1]:1234\nCAFile=/etc/m.pem\nUsername=u\nPasswordFile=/etc/"
 		"p\nTopicPrefix=a/b/\n"
 		"[Network]\nUser=nobody\n"
@@ -119,6 +120,9 @@ START_TEST(every_key)
 	ck_assert_str_eq(c->url, "https://updates.example/fw");
 	ck_assert_str_eq(c->ca_file, "/etc/ca.pem");
 	ck_assert_uint_eq(c->poll_us, 90000000);
+	ck_assert_str_eq(c->cert, "/etc/c.pem");
+	ck_assert_str_eq(c->cert_key, "credential:key");
+	ck_assert_ptr_null(c->mqtt_cert);
 	ck_assert_str_eq(c->mqtt_host, "::1");
 	ck_assert_uint_eq(c->mqtt_port, 1234);
 	ck_assert_str_eq(c->mqtt_ca_file, "/etc/m.pem");
@@ -428,7 +432,7 @@ START_TEST(bad_nodes_F27)
 	load_bad("nodes.d/a.conf:4: Security=maybe: expected session or none");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nSecurity=session\n");
 	load_bad("nodes.d/a.conf: [Node] Key= is missing: name the file of the node's key, or "
-		 "say that it is spoken to in the clear, Security=none");
+		 "speak to it in the clear with Security=none");
 	put("nodes.d/a.conf", "[Node]\nCompatible=v,c\nDevice=/d\nKey=keys/a\n");
 	load_bad("nodes.d/a.conf:4: Key=keys/a: expected an absolute path without '..', or "
 		 "credential:NAME");
@@ -472,6 +476,10 @@ START_TEST(incomplete)
 	load_bad("edgeferry.conf: [Slots] A= and B= are the same");
 	put("edgeferry.conf", BASE "[Mqtt]\nUsername=u\n");
 	load_bad("edgeferry.conf: [Mqtt] PasswordFile= is missing");
+	put("edgeferry.conf", BASE "[Mqtt]\nClientCertificate=/c\n");
+	load_bad("edgeferry.conf: [Mqtt] ClientKey= is missing");
+	put("edgeferry.conf", BASE "[Source]\nClientKey=credential:k\n");
+	load_bad("edgeferry.conf: [Source] ClientCertificate= is missing");
 }
 END_TEST
 

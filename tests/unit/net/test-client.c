@@ -37,6 +37,12 @@ static void on_fetched(void *ctx, const uint8_t *data, size_t size, const struct
 	answer = *e;
 }
 
+static void on_reported(void *ctx, const struct error *e)
+{
+	answered = true;
+	answer = *e;
+}
+
 static void setup(void)
 {
 	static struct config config = {.id = "gw",
@@ -82,6 +88,11 @@ static bool ready_once(void)
 static bool ready_twice(void)
 {
 	return readies == 2;
+}
+
+static bool ready_thrice(void)
+{
+	return readies == 3;
 }
 
 static bool is_answered(void)
@@ -167,11 +178,53 @@ START_TEST(behind_a_socket_unit)
 	net_client_heartbeat(client, 60 * USEC_PER_SEC);
 	ck_assert_int_eq(kill(-unit, SIGCONT), 0);
 	run_until(ready_twice);
+	net_client_renew(client);
+	run_until(ready_thrice);
 	teardown();
 	kill(-unit, SIGKILL);
 	waitpid(unit, NULL, 0);
 	unlink(path);
 	unsetenv("EDGEFERRY_NET");
+}
+END_TEST
+
+/* Stopped, so that nothing of it is over by itself. */
+static pid_t stopped_child(void)
+{
+	run_until(ready_once);
+	pid_t pid = net_client_pid(client);
+	ck_assert_int_eq(kill(pid, SIGSTOP), 0);
+	return pid;
+}
+
+/* F-27: another configuration is another child. */
+START_TEST(renewed_although_a_report_waits_F27)
+{
+	pid_t first = stopped_child();
+
+	ck_assert_uint_ne(net_report(client, "{}", on_reported, NULL), 0);
+	net_client_renew(client);
+	ck_assert_int_ne(net_client_pid(client), first);
+	run_until(is_answered);
+	ck_assert_int_eq(answer.reason, EF_REASON_NET_UNREACHABLE);
+	run_until(ready_twice);
+	kill(first, SIGCONT);
+}
+END_TEST
+
+START_TEST(renewed_when_what_is_fetched_is_there_F27)
+{
+	pid_t first = stopped_child();
+	uint32_t id = net_fetch_memory(client, "timestamp.json", 1000, on_fetched, NULL);
+
+	net_client_renew(client);
+	ck_assert_int_ge(sd_event_run(event, 0), 0);
+	ck_assert_int_eq(net_client_pid(client), first);
+	net_fetch_cancel(client, id);
+	run_until(ready_twice);
+	ck_assert(answered);
+	ck_assert_int_ne(net_client_pid(client), first);
+	kill(first, SIGCONT);
 }
 END_TEST
 
@@ -184,6 +237,8 @@ static Suite *suite(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, a_child_that_hangs);
 	tcase_add_test(t, a_child_that_is_idle_stays);
+	tcase_add_test(t, renewed_although_a_report_waits_F27);
+	tcase_add_test(t, renewed_when_what_is_fetched_is_there_F27);
 	suite_add_tcase(s, t);
 	t = tcase_create("unit");
 	tcase_set_timeout(t, 60);

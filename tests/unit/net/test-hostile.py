@@ -169,6 +169,19 @@ def busy_is_honoured():
         assert o.reason == "ok" and time.monotonic() - start >= 2, o
 
 
+def reader_has_all():
+    """Who has all that it asked for and goes has not cancelled, though the answer has no end yet."""
+    with core() as c:
+        ident, read = c.start("parts-unended/-/all", ranges=RANGES)
+        data = b""
+        while len(data) < len(PARTS):
+            data += os.read(read, 1 << 20)
+        os.close(read)
+        o = Fetched(c.wait(FETCHED, ident))
+        assert o.reason == "ok" and data == PARTS, o
+        still_well(c)
+
+
 def all_at_once():
     """Everything at the same time: each has its own end, nothing is left over."""
     cases = [(p, r) for _, p, r, _ in WHOLE if r != "net-slow" and not p.startswith("busy")]
@@ -203,7 +216,7 @@ TESTS = ([whole(*c) for c in WHOLE] + [partial(*c) for c in PARTIAL] +
                            "reset")] +
          [("F-09 mute in the handshake", mute), ("S-27 deadline for all attempts", total_deadline),
           ("F-37 Retry-After is honoured", busy_is_honoured),
-          ("all at once", all_at_once)])
+          ("F-09 a reader that has all", reader_has_all), ("all at once", all_at_once)])
 
 if __name__ == "__main__":
     only = sys.argv[3:]

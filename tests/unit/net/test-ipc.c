@@ -287,6 +287,42 @@ START_TEST(test_config)
 }
 END_TEST
 
+/* Read here, so that the child need not be able to; one that cannot be read is left out. */
+START_TEST(test_client_files)
+{
+	static const char pem[] = "-----BEGIN CERTIFICATE-----\nYQ==\n-----END CERTIFICATE-----\n";
+	char dir[] = "/tmp/ef-ipc-XXXXXX", path[64];
+	struct config c = {.id = "gw-1", .product = "demo", .mqtt_prefix = "edgeferry"};
+	struct net_settings s;
+	struct error e = {0};
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/cert", dir);
+	FILE *f = fopen(path, "w");
+	ck_assert_ptr_nonnull(f);
+	fputs(pem, f);
+	fclose(f);
+	setenv("CREDENTIALS_DIRECTORY", dir, 1);
+	c.cert = path;
+	c.cert_key = "credential:cert";
+	for (int i = 0; i < 2; i++) {
+		_cleanup_free_ char *json = NULL;
+
+		ck_assert_int_eq(ipc_config_format(&c, &json), 0);
+		ck_assert_int_eq(net_settings_parse(&s, json, strlen(json), &e), EF_REASON_OK);
+		ck_assert_str_eq(s.cert, pem);
+		if (i == 0)
+			ck_assert_str_eq(s.cert_key, pem);
+		else
+			ck_assert_ptr_null(s.cert_key);
+		net_settings_free(&s);
+		c.cert_key = "credential:none";
+	}
+	unlink(path);
+	rmdir(dir);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("ipc");
@@ -294,6 +330,7 @@ static Suite *suite(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, test_message);
+	tcase_add_test(t, test_client_files);
 	tcase_add_test(t, test_malformed);
 	tcase_add_test(t, test_full);
 	tcase_add_test(t, test_descriptors);

@@ -361,6 +361,32 @@ def wrong_settings():
     c.s.close()
 
 
+def client_certificates():
+    """The core hands them over as text, so no file of them has to be open to this process."""
+    folder = ROOT + "/mutual"
+    with Servers(folder, PUBLISH, clients=True) as s:
+        def pem(path):
+            with open(path) as f:
+                return f.read()
+        cert, key = map(pem, s.authority.issue("gw1", usage="clientAuth"))
+        other = pem(s.authority.issue("gw2", usage="clientAuth")[1])
+        chain = cert + pem(s.ca)
+
+        def ask(**mine):
+            with core(url=s.url, ca_file=s.ca, mqtt={"host": "localhost", "port": s.broker_port, "ca_file": s.ca, **mine},
+                      **mine) as c:
+                o, got = c.fetch("metadata/timestamp.json")
+                try:
+                    connected = c.wait(STATE, timeout=20 if mine.get("client_key") == key else 1) == b"\1\0\0\0"
+                except TimeoutError:
+                    connected = False
+                return o.reason == "ok" and got == SMALL, connected
+        for c in cert, chain:
+            assert ask(client_certificate=c, client_key=key) == (True, True)
+        for mine in {}, {"client_certificate": cert, "client_key": other}, {"client_certificate": "no", "client_key": "no"}:
+            assert ask(**mine) == (False, False), mine
+
+
 def confined():
     """S-29, seen from outside; what it can then do is tried in test-confine."""
     with core(mqtt=True) as c:
@@ -390,6 +416,7 @@ TESTS = [("S-27 whole files, HTTP/1.1, one connection", whole_files), ("S-27 no 
          ("F-08 changed under us", changed_under_us), ("woken by the broker", broker_wakes),
          ("S-34 reports and acknowledgements", reports), ("F-14 broker down and up", broker_down_and_up),
          ("F-11 F-12 F-14 broker refuses", broker_refuses), ("F-14 broker half open", half_open_broker),
+         ("S-29 who this gateway is, by certificate", client_certificates),
          ("ends with the core", ends_with_core), ("F-27 wrong settings", wrong_settings)]
 if "unconfined" not in PROGRAM:
     TESTS.append(("S-29 confined", confined))

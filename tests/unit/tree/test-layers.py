@@ -11,6 +11,7 @@ import sys
 MAY = {
     "wire": [],
     "util": [],
+    "patch": ["wire"],
     "config": ["util"],
     "trust": ["util"],
     "bundle": ["util", "wire"],
@@ -25,7 +26,7 @@ MAY = {
     "daemon": ["util", "config", "net", "update", "bus", "sources"],
     "doctor": ["util", "config", "trust", "slots", "links", "dfu"],  # looks, and decides nothing
     "cli": ["util"],
-    "repo": ["util", "wire", "trust", "bundle", "dfu"],  # dfu: the image primitives and UUIDs
+    "repo": ["util", "wire", "patch", "trust", "bundle", "dfu"],  # dfu: the image primitives and UUIDs
 }
 # Headers of net/ and worker/ that the core may see; the rest belongs to the other processes.
 FACES = {

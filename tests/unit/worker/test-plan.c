@@ -95,6 +95,15 @@ START_TEST(test_equal_chunks_are_fetched_once)
 	const uint32_t *equal = plan_equal(&p, 4, &count);
 	ck_assert_uint_eq(count, 4);
 	ck_assert(equal[0] == 0 && equal[1] == 2 && equal[2] == 4 && equal[3] == 6);
+	struct chunk like = {.size = chunks[0].size};
+	memset(like.digest, 'a', sizeof(like.digest));
+	ck_assert_ptr_eq(plan_find(&p, &like, &count), equal);
+	ck_assert_uint_eq(count, 4);
+	for (const char *absent = "Adz"; *absent; absent++) {
+		memset(like.digest, *absent, sizeof(like.digest));
+		plan_find(&p, &like, &count);
+		ck_assert_uint_eq(count, 0);
+	}
 	plan_there(&p, 1); /* b: its equal at 5 is copied by whoever scans, else it lacks */
 	plan_mark_twins(&p);
 	ck_assert_int_eq(p.have[0], PLAN_LACKING);

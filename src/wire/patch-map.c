@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the addresses of the old image to those of the new one. */
+#include "wire/le.h"
+#include "wire/patch-model.h"
+#include <string.h>
+
+void patch_map_add(struct ef_patch *s)
+{
+	unsigned n = s->n_segments++, k = n;
+
+	for (; k && s->map[s->order[k - 1]].from > s->map[n].from; k--)
+		s->order[k] = s->order[k - 1];
+	s->order[k] = (uint8_t)n;
+}
+
+/* Where the byte at x of the old image went, or its nearest neighbour would have taken it. */
+static uint32_t map_offset(const struct ef_patch *s, uint32_t x, uint8_t *exact)
+{
+	const struct ef_patch_segment *g = &s->piece, *above;
+	unsigned lo = 0, hi = s->n_segments;
+
+	*exact = 1;
+	if (x - g->from < g->size)
+		return x - g->from + g->to;
+	while (lo < hi) {
+		unsigned middle = (lo + hi) / 2;
+
+		if (s->map[s->order[middle]].from <= x)
+			lo = middle + 1;
+		else
+			hi = middle;
+	}
+	g = lo ? &s->map[s->order[lo - 1]] : NULL;
+	if (g && x - g->from < g->size)
+		return x - g->from + g->to;
+	*exact = 0;
+	above = lo < s->n_segments ? &s->map[s->order[lo]] : NULL;
+	if (!g || (above && above->from - x <= x - (g->from + g->size)))
+		g = above;
+	return g ? x - g->from + g->to : x;
+}
+
+uint32_t patch_address(const struct ef_patch *s, unsigned which, uint32_t offset)
+{
+	const struct ef_patch_region *r = &s->header.regions[which][s->header.n_regions - 1];
+
+	while (r->offset > offset)
+		r--;
+	return offset - r->offset + r->address;
+}
+
+/* The offset in an image; false when the address is not in it. */
+static bool to_offset(const struct ef_patch *s, unsigned which, uint32_t address, uint32_t *ret)
+{
+	const struct ef_patch_region *r = s->header.regions[which];
+	uint32_t end = which ? s->header.new_size : s->header.old_size;
+
+	for (unsigned k = s->header.n_regions; k--; end = r[k].offset) {
+		*ret = address - r[k].address + r[k].offset;
+		if (address - r[k].address < end - r[k].offset)
+			return true;
+	}
+	return false;
+}
+
+static bool in_ram(const struct ef_patch *s, uint32_t address)
+{
+	return address - s->header.ram < s->header.ram_size;
+}
+
+/* index of the first learned address above x */
+static unsigned learned_above(const struct ef_patch *s, uint32_t x)
+{
+	unsigned lo = 0, hi = s->n_learned;
+
+	while (lo < hi) {
+		unsigned middle = (lo + hi) / 2;
+
+		if (s->learned[middle] <= x)
+			lo = middle + 1;
+		else
+			hi = middle;
+	}
+	return lo;
+}
+
+/* Where u->address went. Code is corrected one by one, memory by the nearest below. */
+static uint32_t map_address(const struct ef_patch *s, struct patch_unit *u)
+{
+	uint32_t x;
+	bool ram = false;
+
+	u->mapped = u->address;
+	if (to_offset(s, 0, u->address, &x))
+		u->mapped = patch_address(s, 1, map_offset(s, x, &u->exact));
+	else if (in_ram(s, u->address))
+		ram = true;
+	else
+		return u->mapped;
+	if (u->kind < PATCH_UPPER)
+		return u->mapped;
+	unsigned k = learned_above(s, u->address);
+	if (!k-- || !(s->learned[k] == u->address || (ram && in_ram(s, s->learned[k]))))
+		return u->mapped;
+	return u->mapped + (uint32_t)(int32_t)s->shift[k];
+}
+
+/* words: what lies at a multiple of four may be an address. */
+static void examine(const struct ef_patch *s, unsigned which, uint32_t offset, bool words,
+	const uint8_t *code, struct patch_unit *u)
+{
+	uint32_t x, word = le32_get(code);
+
+	memcpy(u->bytes, code, EF_PATCH_AHEAD);
+	u->kind = PATCH_PLAIN;
+	u->exact = 1;
+	u->size = 1;
+	if (offset & 1)
+		return;
+	u->size = 2;
+	s->model->decode(s, u, patch_address(s, which, offset), which);
+	if (u->kind == PATCH_UPPER || !words || offset & 3)
+		return;
+	if (to_offset(s, which, word, &x))
+		u->kind = PATCH_POINTER;
+	else if (in_ram(s, word))
+		u->kind = PATCH_RAM;
+	else
+		return;
+	u->address = word;
+	u->size = 4;
+}
+
+static void put(const struct ef_patch *s, struct patch_unit *u, uint32_t pc, uint32_t address)
+{
+	if (u->kind >= PATCH_POINTER)
+		le32_put(u->bytes, address);
+	else
+		s->model->encode(s, u, pc, address);
+}
+
+void patch_predict(const struct ef_patch *s, uint32_t to, uint32_t from, const uint8_t *code,
+	struct patch_unit *u)
+{
+	bool self = from >= s->header.old_size;
+	uint32_t offset = self ? from - s->header.old_size : from;
+
+	if ((to ^ offset) & 1)
+		offset |= 1; /* nothing is aligned any more: byte by byte */
+	examine(s, self, offset, !((to ^ offset) & 2), code, u);
+	if (u->kind < PATCH_BRANCH)
+		return;
+	u->mapped = u->address;
+	put(s, u, patch_address(s, 1, to), self ? u->address : map_address(s, u));
+}
+
+void patch_learn(struct ef_patch *s, uint32_t to, struct patch_unit *u)
+{
+	uint32_t address = u->address, is = le32_get(u->bytes);
+	unsigned kind = u->kind, k;
+
+	if (kind < PATCH_POINTER) {
+		u->kind = PATCH_PLAIN;
+		s->model->decode(s, u, patch_address(s, 1, to), 1);
+		if (u->kind != kind)
+			return;
+		is = u->address;
+	}
+	int32_t d = (int32_t)(is - u->mapped);
+	if (d != (int16_t)d)
+		return;
+	k = learned_above(s, address);
+	if (!k || s->learned[k - 1] != address) {
+		unsigned gone = s->n_learned; /* whose place is taken */
+
+		if (gone < EF_PATCH_LEARNED)
+			s->n_learned++;
+		else
+			gone = s->oldest++ % EF_PATCH_LEARNED;
+		if (gone < k)
+			k--;
+		for (; gone > k; gone--) {
+			s->learned[gone] = s->learned[gone - 1];
+			s->shift[gone] = s->shift[gone - 1];
+		}
+		for (; gone < k; gone++) {
+			s->learned[gone] = s->learned[gone + 1];
+			s->shift[gone] = s->shift[gone + 1];
+		}
+	} else
+		k--;
+	s->learned[k] = address;
+	s->shift[k] = (int16_t)d;
+}
+
+void patch_follow(
+	struct ef_patch *s, uint32_t to, uint32_t from, const uint8_t *old, const uint8_t *new)
+{
+	bool self = from >= s->header.old_size;
+
+	if (s->model->follow)
+		s->model->follow(s, old,
+			patch_address(s, self, self ? from - s->header.old_size : from), new,
+			patch_address(s, 1, to));
+}
+
+unsigned patch_neutral(const struct ef_patch *s, unsigned which, uint32_t offset,
+	const uint8_t *code, uint8_t ret[EF_PATCH_AHEAD])
+{
+	struct patch_unit u;
+	uint32_t pc = patch_address(s, which, offset);
+
+	examine(s, which, offset, true, code, &u);
+	if (u.kind == PATCH_UPPER) {
+		u.bytes[1] &= 15;
+		u.bytes[2] = u.bytes[3] = 0;
+	} else if (u.kind >= PATCH_POINTER)
+		le32_put(u.bytes, u.kind);
+	else if (u.kind >= PATCH_LOAD)
+		put(s, &u, pc, pc + 4);
+	memcpy(ret, u.bytes, EF_PATCH_AHEAD);
+	return u.size;
+}
