@@ -33,6 +33,10 @@ struct daemon {
 	unsigned ended[DEPLOYMENT_STATES]; /* since the start, by how */
 	sd_event_source *metrics;
 	int metrics_error; /* said once */
+	struct sd_bus *clock_bus; /* clock.c */
+	struct sd_bus_slot *clock_call;
+	void (*clock_then)(struct daemon *d);
+	bool clock_good; /* the last answer */
 	sd_event_source *later; /* reload.c: nodes' files that wait for the end of what is done to nodes */
 };
 
@@ -66,6 +70,11 @@ struct update_services services_of(struct daemon *d);
 void services_close(struct daemon *d);
 /* A connection of its own: the one that shows our objects may be another bus, or be gone. Attached to the loop. */
 int system_bus_open(struct daemon *d, struct sd_bus **ret);
+
+/* clock.c: asks whether the clock is synchronised, then goes on; at once where the kernel can be asked. */
+void clock_look(struct daemon *d, void (*then)(struct daemon *d));
+bool clock_counts(void *ctx); /* a struct daemon; as the kernel says, or the last answer did */
+void clock_close(struct daemon *d);
 
 /* outbox.c: reports that the cloud has not acknowledged, one after the other. */
 void outbox_kick(struct daemon *d);

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sysexits.h>
 #include <systemd/sd-daemon.h>
 
 #define CONFIG_DIR "/etc/edgeferry"
@@ -160,6 +161,8 @@ static enum ef_reason open_parts(struct daemon *d, struct error *e)
 		.config = d->config,
 		.net = d->net,
 		.now = now_real_s,
+		.synchronised = clock_counts,
+		.synchronised_ctx = d,
 		.bus_address = d->bus_address,
 		.root_file = d->root_file,
 		.services = services_of(d),
@@ -186,6 +189,7 @@ static void close_parts(struct daemon *d)
 	sd_event_source_disable_unref(d->metrics);
 	reboot_close(d);
 	services_close(d);
+	clock_close(d);
 	bus_free(d->bus);
 	net_client_free(d->net);
 	update_free(d->update);
@@ -233,7 +237,7 @@ static int run(struct daemon *d)
 		error_format(&e, text, sizeof text);
 		log_error("%s", text);
 		sd_notifyf(0, "STATUS=%s", text);
-		return EXIT_FAILURE;
+		return e.reason == EF_REASON_CONFIG ? EX_CONFIG : EXIT_FAILURE;
 	}
 	sd_notify(0, "READY=1");
 	status_line(d, NULL);

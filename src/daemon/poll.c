@@ -102,10 +102,18 @@ static void on_looked(void *ctx, const char *version, const struct error *e)
 		look_soon(d);
 }
 
-static void look(struct daemon *d, const char *why)
+static void look_now(struct daemon *d)
 {
 	struct error e = {0};
 
+	if (update_check(d->update, on_looked, d, &e)) {
+		d->looking = false;
+		log_info("not looking for releases now: %s", e.detail);
+	}
+}
+
+static void look(struct daemon *d, const char *why)
+{
 	if (!d->config->url || d->rebooting || d->looking)
 		return;
 	if (d->woken && update_reading(d->update)) {
@@ -115,10 +123,7 @@ static void look(struct daemon *d, const char *why)
 	log_debug("looking for releases: %s", why);
 	d->woken = false;
 	d->looking = true;
-	if (update_check(d->update, on_looked, d, &e)) {
-		d->looking = false;
-		log_info("not looking for releases now: %s", e.detail);
-	}
+	clock_look(d, look_now);
 }
 
 /* What it is about may be newer than what is being read just now: a halt of it. */

@@ -96,7 +96,8 @@ static int64_t best_time(const struct doctor *d, struct error *e)
 	state_open(d, "trust", &place.dir.dir_fd);
 	if (time_floor_open(&floor, &store, EF_BUILT, now_monotonic_us(), e))
 		return 0;
-	return time_floor_now(&floor, now_real_s(), clock_is_synchronised(), now_monotonic_us());
+	return time_floor_now(
+		&floor, now_real_s(), clock_is_synchronised() > 0, now_monotonic_us());
 }
 
 void check_clock(struct doctor *d)
@@ -120,7 +121,7 @@ void check_clock(struct doctor *d)
 			time_format_utc(best, stamp));
 	else if (*d->root)
 		return;
-	else if (!clock_is_synchronised())
+	else if (clock_is_synchronised() <= 0)
 		say(d, LEVEL_WARNING,
 			"timedatectl set-ntp true, with systemd-timesyncd or chrony installed",
 			"the clock is not synchronised: what has expired is judged from %s on",

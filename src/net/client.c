@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/client.h"
 #include "net/ipc-config.h"
-#include "util/child.h"
+#include "net/peer.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 
 #define BACKOFF_MIN_US 100000u
@@ -50,8 +49,8 @@ struct net_client {
 	sd_event *event;
 	const struct config *config;
 	struct net_client_callbacks cb;
-	int socket;
-	pid_t pid;
+	int socket; /* -1: nobody is there */
+	pid_t pid;  /* 0: none, or systemd's child and not ours */
 	uint32_t last_id;
 	uint64_t backoff_us, heartbeat_us;
 	bool alive; /* it said something since the last heartbeat */
@@ -60,7 +59,7 @@ struct net_client {
 	struct op *ops;
 };
 
-static int child_start_net(struct net_client *c);
+static int peer_start(struct net_client *c);
 static void renew_when_idle(struct net_client *c);
 
 static struct op *op_find(struct net_client *c, uint32_t id)
@@ -151,7 +150,7 @@ static void child_gone(struct net_client *c);
 static int restart(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	struct net_client *c = userdata;
-	int r = child_start_net(c);
+	int r = peer_start(c);
 
 	if (r < 0) {
 		log_warning("cannot start edgeferry-net: %s", strerror(-r));
@@ -194,6 +193,16 @@ static int on_child(sd_event_source *s, const siginfo_t *si, void *userdata)
 		(unsigned long long)c->backoff_us / 1000);
 	child_gone(c);
 	return 0;
+}
+
+/* Of our own child SIGCHLD follows. systemd's is left behind without a peer: it ends by that, or by
+ * its alarm. */
+static void end_net(struct net_client *c)
+{
+	if (c->pid > 0)
+		kill(c->pid, SIGKILL);
+	else
+		child_gone(c);
 }
 
 static void on_fetched(struct net_client *c, const struct ipc_message *m)
@@ -264,14 +273,15 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 
 		if (r == -EAGAIN)
 			return 0;
-		if (r == 0) { /* closed: the child is ending, its SIGCHLD follows */
+		if (r <= 0) {
 			sd_event_source_set_enabled(s, SD_EVENT_OFF);
-			return 0;
-		}
-		if (r < 0) {
-			log_warning("edgeferry-net sent a malformed message; ending it");
-			kill(c->pid, SIGKILL);
-			sd_event_source_set_enabled(s, SD_EVENT_OFF);
+			if (r < 0)
+				log_warning("edgeferry-net sent a malformed message; ending it");
+			else if (c->pid == 0)
+				log_warning("edgeferry-net ended, starting it again in %llu ms",
+					(unsigned long long)c->backoff_us / 1000);
+			if (r < 0 || c->pid == 0) /* else the child is ending */
+				end_net(c);
 			return 0;
 		}
 		ef_close(m->fd);
@@ -285,10 +295,10 @@ static int on_heartbeat(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	struct net_client *c = userdata;
 
-	if (c->pid > 0 && !c->alive) {
+	if (c->socket >= 0 && !c->alive) {
 		log_warning("edgeferry-net hangs; ending it");
-		kill(c->pid, SIGKILL);
-	} else if (c->pid > 0) {
+		end_net(c);
+	} else if (c->socket >= 0) {
 		c->alive = false;
 		ipc_send(c->socket, IPC_PING, 0, NULL, 0, -1);
 	}
@@ -296,41 +306,27 @@ static int on_heartbeat(sd_event_source *s, uint64_t usec, void *userdata)
 	return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
 
-static int child_start_net(struct net_client *c)
+static int peer_start(struct net_client *c)
 {
-	int pair[2], r;
-	char path[4096];
+	const char *unit = secure_getenv("EDGEFERRY_NET");
 	_cleanup_free_ char *json = NULL;
+	int r = unit ? net_peer_connect(unit) : net_peer_spawn(c->config->network_user, &c->pid);
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
-		return -errno;
-	const char *const argv[] = {"edgeferry-net", "--user", c->config->network_user, NULL};
-	const struct child_spec spec = {
-		.path = child_program("edgeferry-net", path, sizeof path),
-		.argv = argv,
-		.fds = &pair[1],
-		.n_fds = 1,
-		.stdout_fd = -1,
-	};
-	pid_t pid = child_start(&spec);
-
-	ef_close(pair[1]);
-	if (pid < 0) {
-		ef_close(pair[0]);
-		return pid;
-	}
-	c->socket = pair[0];
-	c->pid = pid;
+	if (r < 0)
+		return r;
+	c->socket = r;
 	c->alive = true;
-	r = sd_event_add_child(c->event, &c->child, pid, WEXITED, on_child, c);
-	if (r >= 0)
-		r = sd_event_add_io(c->event, &c->io, c->socket, EPOLLIN, on_io, c);
+	r = sd_event_add_io(c->event, &c->io, c->socket, EPOLLIN, on_io, c);
+	if (r >= 0 && c->pid > 0)
+		r = sd_event_add_child(c->event, &c->child, c->pid, WEXITED, on_child, c);
 	if (r >= 0)
 		r = ipc_config_format(c->config, &json);
 	if (r >= 0)
 		r = ipc_send(c->socket, IPC_CONFIG, 0, json, strlen(json), -1);
-	if (r < 0)
-		kill(pid, SIGKILL);
+	if (json)
+		explicit_bzero(json, strlen(json));
+	if (r < 0 && c->pid > 0)
+		kill(c->pid, SIGKILL);
 	return r < 0 ? r : 0;
 }
 
@@ -349,6 +345,8 @@ static void child_leave(struct net_client *c)
 	pid_t pid = c->pid;
 
 	child_forget(c);
+	if (pid == 0) /* systemd's */
+		return;
 	kill(pid, SIGTERM);
 	if (sd_event_add_child(c->event, NULL, pid, WEXITED, on_left, NULL) < 0)
 		log_warning("edgeferry-net %d is not waited for", (int)pid);
@@ -365,10 +363,10 @@ static void renew_when_idle(struct net_client *c)
 	if (!c->renew)
 		return;
 	c->renew = false;
-	if (c->pid <= 0) /* the next one has the new configuration anyway */
+	if (c->socket < 0) /* the next one has the new configuration anyway */
 		return;
 	child_leave(c);
-	r = child_start_net(c);
+	r = peer_start(c);
 	if (r < 0) {
 		log_warning("cannot start edgeferry-net: %s", strerror(-r));
 		child_gone(c);
@@ -398,7 +396,12 @@ enum ef_reason net_client_new(struct net_client **ret, sd_event *event, const st
 	r = sd_event_add_time_relative(c->event, &c->heartbeat, CLOCK_MONOTONIC, c->heartbeat_us,
 		c->heartbeat_us / 10, on_heartbeat, c);
 	if (r >= 0)
-		r = child_start_net(c);
+		r = peer_start(c);
+	if (r < 0 && secure_getenv("EDGEFERRY_NET")) {
+		log_warning("cannot reach edgeferry-net.socket: %s; trying again", strerror(-r));
+		child_gone(c);
+		r = 0;
+	}
 	if (r < 0) {
 		net_client_free(c);
 		return error_errno(e, r, "starting edgeferry-net");
@@ -447,9 +450,9 @@ static uint32_t op_start(
 	struct op *op, const char *path, const struct ipc_range *ranges, size_t n_ranges, int fd)
 {
 	struct net_client *c = op->client;
-	int r = c->pid > 0 ? ipc_send_fetch(
-				     c->socket, op->id, path, op->max_size, ranges, n_ranges, fd)
-			   : -ENOTCONN;
+	int r = c->socket >= 0 ? ipc_send_fetch(c->socket, op->id, path, op->max_size, ranges,
+					 n_ranges, fd)
+			       : -ENOTCONN;
 
 	if (r < 0)
 		op_end(op, 0, EF_REASON_NET_UNREACHABLE,
@@ -552,7 +555,7 @@ void net_fetch_cancel(struct net_client *c, uint32_t id)
 
 	if (!op || op->over)
 		return;
-	if (c->pid > 0)
+	if (c->socket >= 0)
 		ipc_send(c->socket, IPC_CANCEL, id, NULL, 0, -1);
 	op_end(op, 0, EF_REASON_CANCELLED, "");
 }
@@ -565,8 +568,8 @@ uint32_t net_report(struct net_client *c, const char *json, net_report_done done
 	if (!op)
 		return 0;
 	op->done.report = done;
-	r = c->pid > 0 ? ipc_send(c->socket, IPC_REPORT, op->id, json, strlen(json), -1)
-		       : -ENOTCONN;
+	r = c->socket >= 0 ? ipc_send(c->socket, IPC_REPORT, op->id, json, strlen(json), -1)
+			   : -ENOTCONN;
 	if (r < 0)
 		op_end(op, 0, EF_REASON_NET_UNREACHABLE, strerror(-r));
 	return op->id;

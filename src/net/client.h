@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The core's end of edgeferry-net: starts the child, starts it again when it ends (back-off 100 ms to
- * 30 s), asks it for bytes and hands it reports. Asynchronous on the caller's event loop. A fetch that
+ * The core's end of edgeferry-net: a connection to the socket unit that $EDGEFERRY_NET names, behind which
+ * systemd starts the process; without it (by hand, in tests) a child. Starts it again when it ends
+ * (back-off 100 ms to 30 s), asks it for bytes and hands it reports. Asynchronous on the caller's event loop. A fetch that
  * was under way when the child ended is over with NET_UNREACHABLE; whoever asked asks again. A child
  * that hangs is noticed by a heartbeat, every 60 s, and ended: no operation waits for ever (F-25).
  */
@@ -20,7 +21,7 @@ struct net_client_callbacks {
 	void (*ready)(void *ctx);		/* the child is up (again): send what waits in the outbox */
 };
 
-/* Starts the child. config must outlive the client. */
+/* Starts it; a socket unit that does not answer yet is tried again. config must outlive the client. */
 enum ef_reason net_client_new(struct net_client **ret, sd_event *event, const struct config *config,
 	const struct net_client_callbacks *cb, struct error *e);
 /* The configuration has changed: another child, which has the new one, takes the place of the one that there
@@ -29,7 +30,7 @@ void net_client_renew(struct net_client *c);
 void net_client_free(struct net_client *c);	/* ends and reaps the child; no callback after it */
 /* For tests: another period of the heartbeat, in microseconds, from now on. */
 void net_client_heartbeat(struct net_client *c, uint64_t period_us);
-pid_t net_client_pid(const struct net_client *c);	/* 0: not running just now */
+pid_t net_client_pid(const struct net_client *c);	/* of the child; 0: not running just now, or systemd's */
 
 /* Ids are never 0. The done callback comes exactly once, not before the call returned. */
 typedef void (*net_fetch_done)(void *ctx, uint64_t bytes, const struct error *e);

@@ -10,7 +10,8 @@
  *                FETCH_URL the same of any https address (a bundle's)
  *                CANCEL  a fetch
  *                REPORT  a JSON document for the cloud
- *                PING    is the event loop alive? Without payload
+ *                PING    is the event loop alive? Without payload. Once a minute: the process ends by
+ *                        SIGALRM when it has taken none for three, after the first
  *   net → core   READY   after CONFIG took effect
  *                OFFER   "look now": the broker said that something is new; payload: the version
  *                        it named (text, may be empty, a hint and never trusted). At most one a second

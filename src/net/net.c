@@ -13,9 +13,11 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #define MESSAGES_A_TURN 16
 #define QUEUE_MAX 4096 /* of messages that the core has not taken; it is ill by then */
+#define ALARM_S 180u   /* three of the core's pings (F-25) */
 
 /* A message that did not fit into the socket. */
 struct unsent {
@@ -196,8 +198,11 @@ static void do_report(struct net *n, struct ipc_message *m)
 		on_report_over(n, m->head.id, e.reason);
 }
 
+/* A core whose child this is kills it when no answer comes. One that cannot has left by then:
+ * SIGALRM does it. */
 static void do_ping(struct net *n, struct ipc_message *m)
 {
+	alarm(ALARM_S);
 	say(n, IPC_PONG, 0, NULL, 0);
 }
 

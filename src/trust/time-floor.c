@@ -5,10 +5,8 @@
 #include "util/time-util.h"
 #include <errno.h>
 #include <string.h>
-#include <sys/timex.h>
 
 #define STORE_STEP 3600
-#define MAXERROR_US 16000000 /* the kernel's bound for a clock that nobody disciplines */
 
 static int64_t elapsed(const struct time_floor *f, uint64_t mono_us)
 {
@@ -81,11 +79,4 @@ enum ef_reason time_floor_raise(struct time_floor *f, const struct tuf_store *st
 	f->floor = now;
 	f->since_us = mono_us;
 	return EF_REASON_OK;
-}
-
-bool clock_is_synchronised(void)
-{
-	struct timex t = {.modes = 0};
-
-	return adjtimex(&t) >= 0 && t.maxerror < MAXERROR_US;
 }

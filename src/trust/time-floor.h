@@ -41,6 +41,3 @@ int64_t time_floor_now(const struct time_floor *f, int64_t clock, bool synchroni
  */
 enum ef_reason time_floor_raise(struct time_floor *f, const struct tuf_store *store, int64_t now,
 	uint64_t mono_us, struct error *e);
-
-/* Whether the kernel's clock is disciplined by a time source, as timedatectl says. */
-bool clock_is_synchronised(void);

@@ -18,8 +18,8 @@
 
 int64_t update_now(const struct update *u)
 {
-	return time_floor_now(
-		&u->time_floor, u->env.now(), u->env.synchronised(), now_monotonic_us());
+	return time_floor_now(&u->time_floor, u->env.now(),
+		u->env.synchronised(u->env.synchronised_ctx), now_monotonic_us());
 }
 
 int64_t update_stamp(const struct update *u)

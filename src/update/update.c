@@ -3,6 +3,7 @@
 #include "update/waves.h"
 #include "util/fdio.h"
 #include "util/log.h"
+#include "util/time-util.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -213,6 +214,11 @@ static enum ef_reason open_all(struct update *u, struct error *e)
 	return nodes_open(u, e);
 }
 
+static bool kernel_says(void *ctx)
+{
+	return clock_is_synchronised() > 0;
+}
+
 enum ef_reason update_new(struct update **ret, const struct update_env *env, struct error *e)
 {
 	struct update *u = calloc(1, sizeof(*u));
@@ -221,7 +227,7 @@ enum ef_reason update_new(struct update **ret, const struct update_env *env, str
 		return error_set(e, EF_REASON_NO_MEMORY, "update");
 	u->env = *env;
 	if (!u->env.synchronised)
-		u->env.synchronised = clock_is_synchronised;
+		u->env.synchronised = kernel_says;
 	u->objects_fd = u->trust_dir.dir_fd = -1;
 	if (open_all(u, e)) {
 		update_free(u);

@@ -151,7 +151,8 @@ struct update_env {
 	const struct config *config;
 	struct net_client *net;		/* NULL: no source configured */
 	int64_t (*now)(void);		/* the wall clock, seconds since 1970 */
-	bool (*synchronised)(void);	/* whether it counts (S-19); NULL: the kernel says */
+	bool (*synchronised)(void *ctx);	/* whether it counts (S-19); NULL: the kernel says */
+	void *synchronised_ctx;
 	const char *bus_address;	/* where BlueZ is; NULL: the system bus */
 	const char *root_file;		/* root.json to begin with while none is stored; may be NULL */
 	uint64_t retry_us;		/* first back-off of retries; 0: 1 s */

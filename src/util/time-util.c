@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "util/time-util.h"
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/timex.h>
 #include <time.h>
+
+#define MAXERROR_US 16000000 /* the kernel's bound for a clock that nobody disciplines */
 
 uint64_t now_monotonic_us(void)
 {
@@ -18,6 +22,13 @@ int64_t now_real_s(void)
 
 	clock_gettime(CLOCK_REALTIME, &t);
 	return t.tv_sec;
+}
+
+int clock_is_synchronised(void)
+{
+	struct timex t = {.modes = 0};
+
+	return adjtimex(&t) < 0 ? -errno : t.maxerror < MAXERROR_US;
 }
 
 char *time_format_utc(int64_t seconds, char out[21])

@@ -424,14 +424,14 @@ def nodes_in_the_air(b):
 @test
 def a_wrong_configuration_names_its_line(b):
     b.write("etc/nodes.d/meter.conf", "[Node]\nLink=sim\nNonsense=1\n")
-    assert b.start().wait(15) == 1
+    assert b.start().wait(15) == 78
     assert "meter.conf:3" in b.log(), b.log()
 
 
 @test
 def slots_that_are_not_found_stop_it(b):
     b.write("etc/edgeferry.conf", "[Gateway]\nProduct=demo\nCompatible=a.example,b\nId=x\n[Slots]\nBoot=auto\n")
-    assert b.start().wait(15) == 1
+    assert b.start().wait(15) == 78
     assert "Boot=auto: " in b.log() and "edgeferry doctor" in b.log(), b.log()
 
 

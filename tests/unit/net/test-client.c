@@ -2,9 +2,13 @@
 /* The core's end with the real edgeferry-net as its child; nobody is on the network. */
 #include "../unit.h"
 #include "net/client.h"
+#include "util/child.h"
 #include "util/time-util.h"
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define HEARTBEAT_US 200000u
 
@@ -86,6 +90,11 @@ static bool ready_twice(void)
 	return readies == 2;
 }
 
+static bool ready_thrice(void)
+{
+	return readies == 3;
+}
+
 static bool is_answered(void)
 {
 	return answered;
@@ -117,6 +126,65 @@ START_TEST(a_child_that_is_idle_stays)
 		ck_assert_int_ge(sd_event_run(event, 100000), 0);
 	ck_assert_int_eq(net_client_pid(client), first);
 	ck_assert_uint_eq(readies, 1);
+}
+END_TEST
+
+/* As systemd does for edgeferry-net.socket: a process for each connection, as a user of its own. */
+static pid_t socket_unit(const char *path)
+{
+	char program[4096];
+	pid_t pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		setpgid(0, 0);
+		child_program("edgeferry-net", program, sizeof program);
+		const char *argv[] = {"systemd-socket-activate", "--accept", "--seqpacket",
+			"--listen", path, "setpriv", "--reuid=nobody", "--regid=nogroup",
+			"--clear-groups", program, NULL};
+		if (getuid() != 0) {
+			argv[5] = program;
+			argv[6] = NULL;
+		}
+		execvp(argv[0], (char *const *)argv);
+		_exit(127);
+	}
+	setpgid(pid, pid);
+	return pid;
+}
+
+/* The socket is there late; then what is behind it hangs, and no signal of ours may end it. F-25 */
+START_TEST(behind_a_socket_unit)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/tmp/ef-net-%d", (int)getpid());
+	setenv("EDGEFERRY_NET", path, 1);
+	setup();
+	ck_assert_uint_ne(net_fetch_memory(client, "timestamp.json", 1000, on_fetched, NULL), 0);
+	run_until(is_answered);
+	ck_assert_int_eq(answer.reason, EF_REASON_NET_UNREACHABLE);
+
+	pid_t unit = socket_unit(path);
+	run_until(ready_once);
+	ck_assert_int_eq(net_client_pid(client), 0);
+
+	ck_assert_int_eq(kill(-unit, SIGSTOP), 0);
+	answered = false;
+	ck_assert_uint_ne(net_fetch_memory(client, "timestamp.json", 1000, on_fetched, NULL), 0);
+	net_client_heartbeat(client, HEARTBEAT_US);
+	run_until(is_answered);
+	ck_assert_int_eq(answer.reason, EF_REASON_NET_UNREACHABLE);
+	net_client_heartbeat(client, 60 * USEC_PER_SEC);
+	ck_assert_int_eq(kill(-unit, SIGCONT), 0);
+	run_until(ready_twice);
+	net_client_renew(client);
+	run_until(ready_thrice);
+	teardown();
+	kill(-unit, SIGKILL);
+	waitpid(unit, NULL, 0);
+	unlink(path);
+	unsetenv("EDGEFERRY_NET");
 }
 END_TEST
 
@@ -171,6 +239,10 @@ static Suite *suite(void)
 	tcase_add_test(t, a_child_that_is_idle_stays);
 	tcase_add_test(t, renewed_although_a_report_waits_F27);
 	tcase_add_test(t, renewed_when_what_is_fetched_is_there_F27);
+	suite_add_tcase(s, t);
+	t = tcase_create("unit");
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, behind_a_socket_unit);
 	suite_add_tcase(s, t);
 	return s;
 }

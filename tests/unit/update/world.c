@@ -518,7 +518,7 @@ static int64_t wall_clock(void)
 	return the_world->clock;
 }
 
-static bool synchronised(void)
+static bool synchronised(void *ctx)
 {
 	return !the_world->unsynchronised;
 }
