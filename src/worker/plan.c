@@ -40,11 +40,11 @@ int plan_open(struct plan *p, const struct chunk *first, size_t stride, size_t n
 	for (size_t i = 0; i < n; i++)
 		p->by_digest[i] = (uint32_t)i;
 	qsort_r(p->by_digest, n, sizeof(*p->by_digest), compare, p);
-	for (size_t i = 0, first = 0; i < n; i++) {
+	for (size_t i = 0, equal = 0; i < n; i++) {
 		const struct chunk *c = plan_piece(p, p->by_digest[i]);
-		if (compare_content(c, plan_piece(p, p->by_digest[first])) != 0)
-			first = i;
-		p->rank[p->by_digest[i]] = (uint32_t)first;
+		if (compare_content(c, plan_piece(p, p->by_digest[equal])) != 0)
+			equal = i;
+		p->rank[p->by_digest[i]] = (uint32_t)equal;
 	}
 	return 0;
 }
