@@ -213,12 +213,15 @@ END_TEST
 /* F-32: who did not answer has a quarter of the time while others wait, but has that. */
 START_TEST(silent_turns_F32)
 {
+	uint64_t asked = now_monotonic_us();
+
 	ends[0].turn.silent = true;
 	for (unsigned i = 0; i < ENDS; i++)
 		turn_ask(line, &ends[i].turn);
-	turn_loop(60);
+	turn_loop(200);
 	ck_assert_str_eq(order, "0");
 	turn_leave(line, &ends[0].turn);
+	uint64_t silent_us = now_monotonic_us() - asked;
 	turn_ask(line, &ends[0].turn);
 	turn_loop(5);
 	turn_leave(line, &ends[1].turn);
@@ -228,7 +231,7 @@ START_TEST(silent_turns_F32)
 	turn_loop(5);
 	ck_assert_str_eq(order, "0121"); /* in front of it, though they asked later */
 	turn_ask(line, &ends[2].turn);
-	turn_loop(200);
+	turn_loop(3 * silent_us / USEC_PER_MSEC + 50);
 	turn_leave(line, &ends[1].turn);
 	turn_loop(5);
 	ck_assert_str_eq(order, "01210"); /* and it is its turn again */
