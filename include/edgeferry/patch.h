@@ -3,7 +3,7 @@
 /*
  * Decoder of patches for microcontrollers (docs/SPEC-patch.md): the new image is made out of the
  * old one, in order, a page a step. It pulls the patch byte by byte and reads the old image and
- * what it has made already, through callbacks; it allocates nothing and needs about 250 bytes of
+ * what it has made already, through callbacks; it allocates nothing and needs about 400 bytes of
  * stack. Freestanding.
  *
  * What it makes is checked against a CRC-32 only: it is to be verified like any other image.
@@ -91,8 +91,10 @@ struct ef_patch {
 	struct ef_patch_segment map[EF_PATCH_SEGMENTS];
 	uint8_t order[EF_PATCH_SEGMENTS];
 	/* addresses that the map alone gets wrong, ascending, and by how much */
-	uint32_t learned[EF_PATCH_LEARNED];
-	int16_t shift[EF_PATCH_LEARNED];
+	struct ef_patch_learned {
+		uint32_t address;
+		int16_t shift;
+	} learned[EF_PATCH_LEARNED];
 	/* probabilities: of units being as predicted, and those that begin even; weights */
 	uint16_t hits[EF_PATCH_KINDS * 16 + 3 * 64], even[EF_PATCH_EVEN];
 	int16_t flag_weights[EF_PATCH_KINDS][4], byte_weights[EF_PATCH_KINDS + 2][3];

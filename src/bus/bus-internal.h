@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include "bus/bus.h"
+#include "bus/peers.h"
 #include <systemd/sd-bus.h>
 
 enum object_kind { OBJECT_DEPLOYMENT, OBJECT_NODE, OBJECT_SLOT, OBJECT_KINDS };
@@ -23,7 +24,13 @@ struct bus {
 	bus_reload reload;
 	void *reload_ctx;
 	struct bus_object objects[OBJECT_KINDS];
+	struct peers peers;
 };
+
+/* gate.c: what comes from users who have called too often, or say too much, is answered before it is looked at. */
+int gate_open(struct bus *b);
+/* Whether m may wait for polkit; peers_answered then ends that. */
+bool gate_ask(struct bus *b, sd_bus_message *m);
 
 extern const sd_bus_vtable manager_vtable[];
 int objects_export(struct bus *b);

@@ -102,6 +102,8 @@ static int try_connect(struct bus *b)
 	if (r >= 0)
 		r = sd_bus_attach_event(b->bus, b->event, SD_EVENT_PRIORITY_NORMAL);
 	if (r >= 0)
+		r = gate_open(b);
+	if (r >= 0)
 		r = objects_export(b);
 	if (r >= 0)
 		r = sd_bus_match_signal_async(b->bus, NULL, "org.freedesktop.DBus.Local",

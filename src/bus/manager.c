@@ -403,6 +403,7 @@ static void on_answer(sd_bus_message *m, bool allowed, void *ctx)
 	struct error e = {0};
 	int r;
 
+	peers_answered(&((struct bus *)ctx)->peers, m);
 	if (!allowed) {
 		error_set(&e, EF_REASON_DENIED, "%s", a->polkit);
 		reply_error(m, &e);
@@ -418,8 +419,16 @@ static void on_answer(sd_bus_message *m, bool allowed, void *ctx)
 static int on_action(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	const struct action *a = action_of(m);
-	int r = a ? polkit_check(m, a->polkit, on_answer, userdata) : -EINVAL;
+	struct bus *b = userdata;
+	struct error e = {0};
 
+	if (!gate_ask(b, m)) {
+		error_set(&e, EF_REASON_BUSY, "too many calls wait for polkit");
+		return reply_error(m, &e);
+	}
+	int r = a ? polkit_check(m, a->polkit, on_answer, b) : -EINVAL;
+	if (r < 0)
+		peers_answered(&b->peers, m);
 	return r < 0 ? r : 1;
 }
 

@@ -32,7 +32,7 @@ struct cli {
 	const char *address; /* of the bus; NULL: the system bus */
 	enum json_mode json;
 	bool no_wait;
-	bool once;
+	bool once, follow;
 	bool dry_run;
 	const char *config_dir, *root; /* of doctor; NULL: not given */
 	bool offline;
@@ -61,6 +61,7 @@ int verb_discover(struct cli *cli, const char *device); /* NULL: all wires */
 int verb_node_key(struct cli *cli, char **args);
 int verb_deployments(struct cli *cli, char **args);
 int verb_history(struct cli *cli, char **args);
+int verb_log(struct cli *cli, char **args);
 int verb_monitor(struct cli *cli, char **args);
 int verb_reload(struct cli *cli, char **args);
 int verb_doctor(struct cli *cli, char **args);

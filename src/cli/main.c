@@ -10,6 +10,7 @@
 enum option_id {
 	OPT_HELP = 'h',
 	OPT_MAX = 'n',
+	OPT_FOLLOW = 'f',
 	OPT_VERSION = 256,
 	OPT_ADDRESS,
 	OPT_JSON,
@@ -30,6 +31,7 @@ enum {
 	TAKES_ONCE = 8,
 	TAKES_DRY_RUN = 16,
 	TAKES_PLACE = 32,
+	TAKES_FOLLOW = 128,
 	NO_BUS = 64, /* no option: the verb needs no bus */
 };
 
@@ -102,6 +104,11 @@ static const struct verb {
 	{"history", verb_history, TAKES_JSON | TAKES_MAX, 0, 100, "",
 		"Show what has happened, with its causes",
 		"Shows the events on record, oldest first: every decision and its reason."},
+	{"log", verb_log, TAKES_JSON | TAKES_MAX | TAKES_FOLLOW | NO_BUS, 0, 100, "",
+		"Show what the service has said",
+		"Shows the service's part of the journal, by journalctl: every event, and what\n"
+		"went wrong besides. Root sees it, and members of systemd-journal and adm. With\n"
+		"--json it is journalctl's."},
 	{"monitor", verb_monitor, TAKES_JSON | TAKES_ONCE, 0, 0, "", "Show what goes on, live",
 		"Shows deployments as they go on, with progress, rate and time left, and events\n"
 		"as they happen, until interrupted."},
@@ -138,6 +145,7 @@ static const struct {
 	{TAKES_WAIT, "      --wait             Wait for the end and show the progress (default)\n"
 		     "      --no-wait          End as soon as the deployment has begun\n"},
 	{TAKES_DRY_RUN, "      --dry-run          Show what would be done, and change nothing\n"},
+	{TAKES_FOLLOW, "  -f, --follow           Go on with what comes\n"},
 	{TAKES_ONCE,
 		"      --once             End with the deployment under way, or the next one,\n"
 		"                         with its exit code\n"},
@@ -261,6 +269,10 @@ static int parse_option(struct parsed *p, int c)
 		p->given |= TAKES_PLACE;
 		*(c == OPT_ROOT ? &p->cli.root : &p->cli.config_dir) = optarg;
 		break;
+	case OPT_FOLLOW:
+		p->given |= TAKES_FOLLOW;
+		p->cli.follow = true;
+		break;
 	case OPT_OFFLINE:
 		p->given |= TAKES_PLACE;
 		p->cli.offline = true;
@@ -286,11 +298,12 @@ static int parse(struct parsed *p, int argc, char **argv)
 		{"root", required_argument, NULL, OPT_ROOT},
 		{"offline", no_argument, NULL, OPT_OFFLINE},
 		{"dry-run", no_argument, NULL, OPT_DRY_RUN},
+		{"follow", no_argument, NULL, OPT_FOLLOW},
 		{0},
 	};
 	int c, r = EXIT_DONE;
 
-	while (r == EXIT_DONE && (c = getopt_long(argc, argv, "hn:", options, NULL)) != -1)
+	while (r == EXIT_DONE && (c = getopt_long(argc, argv, "hn:f", options, NULL)) != -1)
 		r = parse_option(p, c);
 	return r;
 }

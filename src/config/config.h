@@ -72,6 +72,8 @@ struct config {
 	char *mqtt_prefix;	/* TopicPrefix=edgeferry */
 	/* [Network] */
 	char *network_user;	/* User=edgeferry-net: what edgeferry-net becomes when started as root */
+	/* [Metrics] */
+	char *metrics_file;	/* File=, for node_exporter; NULL: none */
 	/* [Bluetooth] */
 	char *adapter;		/* Adapter=, a name or an address; NULL: the first that is on */
 	uint32_t connections;	/* MaxConnections=4: nodes connected at a time */

@@ -49,6 +49,7 @@ static const struct key gateway_keys[] = {
 	{"Mqtt", "PasswordFile", value_path, FIELD(mqtt_password_file), NULL, CONFIG_NET},
 	{"Mqtt", "TopicPrefix", value_topic, FIELD(mqtt_prefix), "edgeferry", CONFIG_NET},
 	{"Network", "User", value_user, FIELD(network_user), "edgeferry-net", CONFIG_NET},
+	{"Metrics", "File", value_path, FIELD(metrics_file), NULL, CONFIG_NOW},
 	{"Bluetooth", "Adapter", value_adapter, FIELD(adapter), NULL, CONFIG_IDLE},
 	{"Bluetooth", "MaxConnections", value_connections, FIELD(connections), "4", CONFIG_IDLE},
 	{"Slots", "Boot", value_boot, FIELD(boot), "sim", CONFIG_START},

@@ -4,6 +4,7 @@
 #include "bus/bus.h"
 #include "config/config.h"
 #include "net/client.h"
+#include "update/machine.h"
 #include "update/update.h"
 #include <systemd/sd-event.h>
 
@@ -32,6 +33,10 @@ struct daemon {
 	struct sd_bus_slot *clock_call;
 	void (*clock_then)(struct daemon *d);
 	bool clock_good; /* the last answer */
+	bool broker;	      /* is connected */
+	unsigned ended[DEPLOYMENT_STATES]; /* since the start, by how */
+	sd_event_source *metrics;
+	int metrics_error; /* said once */
 	sd_event_source *later; /* reload.c: nodes' files that wait for the end of what is done to nodes */
 };
 
@@ -56,6 +61,9 @@ int reload_on_hangup(struct daemon *d);
 /* reboot.c: asks logind to restart the machine, with parameter (or NULL) for its firmware. */
 void reboot_machine(struct daemon *d, const char *parameter);
 void reboot_close(struct daemon *d);
+
+/* metrics.c: [Metrics] File= is written anew soon. */
+void metrics_kick(struct daemon *d);
 
 /* services.c: what the service manager says, for update. */
 struct update_services services_of(struct daemon *d);

@@ -37,6 +37,7 @@ static void on_changed(void *ctx, const struct deployment *dep)
 		bus_deployment_changed(d->bus, dep);
 	if (d->update)
 		status_line(d, dep);
+	metrics_kick(d);
 	if (deployment_over(dep->state))
 		poll_over(d);
 }
@@ -55,6 +56,11 @@ static void on_event(void *ctx, const struct event *ev)
 
 	journal_event(ev,
 		d->update && ev->deployment ? update_release_of(d->update, ev->deployment) : "");
+	for (enum deployment_state s = 0; s < DEPLOYMENT_STATES; s++)
+		if (strcmp(ev->word, "deployment") == 0 && deployment_over(s) &&
+			strcmp(ev->to, deployment_state_word(s)) == 0)
+			d->ended[s]++;
+	metrics_kick(d);
 	if (d->bus)
 		bus_event(d->bus, ev);
 }
@@ -63,6 +69,7 @@ static void on_node(void *ctx, size_t node)
 {
 	struct daemon *d = ctx;
 
+	metrics_kick(d);
 	if (d->bus)
 		bus_node_changed(d->bus, node);
 }
@@ -112,6 +119,8 @@ static void on_broker(void *ctx, bool connected)
 {
 	struct daemon *d = ctx;
 
+	d->broker = connected;
+	metrics_kick(d);
 	if (d->bus)
 		bus_set_broker(d->bus, connected);
 	if (connected && d->update)
@@ -177,6 +186,7 @@ static void close_parts(struct daemon *d)
 	sd_event_source_disable_unref(d->outbox);
 	sd_event_source_disable_unref(d->retry_outbox);
 	sd_event_source_disable_unref(d->later);
+	sd_event_source_disable_unref(d->metrics);
 	reboot_close(d);
 	services_close(d);
 	clock_close(d);

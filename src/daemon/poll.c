@@ -90,6 +90,7 @@ static void on_looked(void *ctx, const char *version, const struct error *e)
 	char text[512];
 
 	d->looking = false;
+	metrics_kick(d);
 	if (e->reason) {
 		error_format(e, text, sizeof text);
 		log_warning("looking for releases: %s", text);

@@ -87,6 +87,7 @@ static enum ef_reason take(
 	error_clear(e);
 	update_reconfigured(d->update, d->net, services_of(d));
 	poll_reconfigured(d, x->net);
+	metrics_kick(d);
 	if (*wait)
 		nodes_later(d);
 	else

@@ -63,7 +63,7 @@ int node_discover(
 	n->timing.ask_us = ask_us;
 	n->timing.slow_us = STRANGER_US;
 	/* alone on its line it is asked again: the first question may have met what was there */
-	n->timing.first_us = n->spec.shared ? ask_us : ask_us / 4;
+	n->timing.first_us = n->client.first_us = n->spec.shared ? ask_us : ask_us / 4;
 	return 0;
 }
 

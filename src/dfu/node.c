@@ -128,7 +128,19 @@ static void link_lost(void *ctx, const struct error *e)
 	node_arm(n);
 }
 
-static enum ef_reason node_open(struct node *n, struct error *e)
+static void tell_framing(struct node *n)
+{
+	if (n->link && n->ops->set_framing)
+		n->ops->set_framing(n->link, n->framing);
+}
+
+void node_set_framing(struct node *n, enum framing framing)
+{
+	n->framing = framing;
+	tell_framing(n);
+}
+
+enum ef_reason node_open(struct node *n, struct error *e)
 {
 	struct link_callbacks cb = {
 		.ctx = n, .message = link_message, .lost = link_lost, .up = link_up};
@@ -143,8 +155,7 @@ static enum ef_reason node_open(struct node *n, struct error *e)
 	n->up = !n->ops->connects;
 	if (n->ops->open(&n->link, n->event, &n->spec, &cb, e))
 		return e->reason;
-	if (n->ops->set_framing)
-		n->ops->set_framing(n->link, n->framing);
+	tell_framing(n);
 	return EF_REASON_OK;
 }
 

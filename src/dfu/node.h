@@ -83,6 +83,11 @@ typedef void (*node_progress)(void *ctx, uint64_t done, uint64_t total);
 /* Asks identify and image state; fills *ret before done. Opens the link when it is closed. */
 int node_identify(struct node *n, struct node_identity *ret, node_done done, void *ctx);
 
+/* Opens the link now, rather than with the first request; nothing when it is open. */
+enum ef_reason node_open(struct node *n, struct error *e);
+/* From the next request on, over the link as it is; between operations. */
+void node_set_framing(struct node *n, enum framing framing);
+
 /*
  * Asks a stranger who it is, in the clear, for ask_us at most or once on a shared line, and takes no lease
  * of it: OK with what it tells anybody, NODE_UNREACHABLE when nobody answers. For a node made for this.

@@ -64,6 +64,16 @@ void survey_listed(struct bluez *b)
 		bluez_discover(b);
 }
 
+void survey_lost(struct bluez *b, const char *why)
+{
+	struct error e = {0};
+
+	if (!b->survey.done)
+		return;
+	error_set(&e, EF_REASON_NODE_UNREACHABLE, "%s", why);
+	survey_end(b, &e);
+}
+
 enum ef_reason bluez_survey(
 	struct bluez *b, uint64_t for_us, bluez_surveyed done, void *ctx, struct error *e)
 {
@@ -86,7 +96,7 @@ void bluez_survey_stop(struct bluez *b)
 {
 	if (!b->survey.done)
 		return;
-	b->survey.done = NULL;
-	b->survey.timer = sd_event_source_disable_unref(b->survey.timer);
+	sd_event_source_disable_unref(b->survey.timer);
+	b->survey = (struct bluez_survey){.done = NULL};
 	bluez_discover(b);
 }

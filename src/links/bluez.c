@@ -243,6 +243,7 @@ static void lose_all(struct bluez *b, const char *why)
 		peer_forget(p);
 		peer_lose(p, EF_REASON_NODE_UNREACHABLE, "%s", why);
 	}
+	survey_lost(b, why);
 }
 
 static int on_listed(sd_bus_message *reply, void *userdata, sd_bus_error *error)
@@ -257,7 +258,7 @@ static int on_listed(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	b->listed = true;
 	if (be) {
 		error_set(&b->unlisted, EF_REASON_NODE_UNREACHABLE,
-			"no BlueZ (%s): systemctl start bluetooth", be->message);
+			"no BlueZ (%s): systemctl start bluetooth", bluez_error_text(reply));
 	} else if (bluez_each_object(reply, see_adapter, b) < 0 ||
 		   bluez_each_object(reply, see_device, b) < 0) {
 		error_set(&b->unlisted, EF_REASON_NODE_UNREACHABLE, "BlueZ answers nonsense");

@@ -3,10 +3,11 @@
  * A node on SPI: exchanges (wire/spi.h) through spidev, each when the node has said by its ready
  * line that it is armed for one (SPEC-dfu, section 1).
  *
- * spidev has no call that does not wait, so an exchange holds the loop as long as its clock takes
- * for it: 4096 bytes, 33 ms at 1 MHz, 4 ms at 8 MHz.
+ * An exchange takes as long as its clock needs for it (4096 bytes: 33 ms at 1 MHz), beside the
+ * loop.
  */
 #include "wire/spi.h"
+#include "links/exchange.h"
 #include "links/holder.h"
 #include "links/lines.h"
 #include "links/link.h"
@@ -28,17 +29,20 @@
 struct link {
 	struct link_callbacks cb;
 	struct line *ready;
+	struct exchanger *exchanger;
 	sd_event_source *turn;	 /* an exchange is due */
 	sd_event_source *missed; /* looks at the level when no edge came */
 	int fd;
 	uint32_t clock;
 	bool dispatching; /* callbacks may close the link: it is freed when they are back */
 	bool closed;
-	bool armed;	/* the node is, since the last exchange */
+	bool busy;	/* an exchange is under way */
+	bool armed;	/* the node is, since the last exchange began */
 	bool carried;	/* the last exchange carried something, so the next may bring the answer */
-	unsigned rises; /* of ready since the last exchange: the first arms, more call */
+	unsigned rises; /* of ready since then: the first arms, more call */
 	size_t wanted;	/* bytes of the exchange that the node needs; 0: any */
 	size_t max;	/* bytes of the longest exchange */
+	size_t size;	/* of the one under way */
 	char device[96];
 	struct link_queue queue;
 	uint8_t tx[SPI_EXCHANGE_MAX], rx[SPI_EXCHANGE_MAX];
@@ -47,6 +51,8 @@ struct link {
 static void spi_shut(struct link *l)
 {
 	l->closed = true;
+	exchanger_free(l->exchanger);
+	l->exchanger = NULL;
 	l->turn = sd_event_source_disable_unref(l->turn);
 	l->missed = sd_event_source_disable_unref(l->missed);
 	line_close(l->ready);
@@ -70,7 +76,8 @@ static size_t spi_queued(const struct link *l)
 
 static void spi_look(struct link *l)
 {
-	bool due = l->armed && (spi_queued(l) || l->carried || l->wanted || l->rises > 1);
+	bool due =
+		l->armed && !l->busy && (spi_queued(l) || l->carried || l->wanted || l->rises > 1);
 
 	sd_event_source_set_enabled(l->turn, due ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 }
@@ -103,18 +110,15 @@ static int on_missed(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct link *l = userdata;
 
-	if (!l->armed && line_get(l->ready) == 1)
+	if (!l->armed && !l->busy && line_get(l->ready) == 1)
 		on_ready(l, true);
 	return 0;
 }
 
-/* Clocks one exchange. Returns its bytes or negative errno. */
-static ssize_t spi_exchange(struct link *l)
+/* Begins an exchange. */
+static int spi_turn(sd_event_source *source, void *userdata)
 {
-	struct spi_ioc_transfer t = {.tx_buf = (uintptr_t)l->tx,
-		.rx_buf = (uintptr_t)l->rx,
-		.speed_hz = l->clock,
-		.bits_per_word = 8};
+	struct link *l = userdata;
 	size_t size = 0, n;
 	const uint8_t *message = link_queue_first(&l->queue, &size);
 
@@ -127,16 +131,17 @@ static ssize_t spi_exchange(struct link *l)
 		memset(l->tx + n, 0, l->wanted - n);
 		n = l->wanted;
 	}
-	t.len = (uint32_t)n;
+	l->busy = true;
 	l->armed = false;
 	l->rises = 0;
 	l->wanted = 0;
-	if (ioctl(l->fd, SPI_IOC_MESSAGE(1), &t) < 0)
-		return -errno;
-	link_queue_drop(&l->queue);
-	sd_event_source_set_time_relative(l->missed, MISSED_US);
-	sd_event_source_set_enabled(l->missed, SD_EVENT_ONESHOT);
-	return (ssize_t)n;
+	l->size = n;
+	exchanger_start(l->exchanger, &(struct spi_ioc_transfer){.tx_buf = (uintptr_t)l->tx,
+					      .rx_buf = (uintptr_t)l->rx,
+					      .len = (uint32_t)n,
+					      .speed_hz = l->clock,
+					      .bits_per_word = 8});
+	return 0;
 }
 
 static void spi_take(struct link *l, size_t n)
@@ -162,31 +167,34 @@ static void spi_take(struct link *l, size_t n)
 	}
 }
 
-static int spi_turn(sd_event_source *source, void *userdata)
+static void spi_exchanged(void *ctx, int r)
 {
-	struct link *l = userdata;
+	struct link *l = ctx;
 	struct link_callbacks cb = l->cb;
-	bool sent = spi_queued(l) > 0;
 	struct error e = {0};
-	ssize_t n;
+	bool sent = l->carried;
 
+	if (r < 0) {
+		error_set(&e, EF_REASON_NODE_UNREACHABLE, "%s: exchange: %s", l->device,
+			strerror(-r));
+		spi_close(l);
+		cb.lost(cb.ctx, &e);
+		return;
+	}
+	l->busy = false;
+	if (sent)
+		link_queue_drop(&l->queue);
+	sd_event_source_set_time_relative(l->missed, MISSED_US);
+	sd_event_source_set_enabled(l->missed, SD_EVENT_ONESHOT);
 	l->dispatching = true;
-	n = spi_exchange(l);
-	if (n >= 0)
-		spi_take(l, (size_t)n);
-	if (n >= 0 && !l->closed && sent && !spi_queued(l) && cb.drained)
+	spi_take(l, l->size);
+	if (!l->closed && sent && !spi_queued(l) && cb.drained)
 		cb.drained(cb.ctx);
 	l->dispatching = false;
-	if (n < 0 && !l->closed) {
-		error_set(&e, EF_REASON_NODE_UNREACHABLE, "%s: exchange: %s", l->device,
-			strerror((int)-n));
-		spi_shut(l);
+	if (l->closed)
 		free(l);
-		cb.lost(cb.ctx, &e);
-	} else if (l->closed) {
-		free(l);
-	}
-	return 0;
+	else
+		spi_look(l);
 }
 
 static enum ef_reason spi_device(int fd, const struct link_spec *spec, struct error *e)
@@ -212,8 +220,9 @@ static enum ef_reason spi_file(const struct link_spec *spec, int *ret, struct er
 	if (strcmp(spec->device, "/dev/spidev10.0") == 0)
 		return error_set(e, EF_REASON_CONFIG,
 			"%s: is the flash that this gateway boots from, no node", spec->device);
-	if (!spec->ready)
-		return error_set(e, EF_REASON_CONFIG, "%s: no ReadyLine=", spec->device);
+	if (!spec->ready || !spec->baud)
+		return error_set(e, EF_REASON_CONFIG, "%s: no %s=", spec->device,
+			spec->ready ? "ClockRate" : "ReadyLine");
 	*ret = open(spec->device, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (*ret >= 0)
 		return device_lock(*ret, spec->device, e);
@@ -261,7 +270,9 @@ static enum ef_reason spi_open(struct link **ret, sd_event *event, const struct 
 	l->clock = spec->baud;
 	l->max = bufsiz();
 	snprintf(l->device, sizeof l->device, "%s", spec->device);
-	r = sd_event_add_defer(event, &l->turn, spi_turn, l);
+	r = exchanger_new(&l->exchanger, event, l->fd, spi_exchanged, l);
+	if (r >= 0)
+		r = sd_event_add_defer(event, &l->turn, spi_turn, l);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(l->turn, SD_EVENT_OFF);
 	if (r >= 0)

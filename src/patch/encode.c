@@ -146,7 +146,7 @@ int encode(const struct images *im, const struct ef_patch *s, const struct layou
 	e->im = im;
 	e->range = UINT32_MAX;
 	e->limit = limit;
-	patch_start(&e->state);
+	patch_code_start(&e->state);
 	while (!patch_finished(&e->state) && !e->error) {
 		uint32_t to = e->state.to;
 		unsigned n = patch_step(&e->state, bytes);

@@ -49,6 +49,8 @@ static const struct verb verbs[] = {
 		"file,\n"
 		"it adds theirs. Exit 4 while signatures are missing that are known to be needed.",
 		verb_image_keys},
+	{"patch", "OLD NEW [options]", 2, 2, "show what a patch from one firmware to another saves",
+		"Makes it, applies it and compares the result. Any two files do.", verb_patch},
 	{"release", "VERSION [options]", 1, 1, "make a release of what is staged",
 		"Writes the manifest and the metadata to sign; 'sign' and 'publish' follow.",
 		verb_release},

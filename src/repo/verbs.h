@@ -44,6 +44,7 @@ enum ef_reason verb_drop(struct invocation *i, struct error *e);
 enum ef_reason verb_image_sign(struct invocation *i, struct error *e);
 enum ef_reason verb_image_inspect(struct invocation *i, struct error *e);
 enum ef_reason verb_image_keys(struct invocation *i, struct error *e);
+enum ef_reason verb_patch(struct invocation *i, struct error *e);
 enum ef_reason verb_release(struct invocation *i, struct error *e);
 enum ef_reason verb_sign_export(struct invocation *i, struct error *e);
 enum ef_reason verb_sign_attach(struct invocation *i, struct error *e);

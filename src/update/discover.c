@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who else is on the wires. Each wire has a list of places to ask, one after the other, all wires
- * at the same time; every place is asked by a struct node of its own, in the clear. On a shared
- * line that is one turn each, like any other.
+ * at the same time; every place is asked by a struct node of its own, in the clear, but all
+ * framings of a wire with one node by the same. On a shared line that is one turn each, like any
+ * other.
  */
 #include "update/internal.h"
 #include <edgeferry/smp.h>
@@ -165,6 +166,7 @@ static void wire_over(struct wire *w, const struct error *e)
 	if (w->over)
 		return;
 	w->over = true;
+	node_free(TAKE_PTR(w->node));
 	if (e)
 		d->skipped[d->n_skipped++] = (struct undiscovered){
 			.link = w->ops->name, .device = w->device, .error = *e};
@@ -207,7 +209,8 @@ static void asked(void *ctx, const struct error *e)
 	struct wire *w = ctx;
 	struct error own = *e;
 
-	node_free(TAKE_PTR(w->node));
+	if (w->kind != WIRE_ALONE)
+		node_free(TAKE_PTR(w->node));
 	if (own.reason == EF_REASON_OK && add_found(w, &own) == EF_REASON_OK &&
 		w->kind == WIRE_ALONE) {
 		wire_over(w, NULL); /* whoever is there has answered */
@@ -220,15 +223,12 @@ static void asked(void *ctx, const struct error *e)
 		wire_next(w);
 }
 
-static enum ef_reason ask(struct wire *w, struct error *e)
+static enum ef_reason new_stranger(struct wire *w, struct error *e)
 {
 	struct update *u = w->d->u;
-	static const uint64_t patience[] = {
-		[WIRE_SHARED] = LINE_US, [WIRE_ALONE] = ALONE_US, [WIRE_AIR] = AIR_ASK_US};
 	struct node_config nc = {
 		.name = "stranger",
 		.link = w->kind == WIRE_SHARED ? &link_shared : w->ops,
-		.framing = w->kind == WIRE_ALONE ? (enum framing)w->at : FRAMING_COBS,
 		.spec = {.device = w->kind == WIRE_AIR ? w->air[w->at].address : w->device,
 			.baud = w->baud,
 			.rs485 = w->rs485,
@@ -236,10 +236,20 @@ static enum ef_reason ask(struct wire *w, struct error *e)
 			.shared = w->shared,
 			.address = w->kind == WIRE_SHARED ? (uint8_t)w->at : 0},
 	};
+
+	return node_new(&w->node, u->env.event, &nc, e);
+}
+
+static enum ef_reason ask(struct wire *w, struct error *e)
+{
+	static const uint64_t patience[] = {
+		[WIRE_SHARED] = LINE_US, [WIRE_ALONE] = ALONE_US, [WIRE_AIR] = AIR_ASK_US};
 	int r;
 
-	if (node_new(&w->node, u->env.event, &nc, e))
+	if (!w->node && new_stranger(w, e))
 		return e->reason;
+	if (w->kind == WIRE_ALONE)
+		node_set_framing(w->node, (enum framing)w->at);
 	r = node_discover(w->node, patience[w->kind], &w->identity, asked, w);
 	return r < 0 ? error_errno(e, r, "%s", w->device) : EF_REASON_OK;
 }
@@ -281,23 +291,14 @@ static void on_air(void *ctx, const struct bluez_found *found, size_t n, const s
 	wire_next(w);
 }
 
-static void no_message(void *ctx, const uint8_t *data, size_t size)
+/*
+ * Whether the wire is there at all, and free. It is opened this one time, for all framings: an
+ * opened port raises DTR, by which many boards are reset.
+ */
+static enum ef_reason open_alone(struct wire *w, struct error *e)
 {
-}
-
-static void no_loss(void *ctx, const struct error *e)
-{
-}
-
-/* Whether the wire is there at all, and free. */
-static enum ef_reason try_open(struct wire *w, struct error *e)
-{
-	const struct link_callbacks cb = {.message = no_message, .lost = no_loss};
-	const struct link_spec spec = {.device = w->device, .baud = w->baud, .rs485 = w->rs485};
-	struct link *l;
-
-	if (w->kind == WIRE_ALONE && w->ops->open(&l, w->d->u->env.event, &spec, &cb, e) == 0)
-		w->ops->close(l);
+	if (w->kind == WIRE_ALONE && new_stranger(w, e) == EF_REASON_OK)
+		node_open(w->node, e);
 	return e->reason;
 }
 
@@ -310,7 +311,7 @@ static void wire_start(struct wire *w)
 		error_set(&e, EF_REASON_BUSY, "node %s has it", name);
 	else if (w->kind == WIRE_AIR)
 		bluez_survey(w->d->u->bluez, AIR_US, on_air, w, &e);
-	else if (try_open(w, &e) == EF_REASON_OK)
+	else if (open_alone(w, &e) == EF_REASON_OK)
 		wire_next(w);
 	if (e.reason)
 		wire_over(w, &e);

@@ -286,12 +286,12 @@ uint8_t patch_code_byte(struct ef_patch *s, uint8_t want, unsigned kind, unsigne
 
 	if (literal) {
 		context[0] = index;
-		context[1] = 1u << 26 | (uint32_t)s->last << 1 | index;
-		context[2] = 2u << 26 | s->last >> 5;
+		context[1] = 1u << 9 | (uint32_t)s->last << 1 | index;
+		context[2] = 2u << 9 | s->last >> 5;
 	} else {
-		context[0] = 3u << 26 | address << 3 | index << 1;
-		context[1] = 4u << 26 | s->last;
-		context[2] = 5u << 26 | s->difference;
+		context[0] = 3u << 9 | address << 3 | index << 1;
+		context[1] = 4u << 9 | s->last;
+		context[2] = 5u << 9 | s->difference;
 		want = (uint8_t)(want - guess);
 		node = differs;
 		w = node ? w : s->byte_weights[EF_PATCH_KINDS + address];

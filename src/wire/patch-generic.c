@@ -2,8 +2,7 @@
 /* No processor: units of two bytes, and aligned words that are addresses. */
 #include "wire/patch-model.h"
 
-static void decode(
-	const struct ef_patch *s, struct patch_unit *u, uint32_t pc, unsigned which)
+static void decode(const struct ef_patch *s, struct patch_unit *u, uint32_t pc, unsigned which)
 {
 	(void)s;
 	(void)u;

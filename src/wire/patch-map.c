@@ -76,7 +76,7 @@ static unsigned learned_above(const struct ef_patch *s, uint32_t x)
 	while (lo < hi) {
 		unsigned middle = (lo + hi) / 2;
 
-		if (s->learned[middle] <= x)
+		if (s->learned[middle].address <= x)
 			lo = middle + 1;
 		else
 			hi = middle;
@@ -100,9 +100,12 @@ static uint32_t map_address(const struct ef_patch *s, struct patch_unit *u)
 	if (u->kind < PATCH_UPPER)
 		return u->mapped;
 	unsigned k = learned_above(s, u->address);
-	if (!k-- || !(s->learned[k] == u->address || (ram && in_ram(s, s->learned[k]))))
+	if (!k)
 		return u->mapped;
-	return u->mapped + (uint32_t)(int32_t)s->shift[k];
+	const struct ef_patch_learned *l = &s->learned[k - 1];
+	if (l->address != u->address && !(ram && in_ram(s, l->address)))
+		return u->mapped;
+	return u->mapped + (uint32_t)(int32_t)l->shift;
 }
 
 /* words: what lies at a multiple of four may be an address. */
@@ -154,6 +157,14 @@ void patch_predict(const struct ef_patch *s, uint32_t to, uint32_t from, const u
 	put(s, u, patch_address(s, 1, to), self ? u->address : map_address(s, u));
 }
 
+/* Places are taken in turn. */
+static void forget(struct ef_patch *s)
+{
+	struct ef_patch_learned *l = &s->learned[s->oldest++ % EF_PATCH_LEARNED];
+
+	memmove(l, l + 1, (size_t)((uint8_t *)&s->learned[--s->n_learned] - (uint8_t *)l));
+}
+
 void patch_learn(struct ef_patch *s, uint32_t to, struct patch_unit *u)
 {
 	uint32_t address = u->address, is = le32_get(u->bytes);
@@ -170,27 +181,15 @@ void patch_learn(struct ef_patch *s, uint32_t to, struct patch_unit *u)
 	if (d != (int16_t)d)
 		return;
 	k = learned_above(s, address);
-	if (!k || s->learned[k - 1] != address) {
-		unsigned gone = s->n_learned; /* whose place is taken */
-
-		if (gone < EF_PATCH_LEARNED)
-			s->n_learned++;
-		else
-			gone = s->oldest++ % EF_PATCH_LEARNED;
-		if (gone < k)
-			k--;
-		for (; gone > k; gone--) {
-			s->learned[gone] = s->learned[gone - 1];
-			s->shift[gone] = s->shift[gone - 1];
-		}
-		for (; gone < k; gone++) {
-			s->learned[gone] = s->learned[gone + 1];
-			s->shift[gone] = s->shift[gone + 1];
-		}
-	} else
-		k--;
-	s->learned[k] = address;
-	s->shift[k] = (int16_t)d;
+	if (!k || s->learned[k - 1].address != address) {
+		if (s->n_learned == EF_PATCH_LEARNED)
+			forget(s);
+		k = learned_above(s, address);
+		memmove(&s->learned[k + 1], &s->learned[k],
+			(s->n_learned++ - k) * sizeof(s->learned[0]));
+		s->learned[k++].address = address;
+	}
+	s->learned[k - 1].shift = (int16_t)d;
 }
 
 void patch_follow(

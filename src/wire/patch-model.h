@@ -67,15 +67,16 @@ unsigned patch_bit(struct ef_patch *s, unsigned p, unsigned bit);
 void patch_read(struct ef_patch *s, uint32_t from, uint8_t *buf);
 
 /* patch-walk.c: the stream */
-/* s->header, model and want are set; the rest starts here. */
-void patch_start(struct ef_patch *s);
+/* Before the first: s->header, model and want are set, patch_code_start was called, all else is 0.
+ */
 /* One step; the new image's bytes that it made, at most 4; s->reason when the stream is wrong. */
 unsigned patch_step(struct ef_patch *s, uint8_t bytes[EF_PATCH_AHEAD]);
 bool patch_finished(const struct ef_patch *s);
 /* The unit that comes next: its prediction, and in old its code. */
 unsigned patch_next(struct ef_patch *s, struct patch_unit *u, uint8_t old[EF_PATCH_AHEAD]);
 
-/* patch-code.c: numbers, flags and bytes by adaptive binary contexts */
+/* patch-code.c: probabilities as they begin; numbers, flags and bytes by adaptive binary contexts
+ */
 void patch_code_start(struct ef_patch *s);
 unsigned patch_code_flag(struct ef_patch *s, unsigned which, unsigned want);
 uint32_t patch_code_number(struct ef_patch *s, unsigned set, uint32_t want);

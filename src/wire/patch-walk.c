@@ -18,18 +18,6 @@ _Static_assert(N_SIZE + FORMS == PATCH_NUMBERS, "sets of patch_code_number");
 #define F_BLOCK 0u
 #define WARM 28u /* units as predicted that a piece may bring along from the one before */
 
-void patch_start(struct ef_patch *s)
-{
-	s->to = s->end = s->range_end = s->inserts = s->from_end = s->run = 0;
-	memset(&s->piece, 0, sizeof(s->piece));
-	memset(s->upper, 0, sizeof(s->upper));
-	s->range_index = s->block_left = 0;
-	s->phase = PHASE_COUNT;
-	s->block_size = s->block_sure = s->n_segments = 0;
-	s->history = s->last = s->difference = s->n_learned = s->oldest = 0;
-	patch_code_start(s);
-}
-
 bool patch_finished(const struct ef_patch *s)
 {
 	return s->phase == PHASE_FINISHED;
@@ -233,18 +221,18 @@ static unsigned step_unit(struct ef_patch *s, uint8_t *bytes)
 	struct patch_unit u;
 	unsigned n = patch_next(s, &u, old);
 	const struct ef_patch_want *want = patch_want(s);
-	const uint8_t *true_bytes = want ? want->image + s->to : u.bytes;
+	const uint8_t *is = want ? want->image + s->to : NULL;
 	bool differs = false;
 
 	if (code_block(s))
 		s->run++;
 	else if (!patch_code_hit(s, u.kind, u.exact, old[0] | (uint32_t)old[1] << 8,
-			 memcmp(u.bytes, true_bytes, n) == 0)) {
+			 is && memcmp(u.bytes, is, n) == 0)) {
 		for (unsigned k = 0; k < n; k++) {
 			uint8_t guess = u.bytes[k];
 
 			u.bytes[k] = patch_code_byte(
-				s, true_bytes[k], u.kind, k, guess, k == n - 1 && !differs);
+				s, is ? is[k] : 0, u.kind, k, guess, k == n - 1 && !differs);
 			differs |= u.bytes[k] != guess;
 		}
 		if (n == u.size && u.kind >= PATCH_CALL)

@@ -71,11 +71,21 @@ void patch_read(struct ef_patch *p, uint32_t from, uint8_t *buf)
 }
 
 /* Offsets of an image ascend from 0 and, but the first, lie in it. */
-static bool regions_valid(const struct ef_patch_region *r, unsigned n, uint32_t size)
+static bool read_regions(struct ef_patch *p)
 {
-	for (unsigned k = 1; k < n; k++)
-		if (r[k].offset <= r[k - 1].offset || r[k].offset >= size)
-			return false;
+	struct ef_patch_header *h = &p->header;
+
+	for (unsigned k = 0; k < h->n_regions; k++)
+		for (unsigned which = 0; which < 2; which++) {
+			struct ef_patch_region *r = &h->regions[which][k];
+
+			if (k)
+				r->offset = next_word(p);
+			r->address = next_word(p);
+			if (k && (r->offset <= r[-1].offset ||
+					 r->offset >= (which ? h->new_size : h->old_size)))
+				return false;
+		}
 	return true;
 }
 
@@ -96,22 +106,11 @@ static enum ef_reason read_header(struct ef_patch *p)
 	h->new_size = next_word(p);
 	h->ram = next_word(p);
 	h->ram_size = next_word(p);
-	if (h->n_regions - 1u >= EF_PATCH_REGIONS)
-		return EF_REASON_BAD_FORMAT;
-	for (unsigned k = 0; k < h->n_regions; k++)
-		for (unsigned which = 0; which < 2; which++) {
-			struct ef_patch_region *r = &h->regions[which][k];
-
-			if (k)
-				r->offset = next_word(p);
-			r->address = next_word(p);
-		}
+	if (h->n_regions - 1u >= EF_PATCH_REGIONS || h->old_size > EF_PATCH_IMAGE_MAX ||
+		h->new_size > EF_PATCH_IMAGE_MAX || !read_regions(p))
+		return p->beyond ? EF_REASON_BAD_SIZE : EF_REASON_BAD_FORMAT;
 	if (p->beyond)
 		return EF_REASON_BAD_SIZE;
-	if (h->old_size > EF_PATCH_IMAGE_MAX || h->new_size > EF_PATCH_IMAGE_MAX ||
-		!regions_valid(h->regions[0], h->n_regions, h->old_size) ||
-		!regions_valid(h->regions[1], h->n_regions, h->new_size))
-		return EF_REASON_BAD_FORMAT;
 	while (*p->models && (*p->models)->id != h->model)
 		p->models++;
 	p->model = *p->models;
@@ -141,8 +140,8 @@ static enum ef_reason check_old(struct ef_patch *p)
 		return EF_REASON_OK;
 	if (p->crc != p->header.old_crc)
 		return EF_REASON_REQUIREMENT;
-	p->crc = 0;
-	patch_start(p);
+	p->crc = p->to = 0;
+	patch_code_start(p);
 	for (unsigned k = 0; k < 4; k++)
 		p->low = p->low << 8 | next_byte(p);
 	p->range = UINT32_MAX;

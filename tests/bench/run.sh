@@ -43,8 +43,15 @@ echo
 echo "== Slot: staging 1 GiB from a bundle against RAUC"
 tests/bench/rauc/rauc.py --build build --cache build/lab
 echo
+echo "== Gateway: down time of an update against a plain restart"
+EDGEFERRY_BUILD=$PWD/build tests/lab/vm/downtime.py build/machine
+echo
 echo "== Memory"
 tests/bench/memory/memory.py build
 echo
 echo "== Root filesystems: what an update fetches"
 tests/bench/rootfs-delta/rootfs-delta.py --build build --cache build/lab
+echo
+echo "== Patches for microcontrollers: code and RAM of the decoder; sizes of the pairs in MCU_PAIRS, against bsdiff and xdelta3"
+# shellcheck disable=SC2086
+tests/bench/mcu-patch/mcu-patch.py --build build ${MCU_PAIRS:-}

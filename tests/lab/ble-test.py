@@ -18,7 +18,7 @@ from farm import Farm  # noqa: E402
 from guest import AT, Guest  # noqa: E402
 
 BUILD, WORK = (os.path.abspath(a) for a in sys.argv[1:])
-METER, LAMP = "C0:11:22:33:44:55", "C0:11:22:33:44:66"
+METER, LAMP, BEAD = "C0:11:22:33:44:55", "C0:11:22:33:44:66", "C0:11:22:33:44:88"
 check = Checks()
 
 
@@ -116,6 +116,10 @@ try:
     said = guest.drive("name:lamp", "identify", f"stage {AT}/v2.img")
     check("by name, MTU 100", len(said) == 2 and said[0].startswith("ok") and said[1] == "ok", said)
     guest.stop("air-lamp")
+    guest.node("bead", BEAD, 23)  # the least there is: values of 20 bytes
+    said = guest.drive(BEAD, "identify", f"stage {AT}/v2.img")
+    check("MTU 23", len(said) == 2 and said[0].startswith("ok") and said[1] == "ok", said)
+    guest.stop("air-bead")
     for scene in (cut, restarts, away, deployment):
         print(f"# {scene.__name__}", flush=True)
         scene(guest)

@@ -348,8 +348,11 @@ static void transfer(struct spi_ioc_transfer *t)
 		;
 }
 
+/* Lines go on moving while a transfer takes its time. */
 static int spi_ioctl(unsigned long code, void *arg)
 {
+	static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
+
 	switch (code) {
 	case SPI_IOC_WR_MODE:
 	case SPI_IOC_WR_MODE32:
@@ -361,7 +364,9 @@ static int spi_ioctl(unsigned long code, void *arg)
 	case SPI_IOC_MESSAGE(1):
 		if (((struct spi_ioc_transfer *)arg)->len > 4096)
 			return errno = EMSGSIZE, -1;
+		pthread_mutex_lock(&one);
 		transfer(arg);
+		pthread_mutex_unlock(&one);
 		return (int)((struct spi_ioc_transfer *)arg)->len;
 	default:
 		return errno = ENOTTY, -1;
@@ -401,11 +406,11 @@ int ioctl(int fd, unsigned long code, ...)
 		ssize_t n = readlink(link, path, sizeof path - 1);
 
 		path[n > 0 ? n : 0] = '\0';
+		if (strncmp(path, "/dev/spidev", 11) == 0)
+			return spi_ioctl(code, arg);
 		pthread_mutex_lock(&lock);
 		if (sscanf(path, "/dev/gpiochip%u", &chip) == 1)
 			r = chip_ioctl(chip, code, arg);
-		else if (strncmp(path, "/dev/spidev", 11) == 0)
-			r = spi_ioctl(code, arg);
 		else if ((p = pin_of(fd)))
 			r = line_ioctl(p, code, arg);
 		pthread_mutex_unlock(&lock);

@@ -31,7 +31,7 @@ rm -rf "$root/src"
 mkdir "$root/src"
 git -C "$source" ls-files -z | tar -C "$source" --null -T - -cf - | tar -C "$root/src" -xf -
 # in a mount namespace of its own, which leaves nothing behind
-packages=$(echo $packages)
+packages=$(printf '%s ' $packages)
 export root packages
 exec unshare --mount sh -euc '
 	mount --make-rprivate /

@@ -13,8 +13,8 @@ Commands on standard input, answered by one line each:
                           every MS, with N link layer packets each way; before it is connected to), well
   drop ADDRESS            the connection is cut    vanish ADDRESS    its services go, and others come    forget ADDRESS    its object
                           goes
-  power on|off            the adapter's            most              the most connections that there were at a time, and how
-                                                                     often each device's notifications were opened
+  power on|off            the adapter's            plug in|out       the adapter, with every device on it
+  most                    the most connections that there were at a time, and how often each device's notifications were opened
 """
 import os
 import socket
@@ -369,9 +369,22 @@ def power(on):
     adapter.change(Powered=dbus.Boolean(on))
 
 
+def plug(there):
+    for d in air.values():
+        d.forget()
+    adapter.looking = False
+    if there:
+        adapter.add_to_connection(root.bus, adapter.path)
+        root.add(adapter)
+    else:
+        root.remove(adapter)
+
+
 def command(words):
     if words[0] == "power":
         power(words[1] == "on")
+    elif words[0] == "plug":
+        plug(words[1] == "in")
     elif words[0] == "vanish":
         air[words[1]].vanish()
         GLib.timeout_add(200, air[words[1]].resolve)

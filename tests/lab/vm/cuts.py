@@ -11,7 +11,8 @@ from lab import FACTORY
 RELEASE = "2.0.0"
 # What the serial line says at the end of each phase of an update, and how many cuts there are in it.
 PHASES = {"staging": ("fetching -> staged", 6), "switch": ("reboot: Restarting system", 5),
-          "trial": ("activating -> trial", 6), "confirmation": ("confirming -> confirmed", 5)}
+          "trial": ("activating -> trial", 4), "checks": ("trial -> confirming", 3),
+          "confirmation": ("confirming -> confirmed", 6)}
 NEAR_S = 0.5    # the boot loader is told at the very beginning of its phase: half of the cuts come this soon
 
 
@@ -26,17 +27,20 @@ class Cuts:
         self.took = {}
 
     # ---- moments ----
+    def kept(self, phase, kind="img"):
+        return f"{self.lab.work}/{'checks' if phase == 'confirmation' else phase}.{kind}"
+
     def keep(self, phase, freeze=True):
         """What is now is where rounds of this phase begin. The power is off then."""
         if freeze:
-            self.machine.freeze(f"{self.lab.work}/{phase}.mem")
-        disk.call("cp", "--sparse=always", self.lab.disk, f"{self.lab.work}/{phase}.img")
+            self.machine.freeze(self.kept(phase, "mem"))
+        disk.call("cp", "--sparse=always", self.lab.disk, self.kept(phase))
 
     def go_on(self, phase, writes=None):
         self.machine.off()
-        disk.call("cp", "--sparse=always", f"{self.lab.work}/{phase}.img", self.lab.disk)
+        disk.call("cp", "--sparse=always", self.kept(phase), self.lab.disk)
         self.from_here = len(self.machine.serial())
-        self.machine.on(None if phase == "trial" else f"{self.lab.work}/{phase}.mem", writes)
+        self.machine.on(None if phase == "trial" else self.kept(phase, "mem"), writes)
 
     def said(self, mark):
         return re.search(mark, self.machine.serial()[self.from_here:])
@@ -69,10 +73,11 @@ class Cuts:
         began = time.monotonic()
         self.machine.wait("the core", lambda: self.said("Starting edgeferry.service"), step_s=0.02)
         self.took["trial"] = time.monotonic() - began
-        self.keep("confirmation")
-        self.go_on("confirmation")
-        self.took["trial"] += self.passes("trial")
-        self.took["confirmation"] = self.passes("confirmation")
+        self.keep("checks")
+        self.go_on("checks")
+        self.took["trial"] += self.passes("trial", 0.002)
+        for phase in ("checks", "confirmation"):
+            self.took[phase] = self.passes(phase, 0.002)
         self.machine.off()
         self.go_on("staging")
         self.lab.begin(RELEASE)
@@ -88,15 +93,19 @@ class Cuts:
             self.lab.begin(RELEASE)
         elif phase == "switch":
             self.passes("staging", 0.002)
-        elif phase == "confirmation":
+        elif phase == "checks":
             self.passes("trial", 0.002)
+        elif phase == "confirmation":
+            self.passes("checks", 0.002)
         took = self.took[phase]
         time.sleep(self.rng.uniform(0, self.rng.choice((took, NEAR_S)) if phase == "switch" else took))
         self.machine.off()
-        return power.cut(f"{self.lab.work}/{phase}.img", self.writes, self.lab.disk, self.rng)
+        return power.cut(self.kept(phase), self.writes, self.lab.disk, self.rng)
 
     def fell_in(self, phase):
-        """By what the serial line shows."""
+        """By what the serial line shows. A round does not go on after the restart."""
+        if phase in ("staging", "switch") and self.said(PHASES["switch"][0]):
+            return "the restart"
         names = list(PHASES)
         return next((name for name in names[names.index(phase):] if not self.said(PHASES[name][0])), "what came after")
 
@@ -104,9 +113,10 @@ class Cuts:
         """The deployment when it is over, or None when the cut came before it was on record. cancel: do not go on."""
         self.machine.on()
         self.lab.ready()
-        known = self.lab.deployments()
+        # It goes on by itself meanwhile: to the next restart, and to where nothing is cancelled.
+        known, = self.machine.wait("the record", lambda: self.lab.unless_away(lambda: [self.lab.deployments()]))
         if known and cancel and not known[0]["ended"]:
-            self.lab.cli("cancel", check=False)     # it may have gone on to where nothing is cancelled
+            self.lab.unless_away(lambda: self.lab.cli("cancel", check=False))
         found = self.lab.over(RELEASE) if known else None
         self.lab.ready()
         return found

@@ -53,11 +53,23 @@ class Lab:
             self.deb = next(str(p) for p in pathlib.Path(f"{self.work}/package").glob("edgeferry_*.deb"))
         return self.deb
 
+    def drop_outdated(self):
+        """What an earlier run left goes when anything that it was made from is newer."""
+        folders = ["tests/lab", "tests/e2e"] + ([] if self.deb else ["src", "systemd", "conf", "debian"])
+        sources = [p for folder in folders for p in (ROOT / folder).rglob("*") if p.is_file() and p.suffix != ".pyc"]
+        newest = max(p.stat().st_mtime for p in [*sources, pathlib.Path(self.deb or ROOT / "meson.build")])
+        made = pathlib.Path(self.work)
+        userland = made / "userland.tar"
+        if userland.exists() and userland.stat().st_mtime < newest:
+            for path in (userland, made / "root.json", *made.glob("slot-*.img"), *made.glob("bundles/*")):
+                path.unlink(missing_ok=True)
+
     def slot(self, release):
         return f"{self.work}/slot-{release}.img"
 
     def prepare(self, wanted):
         """Images of the releases wanted and of the factory's, bundles of those."""
+        self.drop_outdated()
         userland, bundles = f"{self.work}/userland.tar", f"{self.work}/bundles"
         if not os.path.exists(userland):
             disk.call(ROOT / "tests/lab/vm/userland.sh", self.package(), userland + ".new")
@@ -115,6 +127,14 @@ class Lab:
     def deployments(self):
         return json.loads(self.cli("--json=short", "--max=0", "deployments"))
 
+    @staticmethod
+    def unless_away(question):
+        """The answer, or None: the gateway is restarting."""
+        try:
+            return question()
+        except (Gone, AssertionError, ValueError):
+            return None
+
     def ready(self):
         def up():
             try:
@@ -139,13 +159,8 @@ class Lab:
     def over(self, release):
         """Through all restarts: the deployment of the release, when it is over."""
         def ended():
-            try:
-                for d in self.deployments():
-                    if d["release"] == release and d["ended"]:
-                        return d
-            except (Gone, AssertionError, ValueError):
-                pass    # restarting
-            return None
+            known = self.unless_away(self.deployments) or ()
+            return next((d for d in known if d["release"] == release and d["ended"]), None)
         return self.machine.wait(f"release {release}", ended, 1800)
 
     def install(self, release, source=None):

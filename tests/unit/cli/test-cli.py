@@ -345,6 +345,21 @@ def test_simple_verbs(s):
     expect(s.run("rollback"), 0, "release 1.0.0 is confirmed")
 
 
+def test_log(s):
+    """What journalctl is asked for; one that says so stands in its place."""
+    with tempfile.TemporaryDirectory(prefix="ef-log-") as d:
+        expect(s.run("log", PATH=d), 1, "journalctl cannot be run", stream="stderr")
+        with open(f"{d}/journalctl", "w", encoding="utf-8") as f:
+            f.write('#!/bin/sh\necho "$@"\n')
+        os.chmod(f"{d}/journalctl", 0o755)
+        path = f"{d}:{os.environ['PATH']}"
+        for args, wanted in (((), "--unit=edgeferry.service --lines=100"), (("-n", "0", "-f"), "--unit=edgeferry.service --follow"),
+                             (("--json=short", "--max=3"), "--unit=edgeferry.service --lines=3 --output=json")):
+            r = s.run("log", *args, PATH=path)
+            assert r.returncode == 0 and r.stdout == wanted + "\n", r.stdout
+        expect(s.run("log", "--once"), 64)
+
+
 def test_when(s):
     expect(s.run("status"), 0, "Waiting  outside of Window=22:00-05:00", "until 2026-11-28 22:00:00")
     expect(s.run("pause"), 0, "edgeferry resume")

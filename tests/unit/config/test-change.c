@@ -33,6 +33,7 @@ static const struct other {
 	{"Mqtt", "PasswordFile", "/other"},
 	{"Mqtt", "TopicPrefix", "other"},
 	{"Network", "User", "other"},
+	{"Metrics", "File", "/other"},
 	{"Bluetooth", "Adapter", "hci9"},
 	{"Bluetooth", "MaxConnections", "2"},
 	{"Slots", "Boot", "grub"},

@@ -6,6 +6,7 @@ serial port, of a stock server, and in the air. TAP.
     test-discover.py BUILD
 """
 
+import ctypes
 import json
 import os
 import subprocess
@@ -68,6 +69,22 @@ def shared_line(f):
     g.stop()
 
 
+def opened_once(g):
+    """A port that is opened resets many a board."""
+    ours, theirs = os.openpty()
+    path, libc = os.ttyname(theirs), ctypes.CDLL(None, use_errno=True)
+    watch = libc.inotify_init1(os.O_NONBLOCK)
+    libc.inotify_add_watch(watch, path.encode(), 0x20)     # IN_OPEN
+    code, said = discover(g, path)
+    opens = len(os.read(watch, 4096)) // 16
+    heard = os.read(ours, 4096)
+    check("nobody at a serial port: says so", code == 2 and said["skipped"][0]["reason"] == "node-unreachable", said)
+    check("which was asked in three framings", all(w in heard for w in (b"\0\x02\x08", b"\x06\x09", b"\x08\0\0\x19")), heard)
+    check("and opened once", opens == 1, opens)
+    for fd in (ours, theirs, watch):
+        os.close(fd)
+
+
 def alone(f):
     """A serial port, a stock server's socket, the air; and what cannot be asked."""
     port = f.node("port", session=True)
@@ -92,8 +109,14 @@ def alone(f):
                                       (f"{port},7", 64, "rate")):
         code, said = discover(g, device)
         check(f"{device.rsplit('/', 1)[-1]}: {word}", code == code_wanted and word in str(said), f"{code} {said}")
+    opened_once(g)
     air(f, g)
     g.stop()
+
+
+def tell(bluez, *words):
+    print(*words, file=bluez.stdin, flush=True)
+    return bluez.stdout.readline()
 
 
 def air(f, g):
@@ -106,6 +129,14 @@ def air(f, g):
         n = said["found"][0] if code == 0 else {}
         check("in the air", n.get("device") == METER and n["compatible"] == COMPATIBLE and n["name"].startswith("host-") and
               f"Link=ble\nDevice={METER}\n" in n["file"], said)
+        for command, back, word in ((("plug", "out"), ("plug", "in"), "adapter is gone"),
+                                    (("power", "off"), ("power", "on"), "turned off")):
+            threading.Timer(1.5, tell, (bluez, *command)).start()
+            code, said = discover(g, "ble:")
+            check(f"while it looks the {word}", code == 2 and word in said["skipped"][0]["detail"], said)
+            tell(bluez, *back)
+        code, said = discover(g, "ble:")
+        check("and back: in the air", code == 0 and said["found"][0]["device"] == METER, said)
     finally:
         bluez.kill()
         bluez.communicate()

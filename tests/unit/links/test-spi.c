@@ -4,6 +4,7 @@
 #include "links/link.h"
 #include "unit.h"
 #include "util/cleanup.h"
+#include "util/time-util.h"
 #include "wire/spi.h"
 #include <errno.h>
 #include <poll.h>
@@ -142,18 +143,23 @@ static void teardown(void)
 	ck_assert_int_eq(system(command), 0);
 }
 
-static void open_link(void)
+static void open_link_at(uint32_t clock)
 {
-	struct link_spec spec = {.device = "/dev/spidev0.0", .baud = 8000000, .ready = "READY"};
+	struct link_spec spec = {.device = "/dev/spidev0.0", .baud = clock, .ready = "READY"};
 	struct link_callbacks cb = {NULL, on_message, on_lost, on_drained, NULL};
 	struct error e = {0};
 
 	ck_assert_msg(link_spi.open(&link_, event, &spec, &cb, &e) == EF_REASON_OK, "%s", e.detail);
 }
 
+static void open_link(void)
+{
+	open_link_at(8000000);
+}
+
 static void turns(unsigned ms)
 {
-	for (unsigned i = 0; i < ms / 5; i++)
+	for (uint64_t end = now_monotonic_us() + ms * USEC_PER_MSEC; now_monotonic_us() < end;)
 		sd_event_run(event, 5000);
 }
 
@@ -259,6 +265,50 @@ START_TEST(waits_for_ready)
 }
 END_TEST
 
+static int on_tick(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	++*(unsigned *)userdata;
+	sd_event_source_set_time_relative(s, 2000);
+	return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+}
+
+/* An exchange of 80 ms, and a timer beside it that is not kept waiting (F-32). */
+START_TEST(the_loop_goes_on_F32)
+{
+	uint8_t data[1000] = {7};
+	sd_event_source *tick = NULL;
+	unsigned ticks = 0;
+
+	open_link_at(100000);
+	sd_event_add_time_relative(event, &tick, CLOCK_MONOTONIC, 0, 1, on_tick, &ticks);
+	/* 40 of them; one at most, while the loop waited. Again where the machine was held up. */
+	for (int i = 0; i < 5 && ticks < 5; i++) {
+		ticks = drains = 0;
+		ck_assert_int_eq(link_spi.send(link_, data, sizeof data), 0);
+		while (!drains)
+			sd_event_run(event, 100000);
+	}
+	ck_assert_uint_ge(ticks, 5);
+	sd_event_source_disable_unref(tick);
+}
+END_TEST
+
+/* Closed in the middle of an exchange: no callback comes, and nothing of it is left. */
+START_TEST(closed_in_an_exchange)
+{
+	uint8_t data[1000] = {7};
+
+	open_link_at(100000);
+	ck_assert_int_eq(link_spi.send(link_, data, sizeof data), 0);
+	while (!board.length)
+		sd_event_run(event, 5000);
+	link_spi.close(link_);
+	link_ = NULL;
+	turns(100);
+	ck_assert_uint_eq(messages + drains, 0);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("spi");
@@ -274,6 +324,8 @@ static Suite *suite(void)
 	tcase_add_test(c, cut_messages);
 	tcase_add_test(c, lies_F32);
 	tcase_add_test(c, waits_for_ready);
+	tcase_add_test(c, the_loop_goes_on_F32);
+	tcase_add_test(c, closed_in_an_exchange);
 	suite_add_tcase(s, c);
 	return s;
 }
