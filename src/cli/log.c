@@ -9,8 +9,9 @@
 int verb_log(struct cli *cli, char **args)
 {
 	char lines[32];
-	const char *argv[7] = {"journalctl", "--unit=edgeferry.service"};
-	size_t n = 2;
+	const char *argv[8] = {
+		"journalctl", "--unit=edgeferry.service", "--unit=edgeferry-net@*.service"};
+	size_t n = 3;
 
 	if (cli->max) {
 		snprintf(lines, sizeof(lines), "--lines=%u", (unsigned)cli->max);

@@ -13,6 +13,7 @@
 #include <sys/epoll.h>
 
 #define KEEPALIVE_SECONDS 60
+#define SELDOM_US (15 * USEC_PER_SEC) /* a ping may be late by half its time */
 #define CONNECT_US (30 * USEC_PER_SEC)
 #define PACKETS_A_TURN 32 /* then the rest of the loop has its turn */
 
@@ -181,6 +182,8 @@ static void read_some(struct session *m)
 		if (!ssl || SSL_pending(ssl) <= 0)
 			return;
 	}
+	if (!m->over) /* the rest after everything else's turn */
+		sd_event_source_set_time_relative(m->misc, 0);
 }
 
 static int socket_error(int fd)
@@ -217,7 +220,7 @@ static int on_misc(sd_event_source *s, uint64_t usec, void *userdata)
 	struct session *m = userdata;
 	SSL *ssl;
 
-	sd_event_source_set_time_relative(s, USEC_PER_SEC);
+	sd_event_source_set_time_relative(s, m->subscribed ? SELDOM_US : USEC_PER_SEC);
 	if (!m->subscribed && now_monotonic_us() > m->deadline) {
 		lost(m, "no answer in time");
 		return 0;
@@ -226,7 +229,7 @@ static int on_misc(sd_event_source *s, uint64_t usec, void *userdata)
 	if (rc != MOSQ_ERR_SUCCESS)
 		lost_by(m, rc);
 	ssl = m->over ? NULL : mosquitto_ssl_get(m->mosq);
-	if (ssl && SSL_pending(ssl) > 0) /* a turn ended with more to read */
+	if (ssl && SSL_pending(ssl) > 0)
 		read_some(m);
 	watch(m);
 	return 0;

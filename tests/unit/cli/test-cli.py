@@ -353,10 +353,11 @@ def test_log(s):
             f.write('#!/bin/sh\necho "$@"\n')
         os.chmod(f"{d}/journalctl", 0o755)
         path = f"{d}:{os.environ['PATH']}"
-        for args, wanted in (((), "--unit=edgeferry.service --lines=100"), (("-n", "0", "-f"), "--unit=edgeferry.service --follow"),
-                             (("--json=short", "--max=3"), "--unit=edgeferry.service --lines=3 --output=json")):
+        units = "--unit=edgeferry.service --unit=edgeferry-net@*.service"
+        for args, wanted in (((), "--lines=100"), (("-n", "0", "-f"), "--follow"),
+                             (("--json=short", "--max=3"), "--lines=3 --output=json")):
             r = s.run("log", *args, PATH=path)
-            assert r.returncode == 0 and r.stdout == wanted + "\n", r.stdout
+            assert r.returncode == 0 and r.stdout == f"{units} {wanted}\n", r.stdout
         expect(s.run("log", "--once"), 64)
 
 

@@ -387,6 +387,20 @@ def client_certificates():
             assert ask(**mine) == (False, False), mine
 
 
+def wakeups(pid):
+    with open("/proc/%d/status" % pid) as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("voluntary_ctxt"))
+
+
+def idle_is_quiet():
+    with core(mqtt=True) as c:
+        assert c.wait(STATE) == b"\1\0\0\0"
+        time.sleep(2.5)     # what is left of the beginning
+        before = wakeups(c.p.pid)
+        time.sleep(4)
+        assert wakeups(c.p.pid) - before <= 1
+
+
 def confined():
     """S-29, seen from outside; what it can then do is tried in test-confine."""
     with core(mqtt=True) as c:
@@ -417,7 +431,7 @@ TESTS = [("S-27 whole files, HTTP/1.1, one connection", whole_files), ("S-27 no 
          ("S-34 reports and acknowledgements", reports), ("F-14 broker down and up", broker_down_and_up),
          ("F-11 F-12 F-14 broker refuses", broker_refuses), ("F-14 broker half open", half_open_broker),
          ("S-29 who this gateway is, by certificate", client_certificates),
-         ("ends with the core", ends_with_core), ("F-27 wrong settings", wrong_settings)]
+         ("idle, it sleeps", idle_is_quiet), ("ends with the core", ends_with_core), ("F-27 wrong settings", wrong_settings)]
 if "unconfined" not in PROGRAM:
     TESTS.append(("S-29 confined", confined))
 
