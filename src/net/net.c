@@ -17,7 +17,7 @@
 
 #define MESSAGES_A_TURN 16
 #define QUEUE_MAX 4096 /* of messages that the core has not taken; it is ill by then */
-#define ALARM_S 180u   /* three of the core's pings (F-25) */
+#define ALARM_S 360u   /* three of the core's pings (F-25) */
 
 /* A message that did not fit into the socket. */
 struct unsent {

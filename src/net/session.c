@@ -12,8 +12,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#define KEEPALIVE_SECONDS 60
-#define SELDOM_US (15 * USEC_PER_SEC) /* a ping may be late by half its time */
+#define KEEPALIVE_SECONDS 120
+#define SELDOM_US (40 * USEC_PER_SEC) /* a ping may be late by half its time */
 #define CONNECT_US (30 * USEC_PER_SEC)
 #define PACKETS_A_TURN 32 /* then the rest of the loop has its turn */
 
