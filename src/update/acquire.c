@@ -17,7 +17,6 @@
 #include <sys/stat.h>
 
 #define NET_TRIES 2
-#define PATIENCE_US (2 * USEC_PER_SEC)
 
 /* edgeferry-net tries again by itself; once more is for when it was edgeferry-net that ended. */
 static bool enough(enum ef_reason r, unsigned attempts)
@@ -372,7 +371,7 @@ static void acquire_images(struct update *u)
 	}
 	u->run.phase = ACQUIRE_NODES;
 	u->run.since_us = now_monotonic_us();
-	nodes_ask(u);
+	nodes_poll(u);
 	update_kick(u);
 }
 
@@ -440,30 +439,11 @@ static void make_plan(struct update *u, const struct plan_node *nodes)
 	deployment_move(u, EVENT_ACCEPTED, NULL, plan_store);
 }
 
-static uint64_t patience_ends(const struct update *u)
-{
-	return u->run.since_us + (u->env.patience_us ? u->env.patience_us : PATIENCE_US);
-}
-
 static bool needed(
 	const struct update *u, const struct component *c, const struct config_node *node)
 {
 	return u->current->origin != ORIGIN_CATCH_UP && c->policy == POLICY_REQUIRED &&
 	       node->required;
-}
-
-/*
- * Not its answer. Whom nobody needs is waited for a little only, and not at all when it has been
- * silent (F-32): it goes by what it said last, since it is asked again before it is sent anything.
- */
-static bool waited_for(
-	const struct update *u, const struct component *c, const struct node_state *ns)
-{
-	if (nodes_fresh(ns, u->run.since_us))
-		return false;
-	if (needed(u, c, ns->config))
-		return true;
-	return (ns->present || ns->misses == 0) && now_monotonic_us() < patience_ends(u);
 }
 
 /* False: it has not answered yet. */
@@ -479,7 +459,10 @@ static bool admit_node(struct update *u, const struct node_state *ns, const stru
 		const struct component *c = &m->components[k];
 		if (!plan_takes(c, ns->config))
 			continue;
-		if (waited_for(u, c, ns))
+		/* one that nobody needs and that has been silent is not waited for (F-32): when it
+		 * appears it is brought up */
+		if (!nodes_fresh(ns, u->run.since_us) &&
+			(ns->present || ns->misses == 0 || needed(u, c, ns->config)))
 			return false;
 		if (ns->present)
 			plan_admit_node(c, node, e);
@@ -506,11 +489,8 @@ static void acquire_nodes(struct update *u)
 			.present = ns->present,
 			.identity = ns->identity,
 			.last = ns->last};
-		if (!admit_node(u, ns, &nodes[i], &e)) {
-			if (now_monotonic_us() < patience_ends(u))
-				update_kick_at(u, patience_ends(u));
+		if (!admit_node(u, ns, &nodes[i], &e))
 			return;
-		}
 		if (e.reason && u->current->origin == ORIGIN_CATCH_UP) {
 			/* each for itself */
 			nodes[i].present = false;
@@ -520,7 +500,7 @@ static void acquire_nodes(struct update *u)
 	}
 	if (e.reason != EF_REASON_OK) {
 		u->run.since_us = now_monotonic_us(); /* ask again before the next try */
-		nodes_ask(u);
+		nodes_poll(u);
 		acquire_failed(u, &e);
 		return;
 	}

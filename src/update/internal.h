@@ -430,8 +430,6 @@ enum ef_reason nodes_bluez(struct update *u, struct error *e);	/* what reaches t
 enum ef_reason nodes_reopen(struct update *u, const struct config *c, struct error *e);
 void nodes_close(struct update *u);
 void nodes_poll(struct update *u);	/* all of them, as soon as they are idle */
-/* The same; but a question that is under way does: nobody but us does anything to a node meanwhile. */
-void nodes_ask(struct update *u);
 struct node_state *nodes_find(struct update *u, const char *name);
 /* Claims the node for an operation of a part: false while another one runs. Ends in done exactly once,
  * unless nodes_orphan came first. */

@@ -127,17 +127,6 @@ void nodes_poll(struct update *u)
 	}
 }
 
-void nodes_ask(struct update *u)
-{
-	for (size_t i = 0; i < u->n_nodes; i++) {
-		struct node_state *ns = &u->nodes[i];
-		if (ns->busy)
-			ns->asking_us = now_monotonic_us();
-		else
-			poll_arm(ns, 0);
-	}
-}
-
 struct node_state *nodes_find(struct update *u, const char *name)
 {
 	for (size_t i = 0; i < u->n_nodes; i++)

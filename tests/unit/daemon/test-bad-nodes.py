@@ -64,8 +64,8 @@ def main():
         wait(lambda: all(g.nodes()[n]["detail"] != "not asked yet" for n in ("dead", "endless")), 30, "the dead to be missed")
         before = g.memory()
         plan, took, states = staged(g, "3.0.0", GOOD)
-        # nobody needs the bad ones: 2 s
-        check(f"the plan waits a little for them ({plan:.1f} s)", plan < 6, plan)
+        # who is there is waited for as long as one question may take, and one that was under way
+        check(f"the plan waits for two answers at most ({plan:.1f} s)", plan < 12, plan)
         check(f"the good ones are as quick beside bad ones ({alone:.1f} s and {took:.1f} s)", took < 2 * alone + 3,
               f"{alone:.1f} s, {took:.1f} s")
         check("all of them hold the image", all(states[n] == "staged" for n in GOOD), states)

@@ -745,47 +745,6 @@ START_TEST(an_absent_node_is_waited_for_then_named) /* F-17 */
 }
 END_TEST
 
-static bool loop_to_plan(uint64_t us)
-{
-	uint64_t end = now_monotonic_us() + us;
-
-	while (now_monotonic_us() < end) {
-		ck_assert_int_ge(sd_event_run(w->event, 1000), 0);
-		if (update_current(w->update)->state != DEPLOYMENT_OFFERED)
-			return true;
-	}
-	return false;
-}
-
-/* F-32: a node that nobody needs and that fell silent holds up no plan; it is staged by itself,
- * or left behind. One that is needed is waited for. */
-START_TEST(a_plan_does_not_wait_for_a_slow_node_F32)
-{
-	w->patience_us = 5000;
-	w->config_nodes[1].required = false;
-	world_kill(w);
-	world_start(w);
-	for (int i = 0; i < 50; i++)
-		ck_assert_int_ge(sd_event_run(w->event, 1000), 0);
-	w->nodes[1].mute = true;
-	install("2.0.0");
-	ck_assert(loop_to_plan(5000000));
-	w->nodes[1].mute = false;
-	world_run(w, 0, false);
-	ends(DEPLOYMENT_CONFIRMED);
-	fleet_runs("2.0.0", "the slow one too");
-	w->config_nodes[1].required = true;
-	w->nodes[1].mute = true;
-	world_publish(w, &(struct world_release){.version = "3.0.0", .sequence = 3});
-	install("3.0.0");
-	ck_assert(!loop_to_plan(100000));
-	w->nodes[1].mute = false;
-	world_run(w, 0, false);
-	ends(DEPLOYMENT_CONFIRMED);
-	fleet_runs("3.0.0", "it was needed");
-}
-END_TEST
-
 START_TEST(transient_faults_are_ridden_out)
 {
 	w->fetch_errors = 2;
@@ -1174,7 +1133,6 @@ static Suite *suite(void)
 	tcase_add_test(t, a_look_asked_for_by_an_answer);
 	tcase_add_test(t, floors_rise_on_confirmation_only);
 	tcase_add_test(t, an_absent_node_is_waited_for_then_named);
-	tcase_add_test(t, a_plan_does_not_wait_for_a_slow_node_F32);
 	tcase_add_test(t, transient_faults_are_ridden_out);
 	tcase_add_test(t, a_server_without_ranges_is_noted);
 	tcase_add_test(t, a_server_that_stays_away);
