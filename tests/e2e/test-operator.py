@@ -438,7 +438,7 @@ def another_daemon(s):
 
 
 def configuration(s):
-    """F-27: file and line."""
+    """F-27: file and line, and the status after which systemd does not try again."""
     def wrong(text, where, name="edgeferry.conf", mode="a"):
         folder = f"{s.dir}/wrong-etc"
         shutil.rmtree(folder, ignore_errors=True)
@@ -448,7 +448,7 @@ def configuration(s):
         with open(f"{folder}/{name}") as f:
             last = len(f.read().splitlines())
         code, said = daemon(s, folder)
-        holds(code == 1 and where.format(f"{folder}/{name}:{last}") in said, f"{text!r}: {said}")
+        holds(code == 78 and where.format(f"{folder}/{name}:{last}") in said, f"{text!r}: {said}")
     wrong("[Update]\nConfirmSecs=1\n", "{}: unknown key ConfirmSecs=")
     wrong("[Updates]\n", "{}: unknown section [Updates]")
     wrong("[Update]\nConfirmSec=soon\n", "{}: ConfirmSec=soon: expected a time span")
