@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Resident memory of the gateway's processes, idle and while a slot and two nodes are staged.
+"""The gateway's processes, idle and while a slot and two nodes are staged: memory, and how often idle ones wake up.
 
     memory.py BUILD
 
-The stage is the end-to-end test's. Numbers are VmRSS of /proc/PID/status, in KiB, the largest of
-samples taken every 10 ms; shared pages count in each process.
+The stage is the end-to-end test's: a broker, a web server, two nodes, which are asked who they are every 30 s. Resident
+is VmRSS of /proc/PID/status, in KiB, the largest of samples taken every 10 ms; shared pages count in each process, and in
+Pss by their share. A wake-up is a voluntary switch of context of any thread.
 """
+import glob
 import os
 import sys
 import tempfile
@@ -14,9 +16,13 @@ import time
 
 LAB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lab")
 sys.path.insert(0, LAB)
+from farm import Farm  # noqa: E402
+from servers import Servers  # noqa: E402
 from stage import NODES, Stage  # noqa: E402
 
 PROGRAMS = ("edgeferryd", "edgeferry-net", "edgeferry-worker")
+PSS_KIB, WAKEUPS = 8 << 10, 6   # wanted at most, of all together, and a minute
+MINUTES = 2
 
 
 def resident(pid):
@@ -27,6 +33,43 @@ def resident(pid):
         return 0
 
 
+def field(path, name):
+    with open(path) as f:
+        return next(int(line.split()[1]) for line in f if line.startswith(name))
+
+
+def wakeups(pids):
+    return sum(field(task, "voluntary_ctxt_switches:") for pid in pids for task in glob.glob(f"/proc/{pid}/task/*/status"))
+
+
+def at_rest(pids):
+    """(wake-ups a minute, KiB Pss) of these processes together."""
+    before = wakeups(pids)
+    time.sleep(60 * MINUTES)
+    return (wakeups(pids) - before) / MINUTES, sum(field(f"/proc/{pid}/smaps_rollup", "Pss:") for pid in pids)
+
+
+def say(what, rate, pss):
+    print(f"idle, {what}: {rate:.1f} wake-ups a minute, {rate / WAKEUPS:.2f} of what is wanted at most; "
+          f"{pss} KiB Pss, {pss / PSS_KIB:.2f}", flush=True)
+
+
+def alone(build, work):
+    """A broker and no node; systemd's watchdog as in the unit."""
+    os.makedirs(f"{work}/www")
+    os.chmod(work, 0o755)
+    os.environ["WATCHDOG_USEC"] = "120000000"
+    with Servers(f"{work}/servers", f"{work}/www") as servers, Farm(build) as farm:
+        g = farm.gateway("gw", f"[Mqtt]\nBroker=localhost:{servers.broker_port}\nCAFile={servers.ca}\n"
+                         "[Network]\nUser=nobody\n")
+        g.start()
+        time.sleep(10)
+        core = g.process.pid
+        with open(f"/proc/{core}/task/{core}/children") as f:
+            say("a broker and no node", *at_rest([core, *f.read().split()]))
+    del os.environ["WATCHDOG_USEC"]
+
+
 def sample(stage, peak):
     for name in PROGRAMS:
         for pid in stage.gateway.pids(name):
@@ -35,6 +78,8 @@ def sample(stage, peak):
 
 def main():
     build = os.path.abspath(sys.argv[1])
+    with tempfile.TemporaryDirectory(prefix="ef-idle-") as work:
+        alone(build, work)
     with tempfile.TemporaryDirectory(prefix="bench.", dir=build) as work, \
             Stage(build, f"{work}/stage", cache=f"{build}/lab") as s:
         s.outcome_of_install(s.bundle("1.0.0"), "1.0.0")
@@ -43,6 +88,7 @@ def main():
         for _ in range(50):
             sample(s, idle)
             time.sleep(0.01)
+        say("and two nodes on serial lines", *at_rest([pid for name in PROGRAMS for pid in s.gateway.pids(name)]))
         s.add_rootfs("2.0.0", s.rootfs("2.0.0", packages=("less",)))
         for node in NODES:
             s.add_firmware(node, "2.0.0")
