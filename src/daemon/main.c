@@ -237,7 +237,8 @@ static int run(struct daemon *d)
 		error_format(&e, text, sizeof text);
 		log_error("%s", text);
 		sd_notifyf(0, "STATUS=%s", text);
-		return e.reason == EF_REASON_CONFIG ? EX_CONFIG : EXIT_FAILURE;
+		/* systemd tries again, but for a file's sake: a slot or a port may appear yet */
+		return e.reason == EF_REASON_CONFIG && !d->config ? EX_CONFIG : EXIT_FAILURE;
 	}
 	sd_notify(0, "READY=1");
 	status_line(d, NULL);

@@ -431,7 +431,7 @@ def a_wrong_configuration_names_its_line(b):
 @test
 def slots_that_are_not_found_stop_it(b):
     b.write("etc/edgeferry.conf", "[Gateway]\nProduct=demo\nCompatible=a.example,b\nId=x\n[Slots]\nBoot=auto\n")
-    assert b.start().wait(15) == 78
+    assert b.start().wait(15) == 1  # systemd tries again: they may come yet
     assert "Boot=auto: " in b.log() and "edgeferry doctor" in b.log(), b.log()
 
 
