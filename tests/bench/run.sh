@@ -55,3 +55,7 @@ echo
 echo "== Patches for microcontrollers: code and RAM of the decoder; sizes of the pairs in MCU_PAIRS, against bsdiff and xdelta3"
 # shellcheck disable=SC2086
 tests/bench/mcu-patch/mcu-patch.py --build build ${MCU_PAIRS:-}
+echo
+echo "== Patches for microcontrollers: seconds on a serial line, of the pairs in MCU_PAIRS"
+# shellcheck disable=SC2086
+tests/bench/mcu-patch/wire.py --build build ${MCU_PAIRS:-}
