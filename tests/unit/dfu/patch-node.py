@@ -4,7 +4,8 @@
 session, or to the cross-built boards in QEMU, where the application's agent takes them and then the bootloader's. TAP.
 
     patch-node.py [--rounds N] DRIVE REPO NODE
-    patch-node.py [--rounds N] [--application] DRIVE REPO FOLDER BOARD…      FOLDER holds boot-BOARD.elf and app-BOARD.bin
+    patch-node.py [--rounds N] [--application] DRIVE REPO FOLDER BOARD…      FOLDER holds boot-BOARD.elf and app-BOARD.bin,
+or boot-patch-BOARD.elf and app-patch-BOARD.bin of a board whose usual ones have no room for it.
 
 --rounds: how many versions one after the other by each agent; the first is taken back and brought again. Without it
 there is one, and it stays. --application: by its agent only.
@@ -177,7 +178,8 @@ def host(program, repo, rounds):
 
 
 def emulated(folder, repo, board, rounds, entries):
-    with open(f"{folder}/app-{board}.bin", "rb") as f:
+    name = f"patch-{board}" if os.path.exists(f"{folder}/boot-patch-{board}.elf") else board
+    with open(f"{folder}/app-{name}.bin", "rb") as f:
         code = f.read()
     with tempfile.TemporaryDirectory(prefix="edgeferry-patch-") as work:
         images = Images(repo, work, board, code)
@@ -187,7 +189,7 @@ def emulated(folder, repo, board, rounds, entries):
             flash = factory.flash(board, f.read(), [factory.image_key(images.public)], psk=factory.read_psk(secret))
         with open(f"{work}/flash", "wb") as f:
             f.write(flash)
-        machine = qemu_board.Board(board, f"{folder}/boot-{board}.elf", f"{work}/flash", f"{work}/serial")
+        machine = qemu_board.Board(board, f"{folder}/boot-{name}.elf", f"{work}/flash", f"{work}/serial")
         machine.start()
         try:
             for entry in entries:
