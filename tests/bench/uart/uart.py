@@ -141,7 +141,7 @@ def main():
         elif clean:
             limit = f"costs {(clean - share) * 100:.1f} points, at most {POINTS * 100:.0f}: " \
                     f"{'holds' if clean - share <= POINTS else 'MISSED'}; the best costs " \
-                    f"{(clean - r['ceiling']) * 100:.1f}"
+                    f"{(clean - r['ceiling']) * 100:.1f}{', so no way does' if clean - r['ceiling'] > POINTS else ''}"
         print(f"{r['name']:<32} {r['buf']:>6} {r['window']:>6} {share * r['baud'] / 10:>11.0f} {share:>8.1%} "
               f"{r['ceiling']:>8.1%} {r['stage_share']:>11.1%} {r['payload_sent'] - r['bytes']:>6.0f}  {limit}")
 
