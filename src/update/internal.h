@@ -159,6 +159,7 @@ struct part_run {
 	bool busy;
 	unsigned attempts;
 	uint64_t wait_until;	/* monotonic: not before */
+	size_t payload;		/* of the slot: which of component_payloads is written */
 	struct worker *worker;
 	bool worker_over;
 	struct error worker_error, fetch_error;
@@ -205,7 +206,7 @@ struct run {
 	size_t n_parts;
 
 	enum acquire_phase phase;
-	size_t at;		/* component, or script */
+	size_t at, held;	/* component, and which of the objects that it holds; or script */
 	uint8_t *manifest;	/* bytes */
 	size_t manifest_size;
 	struct plan_image *images;
@@ -311,6 +312,7 @@ void update_kick_at(struct update *u, uint64_t when_us);
 bool reason_passes(enum ef_reason r);
 enum ef_reason update_boot(struct update *u, struct boot_state *ret, struct error *e);
 const char *update_slot_path(const struct update *u, enum slot_id s);
+const char *update_boot_path(const struct update *u, enum slot_id s); /* "" when slots have no boot partition */
 enum slot_id slot_from_word(const char *word);
 
 void note_refusal(struct update *u, const char *version, const struct error *e);
@@ -480,7 +482,6 @@ bool bundle_reopen(struct update *u, struct error *e);
 void bundle_lost(struct update *u, const struct error *e);	/* reading from it failed so */
 
 /* space.c */
-const struct object *held_object(const struct component *c);
 /* What the release lacks fits: into the quota, once what nobody needs is gone, and on the disk. */
 /* Changes nothing: OK, or NO_SPACE, TOO_LARGE. *ret: as far as it was looked at. */
 enum ef_reason objects_room(

@@ -44,6 +44,7 @@ struct world {
 
 	struct fake_node nodes[WORLD_NODES];
 	uint8_t slot_image[2][32];	/* what lies in the slots */
+	uint8_t boot_image[2][32];	/* what lies in their boot partitions, where they have them */
 	bool slot_unbootable[2];
 	enum ef_reason worker_error;	/* the next job ends with it */
 	unsigned worker_deaths;		/* so many jobs die first */
@@ -98,6 +99,8 @@ struct world_release {
 	uint64_t sequence;
 	uint32_t security;
 	bool no_rootfs;
+	bool boot;		/* brings a boot partition */
+	const char *same_root;	/* the root file system is that of another release; NULL: its own */
 	bool verity;		/* a tree at WORLD_VERITY, with the digest of the pack for a root hash */
 	unsigned gateway_protocol[2], node_protocol[2];	/* min and max; 0: not said */
 	const char *sensor_policy;	/* NULL: "required" */
@@ -110,6 +113,9 @@ void world_publish(struct world *w, const struct world_release *r);
 /* Hash of the image that release version has for node i. */
 void world_hash(const struct world *w, const char *version, size_t node, uint8_t out[32]);
 void world_rootfs(const char *version, uint8_t out[32]);
+void world_boot_image(const char *version, uint8_t out[32]);
+/* From the next start on. */
+void world_boot_partitions(struct world *w);
 
 /*
  * Real metadata (world-repo.c): root, and a role for releases, trusted from the start. What was
