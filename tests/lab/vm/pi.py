@@ -48,6 +48,7 @@ def slot(tree):
 
 
 class Tryboot:
+    slot_mib, image_mib = disk.SLOT_MIB, disk.IMAGE_MIB
     partitions = [("bootconfig", 34, disk.ESP), ("boot_a", 34, disk.ESP), ("boot_b", 34, disk.ESP)]
 
     @staticmethod
