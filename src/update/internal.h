@@ -144,6 +144,7 @@ struct node_state {
 	uint64_t asked_us;	/* monotonic: when the last answered (or failed) question was put */
 	uint64_t asking_us;
 	uint64_t ended_us;	/* when the last operation for a part ended */
+	uint64_t changed_us;	/* when it was last another one than before, or something was done to it */
 	unsigned misses;	/* questions in a row without an answer */
 	sd_event_source *timer;
 	bool busy;		/* an operation runs: the poll, or one for a part */

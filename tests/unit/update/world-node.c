@@ -253,6 +253,10 @@ void node_set_framing(struct node *n, enum framing framing)
 {
 }
 
+void node_set_calm(struct node *n, bool calm)
+{
+}
+
 int node_discover(
 	struct node *n, uint64_t ask_us, struct node_identity *ret, node_done done, void *ctx)
 {
