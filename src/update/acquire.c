@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 
 #define NET_TRIES 2
+#define PATIENCE_US (10 * USEC_PER_SEC)
 
 /* edgeferry-net tries again by itself; once more is for when it was edgeferry-net that ended. */
 static bool enough(enum ef_reason r, unsigned attempts)
@@ -384,6 +385,13 @@ static enum ef_reason look_into_held(struct update *u, const struct component *c
 	return e->reason;
 }
 
+static void ask_nodes(struct update *u)
+{
+	u->run.since_us = u->run.heard_us = now_monotonic_us();
+	u->run.heard = 0;
+	nodes_poll(u);
+}
+
 static void acquire_images(struct update *u)
 {
 	const struct manifest *m = u->current->manifest;
@@ -396,8 +404,7 @@ static void acquire_images(struct update *u)
 		return;
 	}
 	u->run.phase = ACQUIRE_NODES;
-	u->run.since_us = now_monotonic_us();
-	nodes_poll(u);
+	ask_nodes(u);
 	update_kick(u);
 }
 
@@ -472,11 +479,34 @@ static bool needed(
 	       node->required;
 }
 
-/* False: it has not answered yet. */
-static bool admit_node(struct update *u, const struct node_state *ns, const struct plan_node *node,
-	struct error *e)
+/* Whom nobody needs is waited for until a while after the last answer of any node. */
+static uint64_t patience_ends(struct update *u)
+{
+	size_t heard = 0;
+
+	for (size_t i = 0; i < u->n_nodes; i++)
+		heard += u->nodes[i].present && nodes_fresh(&u->nodes[i], u->run.since_us);
+	if (heard > u->run.heard) {
+		u->run.heard = heard;
+		u->run.heard_us = now_monotonic_us();
+	}
+	return u->run.heard_us + (u->env.patience_us ? u->env.patience_us : PATIENCE_US);
+}
+
+/* It has not answered, nor was it silent the last time: now it goes as one that is away (F-32). */
+static void give_up(const struct node_state *ns, struct plan_node *node)
+{
+	node->present = false;
+	error_set(&node->last, EF_REASON_NODE_UNREACHABLE, "%s: takes too long to say who it is",
+		ns->config->name);
+}
+
+/* False: it has not answered yet, and is waited for. */
+static bool admit_node(struct update *u, const struct node_state *ns, struct plan_node *node,
+	bool patient, struct error *e)
 {
 	const struct manifest *m = u->current->manifest;
+	bool fresh = nodes_fresh(ns, u->run.since_us), silent = !ns->present && ns->misses > 0;
 
 	/* whoever takes nothing must be understood by the new gateway all the same */
 	if (ns->present && plan_admit_protocol(m, node, e))
@@ -485,12 +515,13 @@ static bool admit_node(struct update *u, const struct node_state *ns, const stru
 		const struct component *c = &m->components[k];
 		if (!plan_takes(c, ns->config))
 			continue;
-		/* one that nobody needs and that has been silent is not waited for (F-32): when it
+		/* one that nobody needs and that has been silent is not waited for: when it
 		 * appears it is brought up */
-		if (!nodes_fresh(ns, u->run.since_us) &&
-			(ns->present || ns->misses == 0 || needed(u, c, ns->config)))
+		if (!fresh && (needed(u, c, ns->config) || (patient && !silent)))
 			return false;
-		if (ns->present)
+		if (!fresh && !silent)
+			give_up(ns, node);
+		if (node->present)
 			plan_admit_node(c, node, e);
 		else if (needed(u, c, ns->config))
 			error_set(e,
@@ -505,6 +536,9 @@ static bool admit_node(struct update *u, const struct node_state *ns, const stru
 static void acquire_nodes(struct update *u)
 {
 	_cleanup_free_ struct plan_node *nodes = calloc(u->n_nodes + 1, sizeof(*nodes));
+	uint64_t ends = patience_ends(u);
+	bool nodes_only = u->current->origin == ORIGIN_CATCH_UP;
+	bool patient = nodes_only || now_monotonic_us() < ends;
 	struct error e = {0};
 
 	if (!nodes)
@@ -515,9 +549,12 @@ static void acquire_nodes(struct update *u)
 			.present = ns->present,
 			.identity = ns->identity,
 			.last = ns->last};
-		if (!admit_node(u, ns, &nodes[i], &e))
+		if (!admit_node(u, ns, &nodes[i], patient, &e)) {
+			if (patient && !nodes_only)
+				update_kick_at(u, ends);
 			return;
-		if (e.reason && u->current->origin == ORIGIN_CATCH_UP) {
+		}
+		if (e.reason && nodes_only) {
 			/* each for itself */
 			nodes[i].present = false;
 			nodes[i].last = e;
@@ -525,8 +562,7 @@ static void acquire_nodes(struct update *u)
 		}
 	}
 	if (e.reason != EF_REASON_OK) {
-		u->run.since_us = now_monotonic_us(); /* ask again before the next try */
-		nodes_poll(u);
+		ask_nodes(u); /* again before the next try */
 		acquire_failed(u, &e);
 		return;
 	}

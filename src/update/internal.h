@@ -211,6 +211,8 @@ struct run {
 	uint8_t *manifest;	/* bytes */
 	size_t manifest_size;
 	struct plan_image *images;
+	size_t heard;		/* nodes that have answered since since_us */
+	uint64_t heard_us;	/* the last one did */
 
 	bool asked;		/* the source was, for its statement */
 	bool begun, server_ok, confirmed_by_hand;

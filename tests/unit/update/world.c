@@ -575,6 +575,7 @@ void world_start(struct world *w)
 		.root_file = w->repo ? root : NULL,
 		.synchronised = synchronised,
 		.retry_us = 1000,
+		.patience_us = w->patience_us,
 		.services = w->services,
 		.observer = {.ctx = w, .rebooting = on_rebooting}};
 	struct error e = {0};

@@ -20,6 +20,7 @@ struct fake_node {
 
 	/* what it is going to do */
 	bool unreachable;
+	bool mute;			/* what it is asked has no end until it speaks again */
 	bool reject_image;		/* refuses it at preflight: IMAGE_KEY */
 	bool bad_start;			/* goes back at its first start */
 	bool bad_self_test;
@@ -39,6 +40,7 @@ struct world {
 	unsigned starts;
 	bool rebooting;
 	unsigned start_tries;	/* of world_start; 0: one */
+	uint64_t patience_us;	/* of a plan, from world_start on; 0: as it is */
 	int64_t clock;		/* the wall clock */
 	bool unsynchronised;
 
