@@ -60,7 +60,7 @@ enum ef_reason stage_node(
 		return e->reason;
 	}
 	nodes_started(
-		ns, node_stage(ns->node, ns->image->data, o->size, nodes_progress, nodes_done, ns));
+		ns, node_stage(ns->node, ns->image->data, o->size, NULL, nodes_progress, nodes_done, ns));
 	return EF_REASON_OK;
 }
 

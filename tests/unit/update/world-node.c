@@ -210,8 +210,8 @@ int node_identify(struct node *n, struct node_identity *ret, node_done done, voi
 	return begin(n, OP_IDENTIFY, done, ctx);
 }
 
-int node_stage(struct node *n, const uint8_t *image, size_t size, node_progress progress,
-	node_done done, void *ctx)
+int node_stage(struct node *n, const uint8_t *image, size_t size, const struct node_patch *patch,
+	node_progress progress, node_done done, void *ctx)
 {
 	n->image = image;
 	n->size = size;
