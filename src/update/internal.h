@@ -184,7 +184,7 @@ struct part_run {
 	uint64_t told_us;	/* progress */
 	unsigned redo;		/* confirm.c: step of bringing up a node anew */
 	struct error held;	/* gate.c: what was waited for last */
-	struct patch_share *patch;	/* stage.c: NULL: the full image is sent */
+	struct patch_share *patch;	/* for its node; NULL: none, or not yet */
 	bool no_patch;		/* and that is settled, and on record */
 	unsigned patch_tries;	/* that the line ended */
 };

@@ -102,19 +102,19 @@ static void on_made(void *ctx, const struct error *e)
 	update_kick(s->u);
 }
 
-static enum ef_reason start_worker(
-	struct patch_share *s, const struct object *old, const struct object *new, struct error *e)
+static enum ef_reason start_worker(struct patch_share *s, const struct object *old,
+	const struct object *image, struct error *e)
 {
 	const struct worker_callbacks cb = {.ctx = s, .done = on_made};
 	_cleanup_free_ uint8_t *from = NULL, *to = NULL;
 
 	if (object_get(s->u->objects_fd, old->sha256, old->size, &from, e) ||
-		object_get(s->u->objects_fd, new->sha256, new->size, &to, e))
+		object_get(s->u->objects_fd, image->sha256, image->size, &to, e))
 		return e->reason;
 	const struct worker_patch_spec spec = {.old = from,
 		.old_size = old->size,
 		.new = to,
-		.new_size = new->size,
+		.new_size = image->size,
 		.models = s->models};
 	return worker_patch(&s->worker, s->u->env.event, &spec, &cb, e);
 }
@@ -131,7 +131,7 @@ static bool make_key(struct patch_share *s, const uint8_t old[32])
 	return EVP_Digest(text, sizeof(text), s->key, NULL, EVP_sha256(), NULL) == 1;
 }
 
-static void make(struct patch_share *s, const struct object *new)
+static void make(struct patch_share *s, const struct object *image)
 {
 	char hex[DIGEST_HEX_MAX];
 	struct object old;
@@ -144,11 +144,11 @@ static void make(struct patch_share *s, const struct object *new)
 	}
 	if (!make_key(s, old.sha256))
 		error_set(&e, EF_REASON_INTERNAL, "digest");
-	else if (object_patch_get(s->u->objects_fd, s->key, new->size, &s->data, &s->size, &e)) {
+	else if (object_patch_get(s->u->objects_fd, s->key, image->size, &s->data, &s->size, &e)) {
 		if (e.reason != EF_REASON_NOT_FOUND)
 			log_warning("%s: %s", reason_word(e.reason), e.detail);
 		error_clear(&e);
-		start_worker(s, &old, new, &e);
+		start_worker(s, &old, image, &e);
 	}
 	if (e.reason)
 		error_set(&s->error, EF_REASON_PATCH, "none is made: %s: %s", reason_word(e.reason),
@@ -157,14 +157,14 @@ static void make(struct patch_share *s, const struct object *new)
 
 /* NULL: not now; one is made at a time. */
 static struct patch_share *share_of(
-	struct update *u, const struct node_state *ns, const struct object *new)
+	struct update *u, const struct node_state *ns, const struct object *image)
 {
 	const uint8_t *base = plan_running(&ns->identity)->hash;
 	uint32_t models = ns->identity.patch_models;
 	bool making = false;
 
 	for (struct patch_share *s = u->run.patches; s; s = s->next) {
-		if (memcmp(s->base, base, 32) == 0 && memcmp(s->image, new->sha256, 32) == 0 &&
+		if (memcmp(s->base, base, 32) == 0 && memcmp(s->image, image->sha256, 32) == 0 &&
 			s->models == models)
 			return s;
 		making |= s->worker != NULL;
@@ -174,9 +174,9 @@ static struct patch_share *share_of(
 		return NULL;
 	*s = (struct patch_share){.u = u, .next = u->run.patches, .users = 1, .models = models};
 	memcpy(s->base, base, 32);
-	memcpy(s->image, new->sha256, 32);
+	memcpy(s->image, image->sha256, 32);
 	u->run.patches = s;
-	make(s, new);
+	make(s, image);
 	return s;
 }
 
@@ -206,7 +206,7 @@ static size_t reached_at_once(const struct update *u, const struct node_state *n
 }
 
 static enum ef_reason judge_node(
-	struct update *u, const struct node_state *ns, const struct object *new, struct error *e)
+	struct update *u, const struct node_state *ns, const struct object *image, struct error *e)
 {
 	static const uint8_t none[32];
 	const struct node_identity *id = &ns->identity;
@@ -218,11 +218,11 @@ static enum ef_reason judge_node(
 		return error_set(e, EF_REASON_PATCH, "it takes none");
 	if (!running || memcmp(running->hash, none, 32) == 0)
 		return error_set(e, EF_REASON_PATCH, "it does not say what it runs");
-	if (node_patch_room(id, (uint32_t) new->size) == 0)
+	if (node_patch_room(id, (uint32_t)image->size) == 0)
 		return error_set(e, EF_REASON_PATCH, "it has no room for one beside the image");
 	/* whoever asks for a patch has one tried once more */
 	if (u->current->transfer != TRANSFER_PATCH &&
-		failed_before(u, ns, running->hash, new->sha256))
+		failed_before(u, ns, running->hash, image->sha256))
 		return error_set(
 			e, EF_REASON_PATCH, "one from and to the same failed on it before");
 	return EF_REASON_OK;
@@ -251,8 +251,7 @@ static enum ef_reason judge_patch(struct update *u, const struct node_state *ns,
 }
 
 /* The node is to be sent the full image, and why; false: it must not. */
-static bool fall_back(struct update *u, const struct node_state *ns, size_t part,
-	const struct error *why, struct error *e)
+static bool fall_back(struct update *u, size_t part, const struct error *why, struct error *e)
 {
 	const struct part *p = &u->current->parts[part];
 	struct part_run *r = run_of(u, part);
@@ -282,28 +281,31 @@ static bool holds_already(const struct node_state *ns, const struct part *p)
 
 bool patch_settle(struct update *u, struct node_state *ns, size_t part, struct error *e)
 {
-	const struct part *p = &u->current->parts[part];
+	const struct object *image = &u->current->parts[part].component->image;
 	struct part_run *r = run_of(u, part);
 	struct error why = {0};
 
-	r->patch = NULL;
 	if (ns->asked_us == 0)
 		return false; /* it is being asked who it is */
-	if (r->no_patch || ns->last_seen == 0 || holds_already(ns, p))
+	if (r->no_patch || ns->last_seen == 0)
 		return true;
-	if (judge_node(u, ns, &p->component->image, &why))
-		return fall_back(u, ns, part, &why, e);
-	struct patch_share *s = share_of(u, ns, &p->component->image);
-	if (!s)
+	if (holds_already(ns, &u->current->parts[part])) {
+		r->patch = NULL;
+		return true;
+	}
+	/* once: whatever a node says of itself next, it costs no second one */
+	if (!r->patch && judge_node(u, ns, image, &why))
+		return fall_back(u, part, &why, e);
+	if (!r->patch)
+		r->patch = share_of(u, ns, image);
+	if (!r->patch)
 		update_kick_at(u, now_monotonic_us() + USEC_PER_SEC);
-	if (!s || s->worker) {
-		part_progress(u, part, "patching", 0, p->component->image.size);
+	if (!r->patch || r->patch->worker) {
+		part_progress(u, part, "patching", 0, image->size);
 		return false;
 	}
-	if (judge_patch(u, ns, part, s, &why))
-		return fall_back(u, ns, part, &why, e);
-	r->patch = s;
-	return true;
+	return judge_patch(u, ns, part, r->patch, &why) == EF_REASON_OK ||
+	       fall_back(u, part, &why, e);
 }
 
 /* --- on the way --- */
@@ -338,7 +340,7 @@ bool patch_failed(struct update *u, struct node_state *ns, size_t part, const st
 	else if (reason_passes(e->reason) && ++r->patch_tries < TRIES_MAX)
 		return false; /* it is the line's, more likely than not */
 	error_set(&why, EF_REASON_PATCH, "%s: %s", reason_word(e->reason), e->detail);
-	return fall_back(u, ns, part, e->reason == EF_REASON_PATCH ? e : &why, &ignored);
+	return fall_back(u, part, e->reason == EF_REASON_PATCH ? e : &why, &ignored);
 }
 
 void patch_note(struct update *u, size_t part, struct error *note)
