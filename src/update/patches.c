@@ -214,6 +214,8 @@ static enum ef_reason judge_node(
 
 	if (u->current->transfer == TRANSFER_FULL)
 		return error_set(e, EF_REASON_PATCH, "the full image was asked for");
+	if (ns->config->no_patch)
+		return error_set(e, EF_REASON_PATCH, "Patch=no in its file");
 	if (id->patch_models == 0)
 		return error_set(e, EF_REASON_PATCH, "it takes none");
 	if (!running || memcmp(running->hash, none, 32) == 0)

@@ -187,6 +187,11 @@ static void takes_none(void)
 	w->nodes[0].id.patch_models = 0;
 }
 
+static void not_wanted(void)
+{
+	w->config_nodes[0].no_patch = true;
+}
+
 static void no_room(void)
 {
 	w->nodes[0].id.patch_memory = 0;
@@ -238,6 +243,7 @@ static const struct hindrance {
 	unsigned patches; /* that were tried */
 } hindrances[] = {
 	{takes_none, "it takes none", 0},
+	{not_wanted, "Patch=no in its file", 0},
 	{no_room, "no room for one beside the image", 0},
 	{little_room, "room for 99 bytes of 100", 0},
 	{nothing_saved, "it would save too little: 200 of ", 0},
