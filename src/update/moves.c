@@ -140,7 +140,7 @@ static bool worth_remembering(const struct deployment *d)
 		return false;
 	/* what is put right here, not by another release, is worth another try */
 	return !reason_passes(d->error.reason) && d->error.reason != EF_REASON_ALREADY_INSTALLED &&
-	       d->error.reason != EF_REASON_NO_SPACE &&
+	       d->error.reason != EF_REASON_NO_SPACE && d->error.reason != EF_REASON_PATCH &&
 	       d->error.reason != EF_REASON_NODE_MISMATCH &&
 	       d->error.reason != EF_REASON_NODE_BATTERY &&
 	       d->error.reason != EF_REASON_STATE_UNREADABLE;

@@ -285,6 +285,13 @@ START_TEST(nothing_but_a_patch)
 	ck_assert_msg(strstr(why.detail, h->detail), "%s", why.detail);
 	sent(0, h->patches, 0);
 	ck_assert_uint_eq(events("meter-1", "patch", ""), 1); /* that of the setup */
+	/* the release is as good as before */
+	struct error e = {0};
+	bool refused = true;
+	ck_assert_int_eq(
+		store_refused(w->update->store, w->releases[1].sha256, &refused, &why, &e),
+		EF_REASON_OK);
+	ck_assert(!refused);
 }
 END_TEST
 
