@@ -45,6 +45,7 @@ struct config_node {
 	char *key;		/* of the session: a path or "credential:NAME"; NULL with SECURITY_NONE only */
 	char *group;		/* RedundancyGroup=: never activated in one wave with another of it; NULL: none */
 	bool required;		/* Optional=yes turns it off */
+	bool no_patch;		/* Patch=no: it is sent full images only */
 	uint32_t battery;	/* MinimumBattery=20: percent, on battery */
 	bool external;		/* ExternalPower=yes: never on battery */
 	struct config_window window;	/* Window= */

@@ -97,6 +97,7 @@ static const struct key node_keys[] = {
 	{"Node", "Key", value_key, FIELD(key), NULL, CONFIG_IDLE},
 	{"Node", "RedundancyGroup", value_name, FIELD(group), NULL, CONFIG_IDLE},
 	{"Node", "Optional", value_no, FIELD(required), "no", CONFIG_NOW},
+	{"Node", "Patch", value_no, FIELD(no_patch), "yes", CONFIG_NOW},
 	{"Node", "MinimumBattery", value_percent, FIELD(battery), "20", CONFIG_NOW},
 	{"Node", "ExternalPower", value_yes, FIELD(external), "no", CONFIG_NOW},
 	{"Node", "Window", value_window, FIELD(window), "00:00-00:00", CONFIG_NOW},

@@ -14,8 +14,9 @@
 #define INODES_MARGIN 16u
 
 /* Needed: by the release that runs, the one before it, the one under way, and by what a node was
- * left with (section 10). */
+ * left with (section 10). Wanted as long as there is room: what a node runs, for patches. */
 struct keep {
+	struct update *u;
 	struct deployment *now, *before;
 	const struct manifest *manifests[3];
 	uint8_t (*images)[32];
@@ -42,6 +43,22 @@ static bool keep_object(void *ctx, const uint8_t sha256[32])
 			return true;
 	for (size_t i = 0; i < 3; i++)
 		if (k->manifests[i] && holds(k->manifests[i], sha256))
+			return true;
+	return false;
+}
+
+static bool keep_wanted(void *ctx, const uint8_t sha256[32])
+{
+	const struct keep *k = ctx;
+	uint8_t hash[32];
+	uint64_t size;
+
+	if (keep_object(ctx, sha256))
+		return true;
+	if (!image_hash(k->u, sha256, &size, hash))
+		return false;
+	for (size_t i = 0; i < k->u->n_nodes; i++)
+		if (nodes_runs(&k->u->nodes[i], hash))
 			return true;
 	return false;
 }
@@ -90,13 +107,16 @@ static enum ef_reason keep_read(struct update *u, struct keep *k, struct error *
 }
 
 /* *used: bytes that are there when there are max at most, or nothing more may go. */
-static enum ef_reason trim(struct update *u, uint64_t max, uint64_t *used, struct error *e)
+static enum ef_reason trim(
+	struct update *u, uint64_t max, bool wanted_too, uint64_t *used, struct error *e)
 {
-	_cleanup_(keep_free) struct keep keep = {.now = NULL};
+	_cleanup_(keep_free) struct keep keep = {.u = u};
 
 	if (keep_read(u, &keep, e))
 		return e->reason;
-	int r = object_trim(u->objects_fd, max, keep_object, &keep, used);
+	int r = object_trim(u->objects_fd, max, keep_wanted, &keep, used);
+	if (r >= 0 && wanted_too && *used > max)
+		r = object_trim(u->objects_fd, max, keep_object, &keep, used);
 	return r < 0 ? error_errno(e, r, "objects") : EF_REASON_OK;
 }
 
@@ -105,13 +125,13 @@ void objects_sweep(struct update *u)
 	struct error e = {0};
 	uint64_t used;
 
-	if (trim(u, u->env.config->object_quota, &used, &e))
+	if (trim(u, u->env.config->object_quota, true, &used, &e))
 		log_warning("objects: %s", e.detail);
 }
 
 static enum ef_reason look_at_store(struct update *u, struct plan_room *r, struct error *e)
 {
-	_cleanup_(keep_free) struct keep keep = {.now = NULL};
+	_cleanup_(keep_free) struct keep keep = {.u = u};
 	uint64_t used = 0;
 
 	if (keep_read(u, &keep, e))
@@ -178,9 +198,21 @@ enum ef_reason objects_room(
 	return look_at_store(u, ret, e) ? e->reason : look_at_files(u, ret, e);
 }
 
+bool objects_spare(struct update *u, uint64_t size)
+{
+	uint64_t quota = u->env.config->object_quota, used;
+	struct error e = {0};
+	struct statvfs fs;
+
+	if (size > quota || trim(u, quota - size, false, &used, &e) || used > quota - size)
+		return false;
+	return fstatvfs(u->objects_fd, &fs) == 0 &&
+	       (uint64_t)fs.f_bavail * fs.f_frsize >= size + SPACE_MARGIN;
+}
+
 enum ef_reason objects_make_room(struct update *u, const struct plan_room *room, struct error *e)
 {
 	uint64_t used;
 
-	return room->files > 0 ? trim(u, room->quota - room->need, &used, e) : EF_REASON_OK;
+	return room->files > 0 ? trim(u, room->quota - room->need, true, &used, e) : EF_REASON_OK;
 }

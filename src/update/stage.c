@@ -38,11 +38,17 @@ static void part_failed(struct update *u, size_t part, const struct error *e)
 static void on_node_staged(
 	struct update *u, struct node_state *ns, size_t part, const struct error *e)
 {
+	struct error note = {0};
+
 	run_of(u, part)->busy = false;
-	if (e->reason != EF_REASON_OK)
-		part_failed(u, part, e);
-	else
-		part_move(u, part, COMPONENT_STAGED, NULL);
+	if (e->reason != EF_REASON_OK) {
+		if (!patch_failed(u, ns, part, e))
+			part_failed(u, part, e);
+		return;
+	}
+	patch_note(u, part, &note);
+	if (part_move(u, part, COMPONENT_STAGED, &note))
+		patch_count(u, part);
 }
 
 enum ef_reason stage_node(
@@ -59,8 +65,8 @@ enum ef_reason stage_node(
 		run_of(u, part)->busy = false;
 		return e->reason;
 	}
-	nodes_started(
-		ns, node_stage(ns->node, ns->image->data, o->size, nodes_progress, nodes_done, ns));
+	nodes_started(ns, node_stage(ns->node, ns->image->data, o->size,
+				  patch_get(ns, run_of(u, part)), nodes_progress, nodes_done, ns));
 	return EF_REASON_OK;
 }
 
@@ -72,7 +78,8 @@ static void start_node(struct update *u, size_t part)
 	if (!ns)
 		error_set(&e, EF_REASON_CONFIG, "node %s is no longer configured",
 			u->current->parts[part].place);
-	else if (!ns->busy && gate_transfer(u, part) && part_move(u, part, COMPONENT_STAGING, NULL))
+	else if (!ns->busy && gate_transfer(u, part) &&
+		 part_move(u, part, COMPONENT_STAGING, NULL) && patch_settle(u, ns, part, &e))
 		stage_node(u, ns, part, on_node_staged, &e);
 	if (e.reason != EF_REASON_OK)
 		part_failed(u, part, &e);

@@ -73,6 +73,7 @@ static const struct other {
 	{"Node", "Key", "/other"},
 	{"Node", "RedundancyGroup", "other"},
 	{"Node", "Optional", "yes"},
+	{"Node", "Patch", "no"},
 	{"Node", "MinimumBattery", "9"},
 	{"Node", "ExternalPower", "yes"},
 	{"Node", "Window", "01:00-02:00"},

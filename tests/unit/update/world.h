@@ -24,9 +24,11 @@ struct fake_node {
 	bool reject_image;		/* refuses it at preflight: IMAGE_KEY */
 	bool bad_start;			/* goes back at its first start */
 	bool bad_self_test;
+	bool bad_patches;		/* what it makes of one is another image: PATCH */
+	unsigned line_cuts;		/* so many uploads end NODE_UNREACHABLE first */
 	bool back_in_trial;		/* goes back when asked the nth time in a trial */
 	unsigned back_after;
-	unsigned uploads, erases, resets;
+	unsigned uploads, erases, resets, patches;
 	unsigned starts[64], n_starts;	/* of a new image: when, by a count of all nodes */
 };
 
@@ -52,6 +54,9 @@ struct world {
 	unsigned worker_deaths;		/* so many jobs die first */
 	unsigned worker_jobs, workers;	/* begun; at work now */
 	uint64_t verity_offset;		/* of the last job */
+	unsigned patch_jobs;
+	size_t patch_size;		/* of what comes out of one; 0: 100 bytes */
+	enum ef_reason patch_error;	/* all of them end with it */
 
 	struct update_services services;	/* who knows of them; ask NULL: nobody */
 	sd_event_source *services_answer;	/* on its way; dropped when the engine ends */
@@ -112,6 +117,8 @@ struct world_release {
 	const char *order;		/* JSON array; NULL: meter, sensor, rootfs */
 };
 void world_publish(struct world *w, const struct world_release *r);
+/* A false patch: its beginning says what it is for. The world's nodes do not look at the rest. */
+#define WORLD_PATCH 100
 /* Hash of the image that release version has for node i. */
 void world_hash(const struct world *w, const char *version, size_t node, uint8_t out[32]);
 void world_rootfs(const char *version, uint8_t out[32]);
