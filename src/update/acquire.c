@@ -5,14 +5,10 @@
  * nodes asked who they are; then the plan. A refusal on the way has written nothing but objects and
  * records.
  */
-#include "bundle/chunks.h"
-#include "bundle/objects.h"
 #include "update/internal.h"
 #include "update/waves.h"
-#include "util/hex.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 
