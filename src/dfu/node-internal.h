@@ -66,6 +66,7 @@ struct node_op {
 	struct node_identity *ret;
 	const uint8_t *image;
 	size_t image_size;
+	const struct node_patch *patch; /* NULL: the image itself is sent */
 	struct ef_image_info info;
 	uint8_t sha[32];  /* of the file's bytes that are sent */
 	uint8_t hash[32]; /* of the image that the operation is about */
@@ -109,6 +110,9 @@ struct node {
 	sd_event_source *timer;
 	struct link *link; /* NULL: closed */
 	bool up;	   /* it carries what is sent */
+	bool calm;	   /* nothing is urgent */
+	void (*hung_up)(void *ctx);
+	void *hung_up_ctx;
 	struct smp_client client;
 	char *key;		  /* where it is; NULL: the node is spoken to in the clear */
 	bool key_next, key_other; /* the one beside it is tried; and the other one was */
@@ -188,6 +192,9 @@ void node_ask_owner(struct node *n);
 void node_spread_come(struct node *n);	    /* the image of the operation is known */
 void node_spread_preflight(struct node *n); /* it was answered */
 void step_spread(struct node *n); /* as much as it can; what is missing is then uploaded */
+
+/* Patches (node-patch.c). */
+void step_patch(struct node *n); /* PATCH: the one of the operation is none for this node */
 
 /* Steps that several operations share (node-steps.c). */
 void step_ask(struct node *n);	 /* identify and image state into n->identity */

@@ -175,7 +175,7 @@ size_t node_put_echo(uint8_t *buf, size_t size, uint8_t length)
 
 struct raw_identity {
 	uint64_t v, hwrev, mode, buf, win, slot, floor, test, revert, attempts, cause, ahead, bat,
-		addr, spread;
+		addr, spread, models, page, mem;
 	struct smp_string board, vid, cid, id, boot, nonce;
 	bool trial, ext;
 };
@@ -206,6 +206,9 @@ static const struct smp_field identity_fields[] = {
 	FIELD(ahead, SMP_UINT, false, UINT32_MAX),
 	FIELD(addr, SMP_UINT, false, EF_SHARED_ADDRESS_MAX),
 	FIELD(spread, SMP_UINT, false, UINT16_MAX),
+	FIELD(models, SMP_UINT, false, UINT32_MAX),
+	FIELD(page, SMP_UINT, false, UINT32_MAX),
+	FIELD(mem, SMP_UINT, false, UINT32_MAX),
 	FIELD(bat, SMP_UINT, false, 100),
 	FIELD(ext, SMP_BOOL, false, 0),
 	FIELD(nonce, SMP_BYTES, true, NODE_NONCE_SIZE),
@@ -247,6 +250,9 @@ enum ef_reason node_parse_identify(const uint8_t *body, size_t size,
 	ret->ahead = (uint32_t)raw.ahead;
 	ret->address = (uint32_t)raw.addr;
 	ret->spread = (uint32_t)raw.spread;
+	ret->patch_models = (uint32_t)raw.models;
+	ret->patch_page = (uint32_t)raw.page;
+	ret->patch_memory = (uint32_t)raw.mem;
 	ret->battery = (uint8_t)raw.bat;
 	ret->external = raw.ext;
 	ret->trial = raw.trial;

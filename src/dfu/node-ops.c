@@ -223,19 +223,20 @@ static void stage_verify(struct node *n)
 static const struct node_plan stage_plan = {
 	.name = "stage",
 	.steps = (const node_step[]){stage_inspect, step_ask, stage_judge, step_enter, step_return,
-		stage_judge, step_preflight, step_spread, step_raise, step_upload, step_lower,
-		step_ask, stage_verify, step_leave, step_return, NULL},
+		stage_judge, step_patch, step_preflight, step_spread, step_raise, step_upload,
+		step_lower, step_ask, stage_verify, step_leave, step_return, NULL},
 	.seen = entry_seen,
 };
 
-int node_stage(struct node *n, const uint8_t *image, size_t size, node_progress progress,
-	node_done done, void *ctx)
+int node_stage(struct node *n, const uint8_t *image, size_t size, const struct node_patch *patch,
+	node_progress progress, node_done done, void *ctx)
 {
 	int r = node_begin(n, &stage_plan, done, ctx);
 
 	if (r == 0) {
 		n->op.image = image;
 		n->op.image_size = size;
+		n->op.patch = patch;
 		n->op.progress = progress;
 	}
 	return r;

@@ -62,7 +62,7 @@ class Lab:
         made = pathlib.Path(self.work)
         userland = made / "userland.tar"
         if userland.exists() and userland.stat().st_mtime < newest:
-            for path in (userland, made / "root.json", *made.glob("slot-*.img"), *made.glob("bundles/*")):
+            for path in (userland, made / "root.json", *made.glob("slot-*.img*"), *made.glob("bundles/*")):
                 path.unlink(missing_ok=True)
 
     def slot(self, release):

@@ -73,7 +73,7 @@ static int begin(struct drive *d, const char *verb, const char *file, unsigned a
 	if (!load(d, file))
 		return -1;
 	if (!strcmp(verb, "stage"))
-		return node_stage(d->node, d->image, d->size, NULL, on_done, d);
+		return node_stage(d->node, d->image, d->size, NULL, NULL, on_done, d);
 	if (!strcmp(verb, "activate"))
 		return node_activate(d->node, d->hash, a, b, on_done, d);
 	if (!strcmp(verb, "self-test"))
