@@ -56,6 +56,8 @@ static const struct key gateway_keys[] = {
 	{"Slots", "BootDirectory", value_path, FIELD(boot_dir), NULL, CONFIG_START},
 	{"Slots", "A", value_path, FIELD(slot_a), NULL, CONFIG_START},
 	{"Slots", "B", value_path, FIELD(slot_b), NULL, CONFIG_START},
+	{"Slots", "BootA", value_path, FIELD(boot_a), NULL, CONFIG_START},
+	{"Slots", "BootB", value_path, FIELD(boot_b), NULL, CONFIG_START},
 	{"Update", "Automatic", value_automatic, FIELD(automatic), "security", CONFIG_NOW},
 	{"Update", "Window", value_window, FIELD(window), "00:00-00:00", CONFIG_NOW},
 	{"Update", "WindowDays", value_days, FIELD(window_days), "Mon..Sun", CONFIG_NOW},

@@ -91,6 +91,7 @@ static void on_looked(void *ctx, const char *version, const struct error *e)
 
 	d->looking = false;
 	metrics_kick(d);
+	rest_soon(d);
 	if (e->reason) {
 		error_format(e, text, sizeof text);
 		log_warning("looking for releases: %s", text);

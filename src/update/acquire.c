@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 
 #define NET_TRIES 2
+#define PATIENCE_US (10 * USEC_PER_SEC)
 
 /* edgeferry-net tries again by itself; once more is for when it was edgeferry-net that ended. */
 static bool enough(enum ef_reason r, unsigned attempts)
@@ -228,7 +229,7 @@ static void acquire_admit(struct update *u)
 		return;
 	}
 	u->run.phase = ACQUIRE_OBJECTS;
-	u->run.at = 0;
+	u->run.at = u->run.held = 0;
 	update_kick(u);
 }
 
@@ -267,48 +268,51 @@ static enum ef_reason look_into_image(const struct component *c, const uint8_t *
 	return plan_admit_image(c, ret, e);
 }
 
-static enum ef_reason look_into_index(
-	const struct component *c, const uint8_t *data, size_t size, struct error *e)
+static enum ef_reason look_into_index(const struct component *c, const struct payload *p,
+	const uint8_t *data, size_t size, struct error *e)
 {
 	struct chunk_index *x = NULL;
 
 	if (chunk_index_parse(data, size, &x, e))
 		return e->reason;
-	if (x->image_size != c->image.size || x->pack_size != c->pack.size ||
-		memcmp(x->image_sha256, c->image.sha256, 32) != 0 ||
-		memcmp(x->pack_sha256, c->pack.sha256, 32) != 0)
+	if (x->image_size != p->image.size || x->pack_size != p->pack.size ||
+		memcmp(x->image_sha256, p->image.sha256, 32) != 0 ||
+		memcmp(x->pack_sha256, p->pack.sha256, 32) != 0)
 		error_set(e, EF_REASON_BAD_FORMAT, "the chunk index of %s is of another image",
 			c->name);
 	chunk_index_free(x);
 	return e->reason;
 }
 
-static enum ef_reason look_into(const struct component *c, const uint8_t *data, size_t size,
-	struct plan_image *ret, struct error *e)
+/* o: of those that component c holds. */
+static enum ef_reason look_into(const struct component *c, const struct object *o,
+	const uint8_t *data, struct plan_image *ret, struct error *e)
 {
+	const struct payload own = {c->image, c->index, c->pack};
+
 	if (c->type == COMPONENT_MCU)
-		look_into_image(c, data, size, ret, e);
+		look_into_image(c, data, o->size, ret, e);
 	else
-		look_into_index(c, data, size, e);
+		look_into_index(c, o == &c->boot.index ? &c->boot : &own, data, o->size, e);
 	ret->known = e->reason == EF_REASON_OK;
 	return e->reason;
 }
 
 /* Not stored: it is what it says, or nothing of it is looked at. */
 static enum ef_reason look_into_fetched(
-	struct update *u, const uint8_t *data, size_t size, struct error *e)
+	struct update *u, const struct object *o, const uint8_t *data, struct error *e)
 {
 	const struct component *c = &u->current->manifest->components[u->run.at];
 
-	if (object_check(held_object(c)->sha256, data, size, e))
+	if (object_check(o->sha256, data, o->size, e))
 		return e->reason;
-	return look_into(c, data, size, &u->run.images[u->run.at], e);
+	return look_into(c, o, data, &u->run.images[u->run.at], e);
 }
 
 static void on_object(struct update *u, const uint8_t *data, size_t size, const struct error *e)
 {
 	const struct component *c = &u->current->manifest->components[u->run.at];
-	const struct object *o = held_object(c);
+	const struct object *o = component_held(c, u->run.held);
 	struct error why = *e;
 
 	u->run.busy = false;
@@ -316,17 +320,33 @@ static void on_object(struct update *u, const uint8_t *data, size_t size, const 
 		error_set(&why, EF_REASON_BAD_SIZE, "%s: %zu bytes, %" PRIu64 " were signed",
 			c->name, size, o->size);
 	if (why.reason == EF_REASON_OK && u->current->dry)
-		look_into_fetched(u, data, size, &why);
+		look_into_fetched(u, o, data, &why);
 	else if (why.reason == EF_REASON_OK)
 		object_put(u->objects_fd, o->sha256, data, size, &why);
 	if (why.reason != EF_REASON_OK)
 		acquire_failed(u, &why);
+	else
+		u->run.held++;
 	update_kick(u);
+}
+
+/* The first from where it has come to that is not here; NULL: all are. */
+static const struct object *next_lacking(struct update *u)
+{
+	const struct manifest *m = u->current->manifest;
+	const struct object *o;
+
+	for (; u->run.at < m->n_components; u->run.at++, u->run.held = 0)
+		while ((o = component_held(&m->components[u->run.at], u->run.held))) {
+			if (!object_have(u->objects_fd, o->sha256, o->size))
+				return o;
+			u->run.held++;
+		}
+	return NULL;
 }
 
 static void acquire_objects(struct update *u)
 {
-	const struct manifest *m = u->current->manifest;
 	char path[16 + DIGEST_HEX_MAX], hex[DIGEST_HEX_MAX];
 	struct error e = {0};
 
@@ -335,20 +355,41 @@ static void acquire_objects(struct update *u)
 			acquire_failed(u, &e);
 		return;
 	}
-	for (; u->run.at < m->n_components; u->run.at++) {
-		const struct object *o = held_object(&m->components[u->run.at]);
-		if (u->run.images[u->run.at].known ||
-			object_have(u->objects_fd, o->sha256, o->size))
-			continue;
-		if (u->look.phase != LOOK_IDLE)
-			return; /* a check has the reader; it kicks */
-		snprintf(path, sizeof(path), "objects/%s", digest_hex(o->sha256, hex));
-		u->run.busy = true;
-		reader_start(u, u->current->origin != ORIGIN_BUNDLE, path, o->size, on_object);
+	const struct object *o = next_lacking(u);
+	if (!o) {
+		u->run.phase = ACQUIRE_IMAGES;
+		update_kick(u);
 		return;
 	}
-	u->run.phase = ACQUIRE_IMAGES;
-	update_kick(u);
+	if (u->look.phase != LOOK_IDLE)
+		return; /* a check has the reader; it kicks */
+	snprintf(path, sizeof(path), "objects/%s", digest_hex(o->sha256, hex));
+	u->run.busy = true;
+	reader_start(u, u->current->origin != ORIGIN_BUNDLE, path, o->size, on_object);
+}
+
+/* Those that are stored; what was not has been looked into when it came. */
+static enum ef_reason look_into_held(struct update *u, const struct component *c,
+	struct plan_image *ret, struct error *e)
+{
+	const struct object *o;
+
+	for (size_t k = 0; (o = component_held(c, k)) && !e->reason; k++) {
+		_cleanup_free_ uint8_t *data = NULL;
+		if (ret->known && u->current->dry &&
+			!object_have(u->objects_fd, o->sha256, o->size))
+			continue;
+		if (object_get(u->objects_fd, o->sha256, o->size, &data, e) == EF_REASON_OK)
+			look_into(c, o, data, ret, e);
+	}
+	return e->reason;
+}
+
+static void ask_nodes(struct update *u)
+{
+	u->run.since_us = u->run.heard_us = now_monotonic_us();
+	u->run.heard = 0;
+	nodes_poll(u);
 }
 
 static void acquire_images(struct update *u)
@@ -356,22 +397,14 @@ static void acquire_images(struct update *u)
 	const struct manifest *m = u->current->manifest;
 	struct error e = {0};
 
-	for (size_t i = 0; i < m->n_components && e.reason == EF_REASON_OK; i++) {
-		const struct component *c = &m->components[i];
-		const struct object *o = held_object(c);
-		_cleanup_free_ uint8_t *data = NULL;
-
-		if (!u->run.images[i].known &&
-			object_get(u->objects_fd, o->sha256, o->size, &data, &e) == EF_REASON_OK)
-			look_into(c, data, o->size, &u->run.images[i], &e);
-	}
+	for (size_t i = 0; i < m->n_components && e.reason == EF_REASON_OK; i++)
+		look_into_held(u, &m->components[i], &u->run.images[i], &e);
 	if (e.reason) {
 		acquire_failed(u, &e);
 		return;
 	}
 	u->run.phase = ACQUIRE_NODES;
-	u->run.since_us = now_monotonic_us();
-	nodes_poll(u);
+	ask_nodes(u);
 	update_kick(u);
 }
 
@@ -446,11 +479,34 @@ static bool needed(
 	       node->required;
 }
 
-/* False: it has not answered yet. */
-static bool admit_node(struct update *u, const struct node_state *ns, const struct plan_node *node,
-	struct error *e)
+/* Whom nobody needs is waited for until a while after the last answer of any node. */
+static uint64_t patience_ends(struct update *u)
+{
+	size_t heard = 0;
+
+	for (size_t i = 0; i < u->n_nodes; i++)
+		heard += u->nodes[i].present && nodes_fresh(&u->nodes[i], u->run.since_us);
+	if (heard > u->run.heard) {
+		u->run.heard = heard;
+		u->run.heard_us = now_monotonic_us();
+	}
+	return u->run.heard_us + (u->env.patience_us ? u->env.patience_us : PATIENCE_US);
+}
+
+/* It has not answered, nor was it silent the last time: now it goes as one that is away (F-32). */
+static void give_up(const struct node_state *ns, struct plan_node *node)
+{
+	node->present = false;
+	error_set(&node->last, EF_REASON_NODE_UNREACHABLE, "%s: takes too long to say who it is",
+		ns->config->name);
+}
+
+/* False: it has not answered yet, and is waited for. */
+static bool admit_node(struct update *u, const struct node_state *ns, struct plan_node *node,
+	bool patient, struct error *e)
 {
 	const struct manifest *m = u->current->manifest;
+	bool fresh = nodes_fresh(ns, u->run.since_us), silent = !ns->present && ns->misses > 0;
 
 	/* whoever takes nothing must be understood by the new gateway all the same */
 	if (ns->present && plan_admit_protocol(m, node, e))
@@ -459,12 +515,13 @@ static bool admit_node(struct update *u, const struct node_state *ns, const stru
 		const struct component *c = &m->components[k];
 		if (!plan_takes(c, ns->config))
 			continue;
-		/* one that nobody needs and that has been silent is not waited for (F-32): when it
+		/* one that nobody needs and that has been silent is not waited for: when it
 		 * appears it is brought up */
-		if (!nodes_fresh(ns, u->run.since_us) &&
-			(ns->present || ns->misses == 0 || needed(u, c, ns->config)))
+		if (!fresh && (needed(u, c, ns->config) || (patient && !silent)))
 			return false;
-		if (ns->present)
+		if (!fresh && !silent)
+			give_up(ns, node);
+		if (node->present)
 			plan_admit_node(c, node, e);
 		else if (needed(u, c, ns->config))
 			error_set(e,
@@ -479,6 +536,9 @@ static bool admit_node(struct update *u, const struct node_state *ns, const stru
 static void acquire_nodes(struct update *u)
 {
 	_cleanup_free_ struct plan_node *nodes = calloc(u->n_nodes + 1, sizeof(*nodes));
+	uint64_t ends = patience_ends(u);
+	bool nodes_only = u->current->origin == ORIGIN_CATCH_UP;
+	bool patient = nodes_only || now_monotonic_us() < ends;
 	struct error e = {0};
 
 	if (!nodes)
@@ -489,9 +549,12 @@ static void acquire_nodes(struct update *u)
 			.present = ns->present,
 			.identity = ns->identity,
 			.last = ns->last};
-		if (!admit_node(u, ns, &nodes[i], &e))
+		if (!admit_node(u, ns, &nodes[i], patient, &e)) {
+			if (patient && !nodes_only)
+				update_kick_at(u, ends);
 			return;
-		if (e.reason && u->current->origin == ORIGIN_CATCH_UP) {
+		}
+		if (e.reason && nodes_only) {
 			/* each for itself */
 			nodes[i].present = false;
 			nodes[i].last = e;
@@ -499,8 +562,7 @@ static void acquire_nodes(struct update *u)
 		}
 	}
 	if (e.reason != EF_REASON_OK) {
-		u->run.since_us = now_monotonic_us(); /* ask again before the next try */
-		nodes_poll(u);
+		ask_nodes(u); /* again before the next try */
 		acquire_failed(u, &e);
 		return;
 	}

@@ -159,6 +159,7 @@ struct node_state {
 	uint64_t asked_us;	/* monotonic: when the last answered (or failed) question was put */
 	uint64_t asking_us;
 	uint64_t ended_us;	/* when the last operation for a part ended */
+	uint64_t changed_us;	/* when it was last another one than before, or something was done to it */
 	unsigned misses;	/* questions in a row without an answer */
 	sd_event_source *timer;
 	bool busy;		/* an operation runs: the poll, or one for a part */
@@ -176,6 +177,7 @@ struct part_run {
 	bool busy;
 	unsigned attempts;
 	uint64_t wait_until;	/* monotonic: not before */
+	size_t payload;		/* of the slot: which of component_payloads is written */
 	struct worker *worker;
 	bool worker_over;
 	struct error worker_error, fetch_error;
@@ -226,10 +228,12 @@ struct run {
 	struct patch_share *patches;
 
 	enum acquire_phase phase;
-	size_t at;		/* component, or script */
+	size_t at, held;	/* component, and which of the objects that it holds; or script */
 	uint8_t *manifest;	/* bytes */
 	size_t manifest_size;
 	struct plan_image *images;
+	size_t heard;		/* nodes that have answered since since_us */
+	uint64_t heard_us;	/* the last one did */
 
 	bool asked;		/* the source was, for its statement */
 	bool begun, server_ok, confirmed_by_hand;
@@ -333,6 +337,7 @@ void update_kick_at(struct update *u, uint64_t when_us);
 bool reason_passes(enum ef_reason r);
 enum ef_reason update_boot(struct update *u, struct boot_state *ret, struct error *e);
 const char *update_slot_path(const struct update *u, enum slot_id s);
+const char *update_boot_path(const struct update *u, enum slot_id s); /* "" when slots have no boot partition */
 enum slot_id slot_from_word(const char *word);
 
 void note_refusal(struct update *u, const char *version, const struct error *e);
@@ -522,7 +527,6 @@ bool bundle_reopen(struct update *u, struct error *e);
 void bundle_lost(struct update *u, const struct error *e);	/* reading from it failed so */
 
 /* space.c */
-const struct object *held_object(const struct component *c);
 /* What the release lacks fits: into the quota, once what nobody needs is gone, and on the disk. */
 /* Changes nothing: OK, or NO_SPACE, TOO_LARGE. *ret: as far as it was looked at. */
 enum ef_reason objects_room(

@@ -13,12 +13,6 @@
 
 #define INODES_MARGIN 16u
 
-/* The object of a component that is held whole: an MCU's image, a root filesystem's index. */
-const struct object *held_object(const struct component *c)
-{
-	return c->type == COMPONENT_MCU ? &c->image : &c->index;
-}
-
 /* Needed: by the release that runs, the one before it, the one under way, and by what a node was
  * left with (section 10). Wanted as long as there is room: what a node runs, for patches. */
 struct keep {
@@ -29,6 +23,17 @@ struct keep {
 	size_t n_images;
 };
 
+static bool holds(const struct manifest *m, const uint8_t sha256[32])
+{
+	const struct object *o;
+
+	for (size_t i = 0; i < m->n_components; i++)
+		for (size_t k = 0; (o = component_held(&m->components[i], k)); k++)
+			if (memcmp(o->sha256, sha256, 32) == 0)
+				return true;
+	return false;
+}
+
 static bool keep_object(void *ctx, const uint8_t sha256[32])
 {
 	const struct keep *k = ctx;
@@ -37,10 +42,8 @@ static bool keep_object(void *ctx, const uint8_t sha256[32])
 		if (memcmp(k->images[i], sha256, 32) == 0)
 			return true;
 	for (size_t i = 0; i < 3; i++)
-		for (size_t n = 0; k->manifests[i] && n < k->manifests[i]->n_components; n++)
-			if (memcmp(held_object(&k->manifests[i]->components[n])->sha256, sha256,
-				    32) == 0)
-				return true;
+		if (k->manifests[i] && holds(k->manifests[i], sha256))
+			return true;
 	return false;
 }
 
@@ -166,21 +169,30 @@ static enum ef_reason look_at_files(struct update *u, struct plan_room *r, struc
 	return EF_REASON_OK;
 }
 
-enum ef_reason objects_room(
-	struct update *u, const struct manifest *m, struct plan_room *ret, struct error *e)
+static enum ef_reason count(
+	struct update *u, const struct component *c, struct plan_room *r, struct error *e)
 {
-	*ret = (struct plan_room){.quota = u->env.config->object_quota};
-	for (size_t i = 0; i < m->n_components; i++) {
-		const struct component *c = &m->components[i];
-		const struct object *o = held_object(c);
+	const struct object *o;
+
+	for (size_t k = 0; (o = component_held(c, k)); k++) {
 		if (o->size > (c->type == COMPONENT_MCU ? IMAGE_SIZE_MAX : INDEX_SIZE_MAX))
 			return error_set(
 				e, EF_REASON_TOO_LARGE, "%s: %" PRIu64 " bytes", c->name, o->size);
 		if (object_have(u->objects_fd, o->sha256, o->size))
 			continue;
-		ret->need += o->size;
-		ret->files++;
+		r->need += o->size;
+		r->files++;
 	}
+	return EF_REASON_OK;
+}
+
+enum ef_reason objects_room(
+	struct update *u, const struct manifest *m, struct plan_room *ret, struct error *e)
+{
+	*ret = (struct plan_room){.quota = u->env.config->object_quota};
+	for (size_t i = 0; i < m->n_components; i++)
+		if (count(u, &m->components[i], ret, e))
+			return e->reason;
 	if (ret->files == 0)
 		return EF_REASON_OK;
 	return look_at_store(u, ret, e) ? e->reason : look_at_files(u, ret, e);

@@ -160,6 +160,7 @@ struct update_env {
 	const char *bus_address;	/* where BlueZ is; NULL: the system bus */
 	const char *root_file;		/* root.json to begin with while none is stored; may be NULL */
 	uint64_t retry_us;		/* first back-off of retries; 0: 1 s */
+	uint64_t patience_us;		/* of a plan, with nodes that nobody needs; 0: 10 s */
 	struct update_services services;	/* ask NULL: nobody knows */
 	struct update_observer observer;
 };

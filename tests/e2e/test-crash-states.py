@@ -20,7 +20,7 @@ import crash     # in lab, as points knows
 from oracle import GATEWAY_CUT, NEW, NODE_CUT
 from tap import equal, holds
 
-DISK = ("data", "boot", "slot-a", "slot-b")
+DISK = ("data", "boot", "slot-a", "slot-b", "boot-a", "boot-b")
 WHEN = {"B": "before a flush", "P": "before a restart", "E": "at the end"}
 
 

@@ -40,6 +40,8 @@ static const struct other {
 	{"Slots", "BootDirectory", "/other"},
 	{"Slots", "A", "/other"},
 	{"Slots", "B", "/other"},
+	{"Slots", "BootA", "/other"},
+	{"Slots", "BootB", "/other"},
 	{"Update", "Automatic", "all"},
 	{"Update", "Window", "01:00-02:00"},
 	{"Update", "WindowDays", "Mon"},

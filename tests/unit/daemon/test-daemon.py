@@ -348,6 +348,24 @@ def state_that_is_gone_stops_it(b):
 
 
 @test
+def a_node_is_unplugged(b):
+    """F-17: seen as it happens, not when the node would have been asked again."""
+    if not NODE:
+        return "no edgeferry-node"
+    node = subprocess.Popen([NODE[0], "--flash", f"{b.dir}/flash", "--socket", f"{b.dir}/meter.sock",
+                             "--class", "edgeferry.github.io,host"])
+    b.processes.append(node)
+    b.write("etc/nodes.d/meter.conf", f"[Node]\nCompatible=edgeferry.github.io,host\nLink=sim\n"
+            f"Device={b.dir}/meter.sock\nSecurity=none\n")
+    b.up()
+    wait(lambda: b.document("ListNodes")[0]["present"])
+    time.sleep(0.5)   # the next question is half a minute away
+    node.kill()
+    wait(lambda: not b.document("ListNodes")[0]["present"], 5)
+    return None
+
+
+@test
 def a_node_gets_its_keys(b):
     """The first one in the clear, another one in a session; the daemon alone writes them."""
     if not NODE:

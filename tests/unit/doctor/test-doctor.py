@@ -120,7 +120,11 @@ class Machine:
     def tryboot(self):
         """Raspberry Pi in place of GRUB."""
         self.remove("boot/grub/grubenv")
-        self.conf("Boot=grub\nBootDirectory=/boot/grub", "Boot=tryboot\nBootDirectory=/bootfs")
+        self.conf("Boot=grub\nBootDirectory=/boot/grub", "Boot=tryboot\nBootDirectory=/bootfs\n"
+                  "BootA=/dev/disk/by-partlabel/boot_a\nBootB=/dev/disk/by-partlabel/boot_b")
+        for part, label in (("vda6", "boot_a"), ("vda7", "boot_b")):
+            self.write("dev/" + part, "\0" * 4096)
+            self.link("dev/disk/by-partlabel/" + label, "../../" + part)
         self.write("bootfs/autoboot.txt", AUTOBOOT)
         self.write("proc/sys/kernel/random/boot_id", "11111111-2222-3333-4444-555555555555\n")
         self.write("sys/firmware/devicetree/base/model", "Raspberry Pi 4 Model B\0")
@@ -227,6 +231,13 @@ WRONG = [
     ("slots", "error", "one and the same", "two different",
      lambda m: (m.remove("dev/disk/by-partlabel/system_b"), m.link("dev/disk/by-partlabel/system_b", "../../vda2"))),
     ("slots", "warning", "slot A has 4096 bytes, slot B 8192", "equal", lambda m: m.write("dev/vda3", "\0" * 8192)),
+    ("slots", "error", "the boot partition of slot B", "correct [Slots] BootB=", both(Machine.tryboot, lambda m: m.remove("dev/vda7"))),
+    ("slots", "error", "BootA=", "BootA= and BootB=",
+     both(Machine.tryboot, lambda m: (m.remove("dev/disk/by-partlabel/boot_b"), m.link("dev/disk/by-partlabel/boot_b", "../../vda6")))),
+    ("slots", "error", "the boot partition of slot B is mounted at /boot/firmware", "umount",
+     both(Machine.tryboot, lambda m: m.change("proc/self/mountinfo", "40 22", "41 22 254:7 / /boot/firmware rw - vfat /dev/vda7 rw\n40 22"))),
+    ("slots", "warning", "releases bring no kernel", "--boot", both(Machine.tryboot, lambda m: m.conf(
+        "BootA=/dev/disk/by-partlabel/boot_a\nBootB=/dev/disk/by-partlabel/boot_b\n", ""))),
     ("slots", "error", "/ comes from slot B", "exchange A= and B=", lambda m: m.change("proc/self/mountinfo", "vda2", "vda3")),
     ("slots", "error", "mounted at /mnt", "umount",
      lambda m: m.change("proc/self/mountinfo", "40 22", "41 22 254:3 / /mnt rw - ext4 /dev/vda3 rw\n40 22")),

@@ -164,10 +164,22 @@ static void effect(struct node *n)
 	}
 }
 
+static int on_turn(sd_event_source *s, void *userdata);
+
+static int on_later(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	return on_turn(s, userdata);
+}
+
 static int on_turn(sd_event_source *s, void *userdata)
 {
 	struct node *n = userdata;
 
+	if (n->fake->mute && n->error.reason == EF_REASON_OK) {
+		sd_event_source_disable_unref(n->turn);
+		return sd_event_add_time_relative(
+			n->event, &n->turn, CLOCK_MONOTONIC, 1000, 1, on_later, n);
+	}
 	if (!n->effected) {
 		n->effected = true;
 		if (n->error.reason == EF_REASON_OK)
@@ -272,6 +284,10 @@ enum ef_reason node_open(struct node *n, struct error *e)
 }
 
 void node_set_framing(struct node *n, enum framing framing)
+{
+}
+
+void node_set_calm(struct node *n, bool calm)
 {
 }
 

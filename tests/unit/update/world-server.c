@@ -154,6 +154,7 @@ struct worker {
 	enum ef_reason bad_data;
 	sd_event_source *turn;
 	uint8_t patch[64]; /* hash of the old image and of the new one */
+	bool boot; /* it is the slot's boot partition */
 };
 
 static int on_work(sd_event_source *s, void *userdata)
@@ -187,9 +188,14 @@ static int on_work(sd_event_source *s, void *userdata)
 	else if (w->worker_error)
 		error_set(&e, w->worker_error, "slot");
 	else
-		memcpy(w->slot_image[wk->slot], wk->image, 32);
+		memcpy(wk->boot ? w->boot_image[wk->slot] : w->slot_image[wk->slot], wk->image, 32);
 	wk->cb.done(wk->cb.ctx, &e);
 	return 0;
+}
+
+static bool is_one(const char *path, const char *a, const char *b)
+{
+	return (a && strcmp(path, a) == 0) || (b && strcmp(path, b) == 0);
 }
 
 enum ef_reason worker_stage(struct worker **ret, sd_event *event,
@@ -200,7 +206,9 @@ enum ef_reason worker_stage(struct worker **ret, sd_event *event,
 	ck_assert_str_ne(spec->target, spec->running);
 	wk->event = event;
 	wk->cb = *cb;
-	wk->slot = strcmp(spec->target, the_world->config.slot_a) == 0 ? SLOT_A : SLOT_B;
+	wk->slot = is_one(spec->target, the_world->config.slot_a, the_world->config.boot_a) ? SLOT_A
+												: SLOT_B;
+	wk->boot = is_one(spec->target, the_world->config.boot_a, the_world->config.boot_b);
 	ck_assert_int_ne(wk->slot, world_boot(the_world).running); /* I-1 */
 	memcpy(wk->image, spec->image_sha256, 32);
 	struct chunk_index *x = NULL;

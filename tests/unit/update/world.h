@@ -20,6 +20,7 @@ struct fake_node {
 
 	/* what it is going to do */
 	bool unreachable;
+	bool mute;			/* what it is asked has no end until it speaks again */
 	bool reject_image;		/* refuses it at preflight: IMAGE_KEY */
 	bool bad_start;			/* goes back at its first start */
 	bool bad_self_test;
@@ -41,11 +42,13 @@ struct world {
 	unsigned starts;
 	bool rebooting;
 	unsigned start_tries;	/* of world_start; 0: one */
+	uint64_t patience_us;	/* of a plan, from world_start on; 0: as it is */
 	int64_t clock;		/* the wall clock */
 	bool unsynchronised;
 
 	struct fake_node nodes[WORLD_NODES];
 	uint8_t slot_image[2][32];	/* what lies in the slots */
+	uint8_t boot_image[2][32];	/* what lies in their boot partitions, where they have them */
 	bool slot_unbootable[2];
 	enum ef_reason worker_error;	/* the next job ends with it */
 	unsigned worker_deaths;		/* so many jobs die first */
@@ -103,6 +106,8 @@ struct world_release {
 	uint64_t sequence;
 	uint32_t security;
 	bool no_rootfs;
+	bool boot;		/* brings a boot partition */
+	const char *same_root;	/* the root file system is that of another release; NULL: its own */
 	bool verity;		/* a tree at WORLD_VERITY, with the digest of the pack for a root hash */
 	unsigned gateway_protocol[2], node_protocol[2];	/* min and max; 0: not said */
 	const char *sensor_policy;	/* NULL: "required" */
@@ -117,6 +122,9 @@ void world_publish(struct world *w, const struct world_release *r);
 /* Hash of the image that release version has for node i. */
 void world_hash(const struct world *w, const char *version, size_t node, uint8_t out[32]);
 void world_rootfs(const char *version, uint8_t out[32]);
+void world_boot_image(const char *version, uint8_t out[32]);
+/* From the next start on. */
+void world_boot_partitions(struct world *w);
 
 /*
  * Real metadata (world-repo.c): root, and a role for releases, trusted from the start. What was
