@@ -65,6 +65,19 @@ static bool checked(const struct rebuild *r)
 	return !r->patch.reason && r->patch.range;
 }
 
+/* It is an image, and the one of the preflight. */
+static enum ef_reason finish(struct rebuild *r, struct agent *a)
+{
+	struct slot_view *s = &a->slot[1];
+
+	if (!upload_finish(a) && memcmp(s->info.digest, r->image.approved_digest, 32) != 0) {
+		a->upload.open = a->upload.complete = false;
+		s->reason = upload_forget(a) < 0 ? EF_REASON_NODE_FLASH : EF_REASON_BAD_DIGEST;
+	}
+	r->state = REBUILD_MADE;
+	return s->reason;
+}
+
 static enum ef_reason step(struct rebuild *r, struct agent *a)
 {
 	bool writes = checked(r);
@@ -73,10 +86,8 @@ static enum ef_reason step(struct rebuild *r, struct agent *a)
 	if (!reason && !writes && checked(r))
 		return r->patch.header.new_size == r->image.size ? upload_open(a, &r->image)
 								 : EF_REASON_BAD_SIZE;
-	if (!reason && ef_patch_done(&r->patch)) {
-		r->state = REBUILD_MADE;
-		return upload_finish(a);
-	}
+	if (!reason && ef_patch_done(&r->patch))
+		return finish(r, a);
 	if (reason && writes && upload_forget(a) < 0)
 		reason = EF_REASON_NODE_FLASH;
 	return reason;

@@ -367,6 +367,15 @@ START_TEST(another_image_than_was_vouched_for)
 	node.fresh.data[2000] ^= 1;
 	ck_assert_int_eq(bring(), EF_REASON_IMAGE_DIGEST);
 	assert_refused(gateway_state(&node.agent, node.fresh.digest, false, 30), NOT_FOUND);
+	/* or what somebody signed, but is another one */
+	static struct test_image other;
+	test_image_make_like(&other, node.key, 3, NEW_COUNTER, 4001, 2500);
+	ck_assert_uint_eq(other.tlv_at, node.fresh.tlv_at);
+	while (other.size != node.fresh.size) /* a signature has 70 to 72 bytes */
+		test_image_make_like(&other, node.key, 3, NEW_COUNTER, 4001, 2500);
+	make_patch(&node.old, &other, &ef_patch_thumb);
+	ck_assert_int_eq(bring(), EF_REASON_BAD_DIGEST);
+	assert_refused(gateway_state(&node.agent, other.digest, false, 30), NOT_FOUND);
 	make_patch(&node.old, &node.fresh, &ef_patch_thumb);
 	ck_assert_int_eq(bring(), EF_REASON_OK);
 }
