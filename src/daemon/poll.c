@@ -117,7 +117,7 @@ static void look(struct daemon *d, const char *why)
 {
 	if (!d->config->url || d->rebooting || d->looking)
 		return;
-	if (d->woken && update_reading(d->update)) {
+	if (update_reading(d->update)) { /* for a deployment, or from before we were woken */
 		look_soon(d);
 		return;
 	}

@@ -18,7 +18,6 @@
 
 #define MESSAGES_A_TURN 16
 #define QUEUE_MAX 4096 /* of messages that the core has not taken; it is ill by then */
-#define ALARM_S 360u   /* three of the core's pings (F-25) */
 
 /* A message that did not fit into the socket. */
 struct unsent {
@@ -205,7 +204,7 @@ static void do_report(struct net *n, struct ipc_message *m)
  * SIGALRM does it. */
 static void do_ping(struct net *n, struct ipc_message *m)
 {
-	alarm(ALARM_S);
+	alarm(n->configured ? (unsigned)n->settings.hang_seconds : NET_HANG_S);
 	say(n, IPC_PONG, 0, NULL, 0);
 	if (n->worked)
 		memory_give_back();

@@ -525,6 +525,12 @@ enum ef_reason gate_ask_site(struct update *u, const char *step,
 /* False and no error: it is being looked at and will kick. */
 bool bundle_reopen(struct update *u, struct error *e);
 void bundle_lost(struct update *u, const struct error *e);	/* reading from it failed so */
+void acquire_failed(struct update *u, const struct error *e);	/* again later, or the end */
+void acquire_ask_nodes(struct update *u);	/* who they are, before the plan */
+
+/* acquire-objects.c: two phases, each until it is over */
+void acquire_objects(struct update *u);
+void acquire_images(struct update *u);
 
 /* space.c */
 /* What the release lacks fits: into the quota, once what nobody needs is gone, and on the disk. */

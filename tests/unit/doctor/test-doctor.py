@@ -441,9 +441,12 @@ class Answers(http.server.BaseHTTPRequestHandler):
 
 
 class Served:
-    def __init__(self, authority, name="server", **dates):
+    def __init__(self, authority, name="server", clients=None, **dates):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*authority.issue(name, **dates))
+        if clients:     # who has no certificate of theirs is turned away
+            context.load_verify_locations(clients.file)
+            context.verify_mode = ssl.CERT_REQUIRED
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
         self.server.handle_error = lambda *args: None
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
@@ -462,12 +465,45 @@ def day(days):
     return time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + days * 86400))
 
 
-def reach(m, port, path="demo", host="localhost"):
+def reach(m, port, path="demo", host="localhost", more=""):
     m.write("etc/edgeferry/edgeferry.conf", CONF)
-    m.conf("URL=https://updates.example/demo", f"CAFile=/ca.crt\nURL=https://{host}:{port}/{path}")
-    m.conf("Broker=broker.example", f"CAFile=/ca.crt\nBroker={host}:{port}")
+    m.conf("URL=https://updates.example/demo", f"CAFile=/ca.crt\nURL=https://{host}:{port}/{path}{more}")
+    m.conf("Broker=broker.example", f"CAFile=/ca.crt\nBroker={host}:{port}{more}")
     found = doctor("--root", m.root)
     return {c: [f for f in found if f["check"] == c] for c in ("server", "broker")}
+
+
+def client_certificates(m, authority, stranger, both_say):
+    """A server that wants to know who asks; and each thing that can be wrong with what it is shown."""
+    def show(name, folder="etc/edgeferry/secrets/", key=None, **dates):
+        cert, own = authority.issue(name, usage="clientAuth", **dates)
+        for path, to in ((cert, "cert"), (key or own, "key")):
+            with open(path, "rb") as f:
+                m.write(folder + to, f.read(), 0o600)
+        return own
+
+    files = "\nClientCertificate=/etc/edgeferry/secrets/cert\nClientKey=/etc/edgeferry/secrets/key"
+    with Served(authority, "asks", clients=authority) as s:
+        good = show("gateway")
+        found = reach(m, s.port, more=files)
+        equal([f for v in found.values() for f in v if f["level"] != "ok"], [], "with a certificate, but")
+        os.chmod(m.path("etc/edgeferry/secrets/key"), 0o640)
+        both_say(reach(m, s.port, more=files), "warning", "can be read by others", "chmod")
+        show("gateway-soon", end=day(5))
+        both_say(reach(m, s.port, more=files), "warning", "cert expires at", "reload")
+        show("gateway-late", start=day(-20), end=day(-10))
+        both_say(reach(m, s.port, more=files), "error", "cert expired at", "renewed")
+        show("gateway-early", start=day(10))
+        both_say(reach(m, s.port, more=files), "error", "cert is good from", "clock")
+        show("gateway-other", key=good)
+        both_say(reach(m, s.port, more=files), "error", "not the key of the certificate", "in PEM")
+        m.write("etc/edgeferry/secrets/key", "-----BEGIN NOTHING-----\n", 0o600)
+        both_say(reach(m, s.port, more=files), "error", "no private key", "in PEM")
+        m.remove("etc/edgeferry/secrets/cert")
+        both_say(reach(m, s.port, more=files), "error", "no certificate in PEM", "in PEM")
+        show("gateway-credential", folder="run/credentials/edgeferry.service/")
+        found = reach(m, s.port, more="\nClientCertificate=credential:cert\nClientKey=credential:key")
+        equal([f for v in found.values() for f in v if f["level"] != "ok"], [], "with credentials, but")
 
 
 def servers(workspace):
@@ -490,6 +526,7 @@ def servers(workspace):
             port = s.port
         both_say(reach(m, port), "error", "refused", "network is up")
         both_say(reach(m, port, host="no-such-host.invalid"), "error", "no-such-host.invalid", "network is up")
+        client_certificates(m, authority, stranger, both_say)
         with Served(stranger) as s:
             both_say(reach(m, s.port), "error", "unable to get local issuer", "CAFile=")
         with Served(authority, "expired", start=day(-20), end=day(-10)) as s:

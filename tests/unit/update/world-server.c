@@ -153,8 +153,8 @@ struct worker {
 	bool got_data;
 	enum ef_reason bad_data;
 	sd_event_source *turn;
-	uint8_t patch[64]; /* hash of the old image and of the new one */
 	bool boot; /* it is the slot's boot partition */
+	uint8_t patch[64]; /* hash of the old image and of the new one */
 };
 
 static int on_work(sd_event_source *s, void *userdata)
