@@ -37,6 +37,7 @@ struct daemon {
 	struct sd_bus_slot *clock_call;
 	void (*clock_then)(struct daemon *d);
 	bool clock_good; /* the last answer */
+	sd_event_source *rest;
 	sd_event_source *later; /* reload.c: nodes' files that wait for the end of what is done to nodes */
 };
 
@@ -61,6 +62,9 @@ int reload_on_hangup(struct daemon *d);
 /* reboot.c: asks logind to restart the machine, with parameter (or NULL) for its firmware. */
 void reboot_machine(struct daemon *d, const char *parameter);
 void reboot_close(struct daemon *d);
+
+/* rest.c: something was done; when it is quiet for some seconds, what that needed is given back. */
+void rest_soon(struct daemon *d);
 
 /* metrics.c: [Metrics] File= is written anew soon. */
 void metrics_kick(struct daemon *d);

@@ -61,6 +61,7 @@ static void on_event(void *ctx, const struct event *ev)
 			strcmp(ev->to, deployment_state_word(s)) == 0)
 			d->ended[s]++;
 	metrics_kick(d);
+	rest_soon(d);
 	if (d->bus)
 		bus_event(d->bus, ev);
 }
@@ -186,6 +187,7 @@ static void close_parts(struct daemon *d)
 	sd_event_source_disable_unref(d->outbox);
 	sd_event_source_disable_unref(d->retry_outbox);
 	sd_event_source_disable_unref(d->later);
+	sd_event_source_disable_unref(d->rest);
 	sd_event_source_disable_unref(d->metrics);
 	reboot_close(d);
 	services_close(d);

@@ -91,6 +91,7 @@ static void on_looked(void *ctx, const char *version, const struct error *e)
 
 	d->looking = false;
 	metrics_kick(d);
+	rest_soon(d);
 	if (e->reason) {
 		error_format(e, text, sizeof text);
 		log_warning("looking for releases: %s", text);
@@ -116,7 +117,7 @@ static void look(struct daemon *d, const char *why)
 {
 	if (!d->config->url || d->rebooting || d->looking)
 		return;
-	if (d->woken && update_reading(d->update)) {
+	if (update_reading(d->update)) { /* for a deployment, or from before we were woken */
 		look_soon(d);
 		return;
 	}

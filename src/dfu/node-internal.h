@@ -113,6 +113,9 @@ struct node {
 	sd_event_source *timer;
 	struct link *link; /* NULL: closed */
 	bool up;	   /* it carries what is sent */
+	bool calm;	   /* nothing is urgent */
+	void (*hung_up)(void *ctx);
+	void *hung_up_ctx;
 	struct smp_client client;
 	char *key;		  /* where it is; NULL: the node is spoken to in the clear */
 	bool key_next, key_other; /* the one beside it is tried; and the other one was */

@@ -9,7 +9,8 @@
 #include <string.h>
 #include <time.h>
 
-#define CUTS_MAX 8u /* of a link during one operation */
+#define CUTS_MAX 8u		      /* of a link during one operation */
+#define CALM_US (300 * USEC_PER_MSEC) /* an answer that is not read at once */
 
 static const struct node_timing default_timing = {
 	.first_us = USEC_PER_SEC,
@@ -126,6 +127,20 @@ static void link_lost(void *ctx, const struct error *e)
 			node_fail_with(n, e);
 	}
 	node_arm(n);
+	if (!n->op.plan && !n->ops->connects && n->hung_up)
+		n->hung_up(n->hung_up_ctx);
+}
+
+static void tell_calm(struct node *n)
+{
+	if (n->link && n->ops->set_calm)
+		n->ops->set_calm(n->link, n->calm);
+}
+
+void node_set_calm(struct node *n, bool calm)
+{
+	n->calm = calm;
+	tell_calm(n);
 }
 
 static void tell_framing(struct node *n)
@@ -156,6 +171,7 @@ enum ef_reason node_open(struct node *n, struct error *e)
 	if (n->ops->open(&n->link, n->event, &n->spec, &cb, e))
 		return e->reason;
 	tell_framing(n);
+	tell_calm(n);
 	return EF_REASON_OK;
 }
 
@@ -357,7 +373,9 @@ void node_call(struct node *n, const uint8_t *body, size_t size)
 	uint32_t order;
 	int r;
 
-	if (n->spec.shared) { /* once a turn */
+	if (n->calm && call.least_us < CALM_US)
+		call.least_us = CALM_US; /* says nothing of the line, either */
+	if (n->spec.shared) {		 /* once a turn */
 		if (!n->again_until_us)
 			n->again_until_us = now_monotonic_us() + call.total_us;
 		call.total_us = 0;
@@ -410,6 +428,8 @@ enum ef_reason node_new(
 		n->spread = config->spread;
 		n->owner = config->owner ? strdup(config->owner) : NULL;
 		n->epoch = config->epoch;
+		n->hung_up = config->hung_up;
+		n->hung_up_ctx = config->ctx;
 		n->spec.device = n->device;
 		n->ready = config->spec.ready ? strdup(config->spec.ready) : NULL;
 		n->spec.ready = n->ready;

@@ -72,6 +72,10 @@ struct node_config {
 	struct spread *spread;	/* the group of its shared line; NULL: it is sent images alone */
 	const char *owner;	/* on a shared line: this gateway, for others to be told (F-20); may be NULL */
 	uint32_t epoch;		/* of its start: rises */
+	/* Its wire is gone while nothing is under way: it may be asked. A wire that connects comes and
+	 * goes, and is not spoken of. NULL: nobody wants to know. */
+	void (*hung_up)(void *ctx);
+	void *ctx;
 };
 
 enum ef_reason node_new(struct node **ret, sd_event *event, const struct node_config *config,
@@ -85,6 +89,9 @@ typedef void (*node_progress)(void *ctx, uint64_t done, uint64_t total);
 
 /* Asks identify and image state; fills *ret before done. Opens the link when it is closed. */
 int node_identify(struct node *n, struct node_identity *ret, node_done done, void *ctx);
+
+/* From the next operation on: nothing is urgent, so the machine is woken seldom (links/link.h). */
+void node_set_calm(struct node *n, bool calm);
 
 /* Opens the link now, rather than with the first request; nothing when it is open. */
 enum ef_reason node_open(struct node *n, struct error *e);

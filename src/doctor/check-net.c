@@ -20,6 +20,72 @@ static const char *advice_for(enum ef_reason r)
 			 "name and the port are right";
 }
 
+#define CREDENTIAL "credential:"
+
+struct pair {
+	char cert[PATH_MAX], key[PATH_MAX];
+};
+
+/* Where a file of the configuration is; a credential, while the service runs. */
+static void find(const struct doctor *d, const char *where, char out[PATH_MAX])
+{
+	bool credential = strncmp(where, CREDENTIAL, strlen(CREDENTIAL)) == 0;
+
+	snprintf(out, PATH_MAX, "%s%s%s", d->root,
+		credential ? "/run/credentials/edgeferry.service/" : "",
+		credential ? where + strlen(CREDENTIAL) : where);
+}
+
+/* What this gateway proves itself with: there, a pair, in its time, nobody else's. False: not to be
+ * used. */
+static bool good_pair(struct doctor *d, const char *section, const char *cert, const char *key,
+	struct tls_look *l)
+{
+	struct error e = {0};
+	int64_t begins, expires;
+	char stamp[21];
+	struct stat st;
+
+	if (tls_pair(l->cert_file, l->key_file, &begins, &expires, &e)) {
+		say(d, LEVEL_ERROR,
+			"put certificate and key there, both in PEM, then 'edgeferry reload'; as "
+			"credentials they are there while the service runs",
+			"[%s] ClientCertificate=%s, ClientKey=%s: %s", section, cert, key,
+			e.detail);
+		return false;
+	}
+	if (stat(l->key_file, &st) == 0 && st.st_mode & 077 &&
+		strncmp(key, CREDENTIAL, strlen(CREDENTIAL)) != 0)
+		say(d, LEVEL_WARNING, "chmod 600 it; edgeferryd reads it as root",
+			"[%s] ClientKey=%s can be read by others", section, key);
+	if (expires < now_real_s())
+		say(d, LEVEL_ERROR, "have it renewed, then 'edgeferry reload'",
+			"[%s] ClientCertificate=%s expired at %s", section, cert,
+			time_format_utc(expires, stamp));
+	else if (begins > now_real_s())
+		say(d, LEVEL_ERROR, "see that the clock is right",
+			"[%s] ClientCertificate=%s is good from %s", section, cert,
+			time_format_utc(begins, stamp));
+	else if (expires - now_real_s() < SOON_S)
+		say(d, LEVEL_WARNING, "have it renewed, then 'edgeferry reload'",
+			"[%s] ClientCertificate=%s expires at %s", section, cert,
+			time_format_utc(expires, stamp));
+	return true;
+}
+
+static void check_client(struct doctor *d, const char *section, const char *cert, const char *key,
+	struct pair *p, struct tls_look *l)
+{
+	if (!cert)
+		return;
+	find(d, cert, p->cert);
+	find(d, key, p->key);
+	l->cert_file = p->cert;
+	l->key_file = p->key;
+	if (!good_pair(d, section, cert, key, l))
+		l->cert_file = NULL;
+}
+
 /* Says what is wrong with the connection; true: nothing is. */
 static bool connected(struct doctor *d, const char *what, struct tls_look *l)
 {
@@ -61,11 +127,13 @@ void check_server(struct doctor *d)
 	_cleanup_free_ char *request = NULL;
 	struct tls_look l = {.port = 443, .ca_file = d->config->ca_file};
 	unsigned status = 0;
+	struct pair pair;
 
 	if (!url) {
 		say(d, LEVEL_OK, "", "no server is configured: releases come from bundles");
 		return;
 	}
+	check_client(d, "Source", d->config->cert, d->config->cert_key, &pair, &l);
 	check_last_look(d);
 	if (d->offline)
 		return;
@@ -118,12 +186,14 @@ void check_broker(struct doctor *d)
 		.port = d->config->mqtt_port,
 		.ca_file = d->config->mqtt_ca_file};
 	const char *word = NULL;
+	struct pair pair;
 
 	if (!l.host) {
 		say(d, LEVEL_OK, "", "no broker is configured");
 		return;
 	}
 	check_password(d);
+	check_client(d, "Mqtt", d->config->mqtt_cert, d->config->mqtt_cert_key, &pair, &l);
 	if (!d->offline && !connected(d, "broker", &l))
 		return;
 	if (json_get_string(d->status, "broker", &word) && strcmp(word, "disconnected") == 0)

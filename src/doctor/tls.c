@@ -75,13 +75,51 @@ static bool set_up(SSL *ssl, const struct tls_look *l)
 	return SSL_set1_host(ssl, l->host) == 1 && SSL_set_tlsext_host_name(ssl, l->host) == 1;
 }
 
-static enum ef_reason shake(SSL *ssl, struct tls_look *l, struct error *e)
+static int64_t seconds(const ASN1_TIME *t)
 {
 	struct tm tm;
 
+	return t && ASN1_TIME_to_tm(t, &tm) == 1 ? timegm(&tm) : 0;
+}
+
+/* Nobody is asked for a passphrase: the service cannot be, either. */
+static int no_passphrase(char *text, int size, int writing, void *ctx)
+{
+	return -1;
+}
+
+static enum ef_reason use_pair(SSL_CTX *ctx, const char *cert, const char *key, struct error *e)
+{
+	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
+	if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
+		return error_set(e, EF_REASON_CONFIG, "%s: no certificate in PEM", cert);
+	if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) == 1)
+		return EF_REASON_OK;
+	/* it is loaded only when it is the certificate's own */
+	return error_set(e, EF_REASON_CONFIG, "%s: %s", key,
+		ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH
+			? "not the key of the certificate"
+			: "no private key in PEM without a passphrase");
+}
+
+enum ef_reason tls_pair(const char *cert_file, const char *key_file, int64_t *begins,
+	int64_t *expires, struct error *e)
+{
+	_cleanup_(SSL_CTX_freep) SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+
+	if (!ctx)
+		return error_set(e, EF_REASON_NO_MEMORY, "TLS");
+	if (use_pair(ctx, cert_file, key_file, e))
+		return e->reason;
+	*begins = seconds(X509_get0_notBefore(SSL_CTX_get0_certificate(ctx)));
+	*expires = seconds(X509_get0_notAfter(SSL_CTX_get0_certificate(ctx)));
+	return EF_REASON_OK;
+}
+
+static enum ef_reason shake(SSL *ssl, struct tls_look *l, struct error *e)
+{
 	if (SSL_connect(ssl) == 1) {
-		if (ASN1_TIME_to_tm(X509_get0_notAfter(SSL_get0_peer_certificate(ssl)), &tm) == 1)
-			l->expires = timegm(&tm);
+		l->expires = seconds(X509_get0_notAfter(SSL_get0_peer_certificate(ssl)));
 		return EF_REASON_OK;
 	}
 	long verdict = SSL_get_verify_result(ssl);
@@ -104,6 +142,8 @@ enum ef_reason tls_look(struct tls_look *l, struct error *e)
 		       : SSL_CTX_set_default_verify_paths(ctx) != 1)
 		return error_set(e, EF_REASON_NET_TLS, "%s: no certificates in PEM",
 			l->ca_file ? l->ca_file : "the system's authorities");
+	if (l->cert_file && use_pair(ctx, l->cert_file, l->key_file, e))
+		return e->reason;
 	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
 	ssl = SSL_new(ctx);
 	if (!ssl || !set_up(ssl, l))

@@ -66,6 +66,11 @@ struct link_ops {
 	int (*set_rate)(struct link *l, uint32_t baud);
 	/* COBS until then. NULL: this wire has a framing of its own, which does for every node. */
 	void (*set_framing)(struct link *l, enum framing framing);
+	/*
+	 * Nothing is urgent, or it is again: what is calm is read up to 50 ms late, in few wake-ups
+	 * rather than as each byte comes. Not at first. NULL: a message comes as one anyway.
+	 */
+	void (*set_calm)(struct link *l, bool calm);
 	/* Bytes, at most size, of a message that this wire, once up, carries best. NULL: size. */
 	size_t (*fit)(const struct link *l, size_t size);
 	/*

@@ -41,5 +41,6 @@ const struct link_ops link_sim = {
 	.send = stream_send,
 	.queued = stream_queued,
 	.set_framing = stream_set_framing,
+	.set_calm = stream_set_calm,
 	.close = stream_close,
 };

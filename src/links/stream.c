@@ -9,11 +9,15 @@
 #include <sys/socket.h>
 
 #define IDLE_US 20000u /* a line on which nothing was sent for so long */
+#define CALM_US 40000u /* an answer at 115200 baud has come by then */
+#define CALM_ACCURACY_US 10000u
 
 struct link {
 	struct link_callbacks cb;
 	void (*before_close)(int fd);
 	sd_event_source *io;
+	sd_event_source *hold; /* made by the first calm */
+	bool calm, held;       /* held: what comes is left with the driver until hold is due */
 	int fd;
 	bool dispatching; /* callbacks may close the link: it is freed when they are back */
 	bool closed;
@@ -34,6 +38,7 @@ static void stream_shut(struct link *l)
 {
 	l->closed = true;
 	l->io = sd_event_source_disable_unref(l->io);
+	l->hold = sd_event_source_disable_unref(l->hold);
 	if (l->fd >= 0 && l->before_close)
 		l->before_close(l->fd);
 	l->fd = ef_close(l->fd);
@@ -73,7 +78,39 @@ static int stream_watch(struct link *l)
 	if (l->dispatching)
 		return 0; /* at its end */
 	return sd_event_source_set_io_events(
-		l->io, EPOLLET | EPOLLIN | (stream_queued(l) ? (uint32_t)EPOLLOUT : 0));
+		l->io, EPOLLET | (l->held ? 0 : (uint32_t)EPOLLIN) |
+			       (stream_queued(l) ? (uint32_t)EPOLLOUT : 0));
+}
+
+static int stream_held(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct link *l = userdata;
+
+	l->held = false;
+	stream_watch(l);
+	return 0;
+}
+
+/* Something is on its way: nobody is to be woken by each piece of it. */
+static void stream_hold(struct link *l)
+{
+	if (!l->calm || sd_event_source_set_time_relative(l->hold, CALM_US) < 0 ||
+		sd_event_source_set_enabled(l->hold, SD_EVENT_ONESHOT) < 0)
+		return;
+	l->held = true;
+}
+
+void stream_set_calm(struct link *l, bool calm)
+{
+	if (calm == l->calm || l->closed)
+		return;
+	if (!l->hold && sd_event_add_time(sd_event_source_get_event(l->io), &l->hold,
+				CLOCK_MONOTONIC, 0, CALM_ACCURACY_US, stream_held, l) < 0)
+		return; /* out of memory: it is read as it comes */
+	l->calm = calm;
+	l->held = false;
+	sd_event_source_set_enabled(l->hold, SD_EVENT_OFF);
+	stream_watch(l);
 }
 
 int stream_send(struct link *l, const uint8_t *data, size_t size)
@@ -95,6 +132,7 @@ int stream_send(struct link *l, const uint8_t *data, size_t size)
 		l->tx[l->tx_used++] = 0;
 	l->sent_us = now;
 	l->tx_used += framing_encode(l->framing.kind, data, size, l->tx + l->tx_used);
+	stream_hold(l);
 	return stream_watch(l);
 }
 
@@ -119,6 +157,7 @@ static int stream_read(struct link *l)
 	uint64_t now = now_monotonic_us();
 	uint8_t bytes[4096];
 	ssize_t n = read(l->fd, bytes, sizeof bytes);
+	bool whole = false;
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
@@ -129,7 +168,10 @@ static int stream_read(struct link *l)
 
 		if (size)
 			l->cb.message(l->cb.ctx, l->rx_buf, size);
+		whole = size || whole;
 	}
+	if (!whole && !l->closed)
+		stream_hold(l);
 	return 0;
 }
 

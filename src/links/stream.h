@@ -17,6 +17,7 @@ enum ef_reason stream_new(struct link **ret, sd_event *event, int fd, const char
 int stream_fd(const struct link *l);
 void stream_restart(struct link *l);
 void stream_set_framing(struct link *l, enum framing framing);
+void stream_set_calm(struct link *l, bool calm);
 int stream_send(struct link *l, const uint8_t *data, size_t size);
 size_t stream_queued(const struct link *l);
 void stream_close(struct link *l);

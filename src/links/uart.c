@@ -202,5 +202,6 @@ const struct link_ops link_uart = {
 	.queued = stream_queued,
 	.set_rate = uart_set_rate,
 	.set_framing = stream_set_framing,
+	.set_calm = stream_set_calm,
 	.close = stream_close,
 };

@@ -26,7 +26,7 @@
  *   id, product, prefix   of the gateway, its product, and of the topics
  *   mqtt?     {host, port, ca_file?, username?, password_file?}: absent: no broker
  *   limits?   {min_rate? bytes/s, min_rate_seconds?, grace_seconds?, retries?, backoff_ms?, broker_backoff_ms?,
- *             offer_apart_ms?, missed_spread_ms?}: tests shorten waits; net/settings.h says what they are
+ *             offer_apart_ms?, missed_spread_ms?, hang_seconds?}: tests shorten waits; net/settings.h says what they are
  * It is taken once; another one, or one that is wrong, ends the process: the core starts it anew.
  *
  * Reports wait in net until the broker has them (64 at most; more: ACK with BUSY). One that comes again

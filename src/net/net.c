@@ -7,6 +7,7 @@
 #include "util/cleanup.h"
 #include "util/json.h"
 #include "util/log.h"
+#include "util/memory.h"
 #include <curl/curl.h>
 #include <errno.h>
 #include <mosquitto.h>
@@ -17,7 +18,6 @@
 
 #define MESSAGES_A_TURN 16
 #define QUEUE_MAX 4096 /* of messages that the core has not taken; it is ill by then */
-#define ALARM_S 360u   /* three of the core's pings (F-25) */
 
 /* A message that did not fit into the socket. */
 struct unsent {
@@ -36,6 +36,7 @@ struct net {
 	struct unsent *out, **out_end;
 	size_t n_out;
 	bool configured;
+	bool worked; /* something ended since the last ping */
 	struct net_settings settings;
 	struct fetches *fetches;
 	struct broker *broker; /* NULL: none configured */
@@ -110,6 +111,7 @@ static void on_fetched(
 		       .bytes = bytes}};
 	size_t n = strlen(e->detail);
 
+	((struct net *)ctx)->worked = true;
 	memcpy(m.detail, e->detail, n);
 	say(ctx, IPC_FETCHED, id, &m, offsetof(typeof(m), detail) + n);
 }
@@ -157,7 +159,7 @@ static void do_config(struct net *n, struct ipc_message *m)
 		stop(n, r, strerror(-r));
 		return;
 	}
-	n->configured = true;
+	n->configured = n->worked = true;
 	say(n, IPC_READY, 0, NULL, 0);
 }
 
@@ -202,8 +204,11 @@ static void do_report(struct net *n, struct ipc_message *m)
  * SIGALRM does it. */
 static void do_ping(struct net *n, struct ipc_message *m)
 {
-	alarm(ALARM_S);
+	alarm(n->configured ? (unsigned)n->settings.hang_seconds : NET_HANG_S);
 	say(n, IPC_PONG, 0, NULL, 0);
+	if (n->worked)
+		memory_give_back();
+	n->worked = false;
 }
 
 static const struct {

@@ -91,6 +91,7 @@ static enum ef_reason parse_limits(struct net_settings *s, struct error *e)
 		{"broker_backoff_ms", &s->broker_backoff_ms},
 		{"offer_apart_ms", &s->offer_apart_ms},
 		{"missed_spread_ms", &s->missed_spread_ms},
+		{"hang_seconds", &s->hang_seconds},
 	};
 	enum { COUNT = sizeof(limits) / sizeof(limits[0]) };
 	const json_t *l = json_get_object(s->document, "limits");
@@ -124,7 +125,8 @@ enum ef_reason net_settings_parse(
 		.backoff_ms = 500,
 		.broker_backoff_ms = 1000,
 		.offer_apart_ms = 1000,
-		.missed_spread_ms = 20000};
+		.missed_spread_ms = 20000,
+		.hang_seconds = NET_HANG_S};
 	if (!o)
 		return e->reason;
 	if (!json_is_object(o) || (unknown = json_unknown_key(o, known)) != NULL)

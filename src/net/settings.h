@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define NET_HANG_S 360u /* three of the core's pings */
+
 struct net_settings {
 	json_t *document; /* owns the texts below */
 	const char *url;  /* without a slash at its end; NULL: none */
@@ -26,6 +28,7 @@ struct net_settings {
 	uint64_t broker_backoff_ms; /* before the broker is tried again for the first time */
 	uint64_t offer_apart_ms;    /* between two offers at least */
 	uint64_t missed_spread_ms;  /* a look for what was missed comes within this, by chance */
+	uint64_t hang_seconds;	    /* since the core's last ping: who has not taken another one ends */
 };
 
 /* OK, or CONFIG with e set. Unknown keys are refused (S-05). */

@@ -8,6 +8,8 @@
 #include <sys/random.h>
 
 #define POLL_IDLE_US (30 * USEC_PER_SEC)
+/* One that has been the same for so long, and more, is asked as seldom. */
+#define POLL_CALM_MAX_US (300 * USEC_PER_SEC)
 /* In the air a look costs a connection and a session, of both battery and flash. */
 #define POLL_AIR_US (300 * USEC_PER_SEC)
 #define POLL_TRIAL_US (1 * USEC_PER_SEC)
@@ -36,6 +38,25 @@ static uint64_t drawn(uint64_t t)
 	return t / 5 * 4 + t * 2 / 5 * r / UINT16_MAX;
 }
 
+/*
+ * Alone on a wire, it is left in peace for as long as it has been the same. On a shared one it is
+ * asked to keep its lease; in the air each look is dear from the beginning.
+ */
+static bool calm(const struct node_state *ns)
+{
+	return ns->present && !watched(ns->u) && !ns->shared &&
+	       !link_find(ns->config->link)->connects;
+}
+
+static uint64_t calm_wait(const struct node_state *ns)
+{
+	uint64_t same = now_monotonic_us() - ns->changed_us;
+
+	return same < POLL_IDLE_US	 ? POLL_IDLE_US
+	       : same < POLL_CALM_MAX_US ? same
+					 : POLL_CALM_MAX_US;
+}
+
 static uint64_t poll_wait(const struct node_state *ns)
 {
 	uint64_t most = ns->shared ? POLL_SHARED_MAX_US : POLL_ABSENT_MAX_US, t;
@@ -55,15 +76,45 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static void poll_arm(struct node_state *ns, uint64_t after_us)
+static void poll_arm_within(struct node_state *ns, uint64_t after_us, uint64_t within_us)
 {
 	uint64_t at = now_monotonic_us() + after_us;
 
 	if (!ns->timer)
 		sd_event_add_time(
-			ns->u->env.event, &ns->timer, CLOCK_MONOTONIC, at, 10000, on_timer, ns);
+			ns->u->env.event, &ns->timer, CLOCK_MONOTONIC, at, within_us, on_timer, ns);
 	sd_event_source_set_time(ns->timer, at);
+	sd_event_source_set_time_accuracy(ns->timer, within_us);
 	sd_event_source_set_enabled(ns->timer, SD_EVENT_ONESHOT);
+}
+
+static void poll_arm(struct node_state *ns, uint64_t after_us)
+{
+	node_set_calm(ns->node, false);
+	poll_arm_within(ns, after_us, 10000);
+}
+
+/* Not drawn: the loop finds a moment for all that are calm, and the machine wakes up once. */
+static void poll_arm_next(struct node_state *ns)
+{
+	uint64_t t = calm_wait(ns);
+
+	if (!calm(ns)) {
+		poll_arm(ns, poll_wait(ns));
+		return;
+	}
+	node_set_calm(ns->node, true);
+	poll_arm_within(ns, t / 5 * 4, t / 5 * 2);
+}
+
+/* Whether a node that answers is the one that it was: what it says of its day is not that. */
+static bool same_node(const struct node_state *ns)
+{
+	struct node_identity was = ns->identity, is = ns->incoming;
+
+	was.battery = is.battery;
+	memcpy(was.info, is.info, sizeof(was.info));
+	return ns->present && memcmp(&was, &is, sizeof(was)) == 0;
 }
 
 static void poll_done(void *ctx, const struct error *e)
@@ -80,6 +131,8 @@ static void poll_done(void *ctx, const struct error *e)
 	bool was = ns->present;
 	enum ef_reason reason = ns->last.reason;
 	bool same = memcmp(&ns->identity, &ns->incoming, sizeof(ns->identity)) == 0;
+	if (e->reason != EF_REASON_OK || !same_node(ns))
+		ns->changed_us = now_monotonic_us();
 	ns->present = e->reason == EF_REASON_OK;
 	ns->last = *e;
 	if (ns->present) {
@@ -90,7 +143,10 @@ static void poll_done(void *ctx, const struct error *e)
 	} else {
 		ns->misses++;
 	}
-	poll_arm(ns, ns->again ? 0 : poll_wait(ns));
+	if (ns->again)
+		poll_arm(ns, 0);
+	else
+		poll_arm_next(ns);
 	ns->again = false;
 	if ((was != ns->present || reason != ns->last.reason || (ns->present && !same)) &&
 		u->env.observer.node_changed)
@@ -116,15 +172,20 @@ static void poll_start(struct node_state *ns)
 	}
 }
 
+static void poll_soon(void *ctx)
+{
+	struct node_state *ns = ctx;
+
+	if (ns->busy)
+		ns->again = true;
+	else
+		poll_arm(ns, 0);
+}
+
 void nodes_poll(struct update *u)
 {
-	for (size_t i = 0; i < u->n_nodes; i++) {
-		struct node_state *ns = &u->nodes[i];
-		if (ns->busy)
-			ns->again = true;
-		else
-			poll_arm(ns, 0);
-	}
+	for (size_t i = 0; i < u->n_nodes; i++)
+		poll_soon(&u->nodes[i]);
 }
 
 struct node_state *nodes_find(struct update *u, const char *name)
@@ -159,6 +220,7 @@ bool nodes_claim(struct node_state *ns, size_t part, node_part_done done)
 {
 	if (ns->busy)
 		return false;
+	node_set_calm(ns->node, false);
 	ns->busy = true;
 	ns->part = part;
 	ns->done = done;
@@ -204,12 +266,13 @@ static void released(struct node_state *ns)
 	ns->part = NO_PART;
 	ns->done = NULL;
 	image_put(ns);
+	patch_put(ns);
 }
 
 void nodes_release(struct node_state *ns)
 {
 	released(ns);
-	ns->ended_us = now_monotonic_us();
+	ns->ended_us = ns->changed_us = now_monotonic_us();
 	ns->again = false;
 	poll_arm(ns, 0); /* whatever it was, the node is another one now */
 	update_kick(ns->u);
@@ -303,6 +366,8 @@ static enum ef_reason open_one(struct update *u, struct node_state *ns, struct e
 		/* in the clear only where the administrator says so */
 		.key = c->security == SECURITY_SESSION ? c->key : NULL,
 		.compatible = c->compatible,
+		.hung_up = poll_soon,
+		.ctx = ns,
 	};
 
 	if (!nc.link)
@@ -352,6 +417,7 @@ static void close_list(struct node_state *list, size_t n)
 		node_free(list[i].node);
 		node_key_forget(&list[i]);
 		image_put(&list[i]);
+		patch_put(&list[i]);
 	}
 	for (size_t i = 0; i < n; i++)
 		if (list[i].owns_shared) {

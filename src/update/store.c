@@ -177,10 +177,19 @@ static enum ef_reason open_db(struct store *s, struct error *e)
 	return e->reason;
 }
 
+/* It was opened on a read-only file system, which can be written to by now (F-04). */
+static bool writable_again(const struct store *s)
+{
+	return s->db && sqlite3_db_readonly(s->db, "main") == 1 &&
+	       faccessat(s->dir_fd, "state.db", W_OK, 0) == 0;
+}
+
 void store_recover(struct store *s)
 {
 	struct error e = {0};
 
+	if (!s->opening && !s->in_transaction && writable_again(s))
+		s->suspect = true;
 	/* not while something is read, or in the middle of a transaction */
 	if (!s->suspect || s->opening || s->in_transaction || sqlite3_close(s->db) != SQLITE_OK)
 		return;

@@ -25,8 +25,8 @@ from scene import NODES, equal, holds, play
 VERBS = {"status": "GetStatus", "list": "ListReleases", "nodes": "ListNodes", "deployments": "ListDeployments",
          "history": "GetHistory"}
 ACTING = (["check"], ["install"], ["install", "--dry-run"], ["install", "1.0.0"], ["confirm"], ["reject"], ["rollback"],
-          ["cancel"], ["activate"], ["pause"], ["resume"], ["postpone", "1h"])
-ALL_VERBS = (*VERBS, "check", "install", "confirm", "reject", "rollback", "cancel", "activate", "pause",
+          ["cancel"], ["flash"], ["flash", "--full"], ["activate"], ["pause"], ["resume"], ["postpone", "1h"])
+ALL_VERBS = (*VERBS, "check", "install", "flash", "confirm", "reject", "rollback", "cancel", "activate", "pause",
              "resume", "postpone", "monitor")
 
 
@@ -520,16 +520,20 @@ def daemon_behind(s, mount):
 
 
 def state_without_room(s):
-    """F-04: read-only, it shows what there is and installs nothing. F-03: without room to begin with, it says so."""
+    """F-04: read-only, it shows what there is and installs nothing until that is over. F-03: without room to begin with, it says so."""
     if s.run("unshare", "-m", "true", check=False).returncode:
         return      # no privilege to mount anything
     data, versions = f"{s.dir}/machine/data", s.versions()
     s.gateway.stop()
     try:
-        with daemon_behind(s, f"mount --bind {data} {data} && mount -o remount,bind,ro {data}"):
+        with daemon_behind(s, f"mount --bind {data} {data} && mount -o remount,bind,ro {data}") as p:
             s.wait(s.status, 20, "edgeferryd")
             expect(s, 1, "readonly", "install", "1.0.0")
+            expect(s, 1, "readonly", "pause")
             equal(s.status()["state"], "idle", "state")
+            s.run("nsenter", "-m", "-t", str(p.pid), "mount", "-o", "remount,bind,rw", data)
+            expect(s, 0, "", "pause")       # it is taken up again without a start
+            expect(s, 0, "", "resume")
         with daemon_behind(s, f"mount -t tmpfs -o size=8k tmpfs {data}") as p:
             said = p.communicate(timeout=20)[0]
             holds(p.returncode == 1 and "not enough room" in said, f"exit {p.returncode}: {said}")

@@ -37,7 +37,7 @@ cat >"$root.run/etc/systemd/system/script.service" <<UNIT
 After=multi-user.target
 [Service]
 Type=oneshot
-ExecStart=/bin/sh -c 'cd /; (dpkg -i /debs/*.deb && /scripts/$(basename "$script")) >/out 2>&1; echo \$? >/status; systemctl --no-block poweroff'
+ExecStart=/bin/sh -c 'cd /; (dpkg -i /debs/*.deb && /scripts/$(basename "$script")) >/run/out 2>&1; echo \$? >/run/status; mount -o remount,bind,rw /; cp /run/out /run/status /; systemctl --no-block poweroff'
 UNIT
 mkdir -p "$root.run/etc/systemd/system/multi-user.target.wants"
 ln -s ../script.service "$root.run/etc/systemd/system/multi-user.target.wants/"

@@ -47,9 +47,17 @@ class Gateway:
             f.write(farm.root)
         with open(f"{self.dir}/bus.conf", "w") as f:
             f.write(DBUS_CONFIG.format(socket=f"{self.dir}/bus"))
-        farm.spawn("dbus-daemon", "--nofork", f"--config-file={self.dir}/bus.conf")
+        self.process = self.bus = None
+        self.start_bus()
+
+    def start_bus(self):
+        self.bus = self.farm.spawn("dbus-daemon", "--nofork", f"--config-file={self.dir}/bus.conf")
         wait(lambda: os.path.exists(f"{self.dir}/bus"), 10, "the bus")
-        self.process = None
+
+    def stop_bus(self):
+        self.bus.kill()
+        self.bus.wait()
+        os.unlink(f"{self.dir}/bus")
 
     def configure(self, name, device, address=0, key=None, more="", link="uart", baud=115200):
         with open(f"{self.dir}/etc/nodes.d/{name}.conf", "w") as f:
@@ -57,12 +65,15 @@ class Gateway:
                     + (f"Address={address}\n" if address else "")
                     + (f"Key={key}\n" if key else "Security=none\n") + more)
 
-    def start(self):
+    def spawn(self, **env):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [f"{self.farm.build}/src/daemon/edgeferryd", f"--config={self.dir}/etc", f"--bus=unix:path={self.dir}/bus"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent,
-                env={**os.environ, "EDGEFERRY_LIBEXEC": f"{self.dir}/libexec"})
+                env={**os.environ, "EDGEFERRY_LIBEXEC": f"{self.dir}/libexec", **env})
+
+    def start(self, **env):
+        self.spawn(**env)
         wait(lambda: self.cli("status", check=False).returncode == 0, 20, "edgeferryd")
         return self
 

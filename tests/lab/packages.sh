@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # packages.sh [FOLDER [PART…]]: the Debian packages as a stranger builds and installs them. Needs root, git, mmdebstrap
-# and lintian. PART: reproducible, examined, life; all of them when none is named.
+# and lintian. PART: reproducible, examined, life, cross; all of them when none is named.
 #
 # Builds the source package twice in a clean chroot without network, at another path and with another time, umask,
 # locale and time zone: all packages must be the same, byte for byte. Then lintian, and a package's life in another
-# chroot: install, upgrade, remove, purge. FOLDER (/var/tmp/edgeferry-packages) keeps chroots and packages.
+# chroot: install, upgrade, remove, purge. Then the packages of arm64 and armhf, which an emulator runs
+# (qemu-user-static). FOLDER (/var/tmp/edgeferry-packages) keeps chroots and packages.
 set -eu
 here=$(realpath "$(dirname "$0")/../..")
 folder=${1:-/var/tmp/edgeferry-packages}
@@ -31,9 +32,9 @@ in_chroot() {
 			sh -euc "$COMMAND"' </dev/null
 }
 
-new_chroot() { # ROOT VARIANT
+new_chroot() { # ROOT VARIANT [ARCHITECTURE…]
 	[ ! -e "$1" ] || return 0
-	mmdebstrap --quiet --mode=root --variant="$2" "$suite" "$1.new" "$mirror"
+	mmdebstrap --quiet --mode=root --variant="$2" --architectures="$(dpkg --print-architecture)${3:+,$3}" "$suite" "$1.new" "$mirror"
 	printf '#!/bin/sh\nexit 101\n' >"$1.new/usr/sbin/policy-rc.d"
 	chmod 755 "$1.new/usr/sbin/policy-rc.d"
 	mv "$1.new" "$1"
@@ -146,7 +147,43 @@ examined() {
 	done
 }
 
-[ $# -gt 1 ] && shift || set -- reproducible examined life
+# What a program of another architecture needs to run is unpacked, not installed: nothing of it is run here.
+run_foreign() { # ARCHITECTURE EMULATOR
+	root=$folder/run-$1
+	rm -rf "$root"
+	wanted=$(for deb in "$folder/cross-$1.debs"/edgeferry_*.deb "$folder/cross-$1.debs"/edgeferry-tools_*.deb; do
+		dpkg-deb -f "$deb" Depends | tr , '\n' | sed 's/(.*//; s/|.*//; s/ //g'
+	done | grep -v '^edgeferry' | sort -u | paste -sd,)
+	mmdebstrap --quiet --mode=root --variant=extract --architectures="$1" --include="$wanted" "$suite" "$root" "$mirror"
+	for deb in "$folder/cross-$1.debs"/*.deb; do dpkg-deb -x "$deb" "$root"; done
+	for program in bin/edgeferry libexec/edgeferry/edgeferryd bin/edgeferry-repo; do
+		say "$1: $("$2" -L "$root" "$root/usr/$program" --version)"
+	done
+}
+
+cross() {
+	[ -e "$folder/source" ] || source_package
+	for pair in arm64:qemu-aarch64-static armhf:qemu-arm-static; do
+		arch=${pair%%:*} root=$folder/cross-${pair%%:*}
+		new_chroot "$root" buildd "$arch"
+		rm -rf "$root/debian" "$root/build" "$folder/cross-$arch.debs"
+		cp -R "$here/debian" "$root/debian"
+		in_chroot "$root" "apt-get -qq update
+			apt-get -qq -y --no-install-recommends install crossbuild-essential-$arch >/dev/null
+			apt-get -qq -y --no-install-recommends -a$arch -Pcross,nocheck --arch-only build-dep / >/dev/null"
+		mkdir "$root/build" "$folder/cross-$arch.debs"
+		cp "$folder"/source/* "$root/build/"
+		in_chroot "$root" "cd build
+			dpkg-source -x ./*.dsc tree >/dev/null
+			cd tree
+			DEB_BUILD_OPTIONS='nocheck parallel=2' dpkg-buildpackage -us -uc -B -a$arch -Pcross,nocheck" --net >"$folder/cross-$arch.log" 2>&1 ||
+			{ tail -n 40 "$folder/cross-$arch.log"; exit 1; }
+		cp "$root"/build/*.deb "$folder/cross-$arch.debs/"
+		run_foreign "$arch" "${pair##*:}"
+	done
+}
+
+[ $# -gt 1 ] && shift || set -- reproducible examined life cross
 for part; do
 	"$part"
 done

@@ -4,8 +4,9 @@
 
     memory.py BUILD
 
-The stage is the end-to-end test's: a broker, a web server, two nodes, which are asked who they are every 30 s. Resident
-is VmRSS of /proc/PID/status, in KiB, the largest of samples taken every 10 ms; shared pages count in each process, and in
+The stage is the end-to-end test's: a broker, a web server, two nodes. Idle is what they are when each process has given
+back what it needed last, which edgeferry-net does at the core's ping, every two minutes, and when nodes have been the
+same for so long that they are asked every five. Resident is VmRSS of /proc/PID/status, in KiB, the largest of samples taken every 10 ms; shared pages count in each process, and in
 Pss by their share. A wake-up is a voluntary switch of context of any thread.
 """
 import glob
@@ -22,7 +23,8 @@ from stage import NODES, Stage  # noqa: E402
 
 PROGRAMS = ("edgeferryd", "edgeferry-net", "edgeferry-worker")
 PSS_KIB, WAKEUPS = 8 << 10, 6   # wanted at most, of all together, and a minute
-MINUTES = 2
+SETTLE, CALM = 150, 360   # seconds until then
+MINUTES = 5
 
 
 def resident(pid):
@@ -63,7 +65,7 @@ def alone(build, work):
         g = farm.gateway("gw", f"[Mqtt]\nBroker=localhost:{servers.broker_port}\nCAFile={servers.ca}\n"
                          "[Network]\nUser=nobody\n")
         g.start()
-        time.sleep(10)
+        time.sleep(SETTLE)
         core = g.process.pid
         with open(f"/proc/{core}/task/{core}/children") as f:
             say("a broker and no node", *at_rest([core, *f.read().split()]))
@@ -83,12 +85,12 @@ def main():
     with tempfile.TemporaryDirectory(prefix="bench.", dir=build) as work, \
             Stage(build, f"{work}/stage", cache=f"{build}/lab") as s:
         s.outcome_of_install(s.bundle("1.0.0"), "1.0.0")
-        time.sleep(3)
         idle, busy = {}, {}
+        time.sleep(CALM)
+        say("and two nodes on serial lines", *at_rest([pid for name in PROGRAMS for pid in s.gateway.pids(name)]))
         for _ in range(50):
             sample(s, idle)
             time.sleep(0.01)
-        say("and two nodes on serial lines", *at_rest([pid for name in PROGRAMS for pid in s.gateway.pids(name)]))
         s.add_rootfs("2.0.0", s.rootfs("2.0.0", packages=("less",)))
         for node in NODES:
             s.add_firmware(node, "2.0.0")

@@ -256,7 +256,7 @@ def errors_carry_word_and_hint(b):
     b.up()
     for member, args, word in (("Confirm", (), "not-found"), ("Reject", (), "not-found"),
                                ("Cancel", (), "not-found"), ("Rollback", (), "not-found"),
-                               ("Install", ("st", "1.0.0", "1"), "flags must be 0"),
+                               ("Install", ("st", "1.0.0", "3"), "unknown flags"),
                                ("Install", ("st", "9" * 60, "0"), "usage"),
                                ("Install", ("st", "x" * 100000, "0"), "usage")):
         code, text = b.call(member, *args)
@@ -345,6 +345,24 @@ def state_that_is_gone_stops_it(b):
     with open(f"{b.dir}/state/trust/timestamp.json", "w") as f:
         f.write("{}")
     assert b.start().wait(15) == 1
+
+
+@test
+def a_node_is_unplugged(b):
+    """F-17: seen as it happens, not when the node would have been asked again."""
+    if not NODE:
+        return "no edgeferry-node"
+    node = subprocess.Popen([NODE[0], "--flash", f"{b.dir}/flash", "--socket", f"{b.dir}/meter.sock",
+                             "--class", "edgeferry.github.io,host"])
+    b.processes.append(node)
+    b.write("etc/nodes.d/meter.conf", f"[Node]\nCompatible=edgeferry.github.io,host\nLink=sim\n"
+            f"Device={b.dir}/meter.sock\nSecurity=none\n")
+    b.up()
+    wait(lambda: b.document("ListNodes")[0]["present"])
+    time.sleep(0.5)   # the next question is half a minute away
+    node.kill()
+    wait(lambda: not b.document("ListNodes")[0]["present"], 5)
+    return None
 
 
 @test

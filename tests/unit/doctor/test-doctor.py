@@ -120,7 +120,11 @@ class Machine:
     def tryboot(self):
         """Raspberry Pi in place of GRUB."""
         self.remove("boot/grub/grubenv")
-        self.conf("Boot=grub\nBootDirectory=/boot/grub", "Boot=tryboot\nBootDirectory=/bootfs")
+        self.conf("Boot=grub\nBootDirectory=/boot/grub", "Boot=tryboot\nBootDirectory=/bootfs\n"
+                  "BootA=/dev/disk/by-partlabel/boot_a\nBootB=/dev/disk/by-partlabel/boot_b")
+        for part, label in (("vda6", "boot_a"), ("vda7", "boot_b")):
+            self.write("dev/" + part, "\0" * 4096)
+            self.link("dev/disk/by-partlabel/" + label, "../../" + part)
         self.write("bootfs/autoboot.txt", AUTOBOOT)
         self.write("proc/sys/kernel/random/boot_id", "11111111-2222-3333-4444-555555555555\n")
         self.write("sys/firmware/devicetree/base/model", "Raspberry Pi 4 Model B\0")
@@ -227,10 +231,17 @@ WRONG = [
     ("slots", "error", "one and the same", "two different",
      lambda m: (m.remove("dev/disk/by-partlabel/system_b"), m.link("dev/disk/by-partlabel/system_b", "../../vda2"))),
     ("slots", "warning", "slot A has 4096 bytes, slot B 8192", "equal", lambda m: m.write("dev/vda3", "\0" * 8192)),
+    ("slots", "error", "the boot partition of slot B", "correct [Slots] BootB=", both(Machine.tryboot, lambda m: m.remove("dev/vda7"))),
+    ("slots", "error", "BootA=", "BootA= and BootB=",
+     both(Machine.tryboot, lambda m: (m.remove("dev/disk/by-partlabel/boot_b"), m.link("dev/disk/by-partlabel/boot_b", "../../vda6")))),
+    ("slots", "error", "the boot partition of slot B is mounted at /boot/firmware", "umount",
+     both(Machine.tryboot, lambda m: m.change("proc/self/mountinfo", "40 22", "41 22 254:7 / /boot/firmware rw - vfat /dev/vda7 rw\n40 22"))),
+    ("slots", "warning", "releases bring no kernel", "--boot", both(Machine.tryboot, lambda m: m.conf(
+        "BootA=/dev/disk/by-partlabel/boot_a\nBootB=/dev/disk/by-partlabel/boot_b\n", ""))),
     ("slots", "error", "/ comes from slot B", "exchange A= and B=", lambda m: m.change("proc/self/mountinfo", "vda2", "vda3")),
     ("slots", "error", "mounted at /mnt", "umount",
      lambda m: m.change("proc/self/mountinfo", "40 22", "41 22 254:3 / /mnt rw - ext4 /dev/vda3 rw\n40 22")),
-    ("slots", "warning", "nothing is mounted from", "dm-verity", lambda m: m.change("proc/self/mountinfo", "vda2", "vda9")),
+    ("slots", "warning", "nothing is mounted from", "overlay", lambda m: m.change("proc/self/mountinfo", "vda2", "vda9")),
     ("shared", "error", "in the running slot", "slot-shared.d",
      lambda m: (m.remove("var/lib/edgeferry"), shutil.copytree(m.state, m.path("var/lib/edgeferry")))),
     ("watchdog", "error", "no /dev/watchdog", "driver", lambda m: m.remove("dev/watchdog0")),
@@ -319,6 +330,13 @@ def automatic(workspace):
         equal([f for f in found if f["level"] != "ok"], [], f"{name}: in order, but")
         holds(any(f["check"] == "boot" and f["text"].startswith(f"{name}: slot A runs") for f in found), seen(found))
         holds(any(f["check"] == "found" and "system_a and system_b" in f["text"] for f in found), seen(found))
+
+
+def verified(workspace):
+    """/ lies on dm-verity, with the root hash that the boot loader hands over."""
+    found = detect(workspace, lambda m: (m.change("proc/self/mountinfo", "vda2", "dm-0"), m.change(
+        "proc/cmdline", "edgeferry.slot=A", f"edgeferry.slot=A edgeferry.roothash={'ab' * 32} edgeferry.hashoffset=4096")), None)
+    equal([f for f in found if f["level"] != "ok"], [], "in order, but")
 
 
 def automatic_missing(workspace):
@@ -430,9 +448,12 @@ class Answers(http.server.BaseHTTPRequestHandler):
 
 
 class Served:
-    def __init__(self, authority, name="server", **dates):
+    def __init__(self, authority, name="server", clients=None, **dates):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*authority.issue(name, **dates))
+        if clients:     # who has no certificate of theirs is turned away
+            context.load_verify_locations(clients.file)
+            context.verify_mode = ssl.CERT_REQUIRED
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
         self.server.handle_error = lambda *args: None
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
@@ -451,12 +472,45 @@ def day(days):
     return time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + days * 86400))
 
 
-def reach(m, port, path="demo", host="localhost"):
+def reach(m, port, path="demo", host="localhost", more=""):
     m.write("etc/edgeferry/edgeferry.conf", CONF)
-    m.conf("URL=https://updates.example/demo", f"CAFile=/ca.crt\nURL=https://{host}:{port}/{path}")
-    m.conf("Broker=broker.example", f"CAFile=/ca.crt\nBroker={host}:{port}")
+    m.conf("URL=https://updates.example/demo", f"CAFile=/ca.crt\nURL=https://{host}:{port}/{path}{more}")
+    m.conf("Broker=broker.example", f"CAFile=/ca.crt\nBroker={host}:{port}{more}")
     found = doctor("--root", m.root)
     return {c: [f for f in found if f["check"] == c] for c in ("server", "broker")}
+
+
+def client_certificates(m, authority, stranger, both_say):
+    """A server that wants to know who asks; and each thing that can be wrong with what it is shown."""
+    def show(name, folder="etc/edgeferry/secrets/", key=None, **dates):
+        cert, own = authority.issue(name, usage="clientAuth", **dates)
+        for path, to in ((cert, "cert"), (key or own, "key")):
+            with open(path, "rb") as f:
+                m.write(folder + to, f.read(), 0o600)
+        return own
+
+    files = "\nClientCertificate=/etc/edgeferry/secrets/cert\nClientKey=/etc/edgeferry/secrets/key"
+    with Served(authority, "asks", clients=authority) as s:
+        good = show("gateway")
+        found = reach(m, s.port, more=files)
+        equal([f for v in found.values() for f in v if f["level"] != "ok"], [], "with a certificate, but")
+        os.chmod(m.path("etc/edgeferry/secrets/key"), 0o640)
+        both_say(reach(m, s.port, more=files), "warning", "can be read by others", "chmod")
+        show("gateway-soon", end=day(5))
+        both_say(reach(m, s.port, more=files), "warning", "cert expires at", "reload")
+        show("gateway-late", start=day(-20), end=day(-10))
+        both_say(reach(m, s.port, more=files), "error", "cert expired at", "renewed")
+        show("gateway-early", start=day(10))
+        both_say(reach(m, s.port, more=files), "error", "cert is good from", "clock")
+        show("gateway-other", key=good)
+        both_say(reach(m, s.port, more=files), "error", "not the key of the certificate", "in PEM")
+        m.write("etc/edgeferry/secrets/key", "-----BEGIN NOTHING-----\n", 0o600)
+        both_say(reach(m, s.port, more=files), "error", "no private key", "in PEM")
+        m.remove("etc/edgeferry/secrets/cert")
+        both_say(reach(m, s.port, more=files), "error", "no certificate in PEM", "in PEM")
+        show("gateway-credential", folder="run/credentials/edgeferry.service/")
+        found = reach(m, s.port, more="\nClientCertificate=credential:cert\nClientKey=credential:key")
+        equal([f for v in found.values() for f in v if f["level"] != "ok"], [], "with credentials, but")
 
 
 def servers(workspace):
@@ -479,6 +533,7 @@ def servers(workspace):
             port = s.port
         both_say(reach(m, port), "error", "refused", "network is up")
         both_say(reach(m, port, host="no-such-host.invalid"), "error", "no-such-host.invalid", "network is up")
+        client_certificates(m, authority, stranger, both_say)
         with Served(stranger) as s:
             both_say(reach(m, s.port), "error", "unable to get local issuer", "CAFile=")
         with Served(authority, "expired", start=day(-20), end=day(-10)) as s:
@@ -635,6 +690,7 @@ def main():
         for w in WRONG:
             t.case(f"{w[0]}: {w[2]}", wrong, workspace, *w)
         t.case("Boot=auto finds each boot loader and the slots", automatic, workspace)
+        t.case("/ on dm-verity is as it should be", verified, workspace)
         t.case("Boot=auto says what is missing and what to write where", automatic_missing, workspace)
         t.case("Boot=auto beside a left-over, and with slots that are named", automatic_beside_a_left_over, workspace)
         t.case("slots that nobody configured", not_configured, workspace)

@@ -200,6 +200,61 @@ START_TEST(carries_messages)
 }
 END_TEST
 
+static void pieces(const uint8_t *frame, size_t size)
+{
+	for (size_t n; size; frame += n, size -= n) {
+		n = size < 7 ? size : 7;
+		ck_assert_int_eq(write(peer, frame, n), (ssize_t)n);
+	}
+}
+
+/* Nothing is urgent: the loop sleeps on while an answer comes byte by byte, and has it all at once.
+ */
+START_TEST(calm_wakes_nobody)
+{
+	uint8_t data[300] = {9}, frame[EF_SMP_FRAME_MAX(300)];
+	size_t n = frame_encode(data, sizeof data, frame);
+
+	connect_both();
+	ops->set_calm(link_, true);
+	ck_assert_int_ge(ops->send(link_, data, sizeof data), 0);
+	turn(100); /* written */
+	pieces(frame, n / 2);
+	ck_assert_int_eq(sd_event_run(event, 0), 0);
+	pieces(frame + n / 2, n - n / 2);
+	ck_assert_int_eq(sd_event_run(event, 0), 0);
+	turn(200); /* the time is up */
+	ck_assert_uint_eq(messages, 1);
+	ck_assert_mem_eq(last, data, sizeof data);
+
+	/* what nobody asked for: told of once, then left alone until it is whole */
+	pieces(frame, n - 1);
+	turn(10);
+	pieces(frame + n - 1, 1);
+	ck_assert_int_eq(sd_event_run(event, 0), 0);
+	ck_assert_uint_eq(messages, 1);
+	ops->set_calm(link_, false); /* now it is urgent */
+	turn(0);
+	ck_assert_uint_eq(messages, 2);
+}
+END_TEST
+
+/* F-17: gone while nothing is read. */
+START_TEST(calm_hears_a_hang_up_F17)
+{
+	uint8_t data[20] = {9};
+
+	connect_both();
+	ops->set_calm(link_, true);
+	ck_assert_int_ge(ops->send(link_, data, sizeof data), 0);
+	turn(100);
+	peer = ef_close(peer);
+	turn(10);
+	ck_assert_uint_eq(losses, 1);
+	ck_assert_ptr_null(link_);
+}
+END_TEST
+
 /* The first frame is taken although the line was left in the middle of one. */
 START_TEST(first_frame_survives_old_bytes)
 {
@@ -557,6 +612,8 @@ static TCase *both(const char *name, void (*setup)(void))
 	tcase_set_timeout(c, 30);
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, carries_messages);
+	tcase_add_test(c, calm_wakes_nobody);
+	tcase_add_test(c, calm_hears_a_hang_up_F17);
 	tcase_add_test(c, first_frame_survives_old_bytes);
 	tcase_add_test(c, queue_is_bounded);
 	tcase_add_test(c, hang_up);

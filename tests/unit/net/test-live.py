@@ -14,7 +14,7 @@ import time
 
 PROGRAM, LAB = sys.argv[1:3]
 sys.path.insert(0, LAB)
-from core import ACK, CANCEL, FAST, FETCHED, OFFER, READY, REPORT, STATE, Core, Fetched, tap  # noqa: E402
+from core import ACK, CANCEL, FAST, FETCHED, OFFER, PING, PONG, READY, REPORT, STATE, Core, Fetched, tap  # noqa: E402
 from servers import Servers, free_port  # noqa: E402
 
 USER = "nobody" if os.geteuid() == 0 else None
@@ -344,6 +344,23 @@ def ends_with_core():
     c.s.close()
 
 
+def hangs():
+    """F-25: one that takes no ping for so long ends by itself: the core may have no right to signal it."""
+    c = core(limits={**FAST, "hang_seconds": 1})
+    for _ in range(5):
+        c.send(PING)
+        c.wait(PONG)
+        time.sleep(0.4)
+    assert c.p.poll() is None, "it lives as long as it answers"
+    c.p.send_signal(signal.SIGSTOP)     # it hangs, whatever it is told
+    for _ in range(4):
+        c.send(PING)
+        time.sleep(0.4)
+    c.p.send_signal(signal.SIGCONT)
+    assert c.p.wait(5) == -signal.SIGALRM
+    c.s.close()
+
+
 def wrong_settings():
     for bad in ({"url": "http://localhost"}, {"url": "https://u:p@localhost"}, {"id": "a/b"}, {"product": "+"},
                 {"prefix": "a/#"}, {"unknown": 1}, {"mqtt": {"host": "x"}}, {"mqtt": {"host": "x", "port": 70000}},
@@ -431,7 +448,8 @@ TESTS = [("S-27 whole files, HTTP/1.1, one connection", whole_files), ("S-27 no 
          ("S-34 reports and acknowledgements", reports), ("F-14 broker down and up", broker_down_and_up),
          ("F-11 F-12 F-14 broker refuses", broker_refuses), ("F-14 broker half open", half_open_broker),
          ("S-29 who this gateway is, by certificate", client_certificates),
-         ("idle, it sleeps", idle_is_quiet), ("ends with the core", ends_with_core), ("F-27 wrong settings", wrong_settings)]
+         ("idle, it sleeps", idle_is_quiet), ("ends with the core", ends_with_core), ("F-25 ends when it hangs", hangs),
+         ("F-27 wrong settings", wrong_settings)]
 if "unconfined" not in PROGRAM:
     TESTS.append(("S-29 confined", confined))
 
