@@ -59,7 +59,3 @@ echo
 echo "== Patches for microcontrollers: seconds on a serial line, of the pairs in MCU_PAIRS"
 # shellcheck disable=SC2086
 tests/bench/mcu-patch/wire.py --build build ${MCU_PAIRS:-}
-echo
-echo "== Patches for microcontrollers: a node brought up at 115200 baud, by full image and by patch, with the folders of PATCH_ROAD (old.bin, new.bin)"
-# shellcheck disable=SC2086
-tests/bench/patch-road/patch-road.py build ${PATCH_ROAD:-}
