@@ -361,7 +361,8 @@ static bool upload_parse(
 		upload_end(u, &e,
 			e.reason == EF_REASON_IMAGE_UNSIGNED ||
 				(u->resumed && (e.reason == EF_REASON_IMAGE_DIGEST ||
-						       e.reason == EF_REASON_BAD_IMAGE)));
+						       e.reason == EF_REASON_BAD_IMAGE ||
+						       e.reason == EF_REASON_PATCH)));
 		return false;
 	}
 	if (!smp_body_read(body, size, fields, 3, answer)) {

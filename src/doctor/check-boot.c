@@ -224,6 +224,14 @@ static bool mounted_at(const struct doctor *d, const struct place *p, char at[25
 	return false;
 }
 
+/* The boot loader handed a root hash over, so the slot lies below another device. */
+static bool on_verity(const struct doctor *d)
+{
+	_cleanup_free_ char *text = text_below(d, "/proc/cmdline");
+
+	return text && strstr(text, " edgeferry.roothash=");
+}
+
 /* The slot that the boot loader says runs is the one that / comes from, and the other is free. */
 static void check_identity(struct doctor *d, const struct place slots[2])
 {
@@ -247,9 +255,9 @@ static void check_identity(struct doctor *d, const struct place slots[2])
 			say(d, LEVEL_ERROR, "umount it, and take it out of /etc/fstab",
 				"slot %s is mounted at %s: it cannot be written", slot_word(other),
 				at);
-	} else if (!mounted_at(d, &slots[s.running], at)) {
+	} else if (!mounted_at(d, &slots[s.running], at) && !on_verity(d)) {
 		say(d, LEVEL_WARNING,
-			"when / lies on dm-verity, LUKS or an overlay that is as it should be; "
+			"when / lies on LUKS or an overlay that is as it should be; "
 			"otherwise A= and B= name other devices than those that are started",
 			"slot %s runs, but nothing is mounted from %s", slot_word(s.running),
 			slots[s.running].path);

@@ -17,6 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = os.environ["EDGEFERRY_BUILD"]
 COMPATIBLE = "edgeferry.github.io,lab-gateway"
 FACTORY = "1.0.0"
+ENDS = r"deployment \d+: \w+ -> (confirmed|reverted|refused|failed|cancelled)\b"
 
 
 class Lab:
@@ -174,8 +175,14 @@ class Lab:
         return self.machine.wait(f"release {release}", ended, 1800)
 
     def install(self, release, source=None):
+        here = len(self.machine.serial())
         self.begin(release, source)
+        self.says(ENDS, here)
         return self.over(release)
+
+    def says(self, mark, here):
+        """Waits for it on the console behind its first here characters. To ask would cost the guest much more."""
+        self.machine.wait(mark, lambda: re.search(mark, self.machine.serial()[here:]), 1800)
 
     def restart(self):
         before = self.machine.boot_id()

@@ -51,7 +51,9 @@ MASKED = ("getty.target", "systemd-pcrphase.service", "systemd-pcrphase-sysinit.
           "systemd-update-utmp.service", "systemd-update-utmp-runlevel.service", "systemd-machine-id-commit.service",
           "systemd-networkd.service", "systemd-firstboot.service", "systemd-sysusers.service", "qemu-guest-agent.service",
           "modprobe@configfs.service", "modprobe@dm_mod.service", "modprobe@drm.service", "modprobe@efi_pstore.service",
-          "modprobe@fuse.service", "modprobe@loop.service", "systemd-timesyncd.service")
+          "modprobe@fuse.service", "modprobe@loop.service", "systemd-timesyncd.service", "systemd-sysctl.service",
+          "systemd-tmpfiles-setup-dev.service", "systemd-random-seed.service", "systemd-journal-flush.service",
+          "systemd-user-sessions.service", "kmod-static-nodes.service")
 
 
 def files(packages):
@@ -128,7 +130,7 @@ def slot(tree):
     fstab.write_text(fstab.read_text().replace("vfat", "ext4"))
     disk.rootfs.write(f"{tree}/etc/systemd/system.conf.d/lab.conf", "[Manager]\nDefaultTimeoutStartSec=2min\n")
     disk.rootfs.write(f"{tree}/etc/systemd/system/edgeferry.service.d/lab.conf", "[Service]\nDeviceAllow=block-ubd rw\n")
-    disk.call("systemctl", f"--root={tree}", "enable", "edgeferry.service", "edgeferry-confirm.service", "edgeferry-net.socket")
+    disk.call("systemctl", f"--root={tree}", "enable", "edgeferry.service", "edgeferry-confirm.service")
 
 
 class Grub:

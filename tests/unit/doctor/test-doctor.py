@@ -241,7 +241,7 @@ WRONG = [
     ("slots", "error", "/ comes from slot B", "exchange A= and B=", lambda m: m.change("proc/self/mountinfo", "vda2", "vda3")),
     ("slots", "error", "mounted at /mnt", "umount",
      lambda m: m.change("proc/self/mountinfo", "40 22", "41 22 254:3 / /mnt rw - ext4 /dev/vda3 rw\n40 22")),
-    ("slots", "warning", "nothing is mounted from", "dm-verity", lambda m: m.change("proc/self/mountinfo", "vda2", "vda9")),
+    ("slots", "warning", "nothing is mounted from", "overlay", lambda m: m.change("proc/self/mountinfo", "vda2", "vda9")),
     ("shared", "error", "in the running slot", "slot-shared.d",
      lambda m: (m.remove("var/lib/edgeferry"), shutil.copytree(m.state, m.path("var/lib/edgeferry")))),
     ("watchdog", "error", "no /dev/watchdog", "driver", lambda m: m.remove("dev/watchdog0")),
@@ -330,6 +330,13 @@ def automatic(workspace):
         equal([f for f in found if f["level"] != "ok"], [], f"{name}: in order, but")
         holds(any(f["check"] == "boot" and f["text"].startswith(f"{name}: slot A runs") for f in found), seen(found))
         holds(any(f["check"] == "found" and "system_a and system_b" in f["text"] for f in found), seen(found))
+
+
+def verified(workspace):
+    """/ lies on dm-verity, with the root hash that the boot loader hands over."""
+    found = detect(workspace, lambda m: (m.change("proc/self/mountinfo", "vda2", "dm-0"), m.change(
+        "proc/cmdline", "edgeferry.slot=A", f"edgeferry.slot=A edgeferry.roothash={'ab' * 32} edgeferry.hashoffset=4096")), None)
+    equal([f for f in found if f["level"] != "ok"], [], "in order, but")
 
 
 def automatic_missing(workspace):
@@ -683,6 +690,7 @@ def main():
         for w in WRONG:
             t.case(f"{w[0]}: {w[2]}", wrong, workspace, *w)
         t.case("Boot=auto finds each boot loader and the slots", automatic, workspace)
+        t.case("/ on dm-verity is as it should be", verified, workspace)
         t.case("Boot=auto says what is missing and what to write where", automatic_missing, workspace)
         t.case("Boot=auto beside a left-over, and with slots that are named", automatic_beside_a_left_over, workspace)
         t.case("slots that nobody configured", not_configured, workspace)
