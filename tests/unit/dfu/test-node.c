@@ -342,7 +342,8 @@ START_TEST(self_test_outcomes)
 }
 END_TEST
 
-/* E-05: who it is was asked before it went back, what runs there after: the reason is found all the same. */
+/* E-05: who it is was asked before it went back, what runs there after: the reason is found all the
+ * same. */
 START_TEST(reverts_between_two_answers)
 {
 	prepare(SELF_TEST_OP);

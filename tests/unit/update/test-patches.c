@@ -288,8 +288,7 @@ START_TEST(nothing_but_a_patch)
 	/* the release is as good as before */
 	struct error e = {0};
 	bool refused = true;
-	ck_assert_int_eq(
-		store_refused(w->update->store, w->releases[1].sha256, &refused, &why, &e),
+	ck_assert_int_eq(store_refused(w->update->store, w->releases[1].sha256, &refused, &why, &e),
 		EF_REASON_OK);
 	ck_assert(!refused);
 }
@@ -442,28 +441,56 @@ END_TEST
 
 /* --- by hand --- */
 
-START_TEST(flash_brings_nodes_up)
+/* meter-1 is back at what it ran before, whyever. */
+static void falls_back(void)
+{
+	struct node_slot old = w->nodes[0].id.slots[1];
+
+	w->nodes[0].id.slots[1] = (struct node_slot){.present = false};
+	w->nodes[0].id.slots[0] = old;
+	w->nodes[0].id.slots[0].active = w->nodes[0].id.slots[0].confirmed = true;
+	forget_counts();
+}
+
+static struct error flashes(enum deployment_state want)
 {
 	struct error e = {0}, why;
 	uint64_t id;
 
 	ck_assert_int_eq(update_flash(w->update, &id, &e), EF_REASON_OK);
 	world_run(w, 0, false);
-	ck_assert_int_eq(world_outcome(w, &why), DEPLOYMENT_REFUSED);
-	ck_assert_int_eq(why.reason, EF_REASON_ALREADY_INSTALLED);
+	ck_assert_int_eq(world_outcome(w, &why), want);
+	return why;
+}
+
+START_TEST(flash_brings_nodes_up)
+{
+	ck_assert_int_eq(flashes(DEPLOYMENT_REFUSED).reason, EF_REASON_ALREADY_INSTALLED);
 	installs("3.0.0", DEPLOYMENT_CONFIRMED);
-	struct node_slot old = w->nodes[0].id.slots[1]; /* it went back, whyever */
-	w->nodes[0].id.slots[1] = w->nodes[0].id.slots[0];
-	w->nodes[0].id.slots[0] = old;
-	w->nodes[0].id.slots[0].active = w->nodes[0].id.slots[0].confirmed = true;
-	w->nodes[0].id.slots[1].active = w->nodes[0].id.slots[1].present = false;
-	forget_counts();
-	ck_assert_int_eq(update_flash(w->update, &id, &e), EF_REASON_OK);
-	world_run(w, 0, false);
-	ck_assert_int_eq(world_outcome(w, &why), DEPLOYMENT_CONFIRMED);
+	falls_back();
+	flashes(DEPLOYMENT_CONFIRMED);
 	all_run("3.0.0");
 	sent(0, 1, 0);
 	sent(2, 0, 0);
+}
+END_TEST
+
+/* Whoever wants a patch and gets none has not tried the image on the node. */
+START_TEST(flash_by_patch_is_no_try)
+{
+	installs("3.0.0", DEPLOYMENT_CONFIRMED);
+	falls_back();
+	w->nodes[0].id.patch_models = 0;
+	update_transfer(w->update, TRANSFER_PATCH);
+	for (unsigned i = 0; i < 4; i++)
+		flashes(DEPLOYMENT_CONFIRMED); /* of the other nodes */
+	ck_assert_uint_eq(events("meter-1", "patch", ""), 1);
+	sent(0, 0, 0);
+	update_transfer(w->update, TRANSFER_BEST);
+	w->config.catch_up = true;
+	for (unsigned i = 0; i < 4000 && w->nodes[0].uploads == 0; i++)
+		ck_assert_int_ge(sd_event_run(w->event, 10000), 0);
+	sent(0, 0, 1);
 }
 END_TEST
 
@@ -487,6 +514,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_full_store_keeps_none);
 	tcase_add_test(t, what_nodes_run_is_wanted);
 	tcase_add_test(t, flash_brings_nodes_up);
+	tcase_add_test(t, flash_by_patch_is_no_try);
 	suite_add_tcase(s, t);
 	return s;
 }
