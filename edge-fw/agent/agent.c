@@ -2,6 +2,7 @@
 #include "agent/agent.h"
 #include "agent/crash.h"
 #include "agent/health.h"
+#include "agent/patch.h"
 #include "agent/plain.h"
 #include "agent/talk.h"
 #include "boot/keyset.h"
@@ -120,6 +121,7 @@ void put_refusal(const struct agent *a, struct cbor_writer *w, enum ef_reason re
 	put_uint(w, "group", EF_GROUP_EDGEFERRY);
 	put_uint(w, "rc", reason);
 	cbor_close(w);
+	patch_put_why(a, w, reason);
 }
 
 size_t agent_request(struct agent *a, const uint8_t *message, size_t size)
@@ -163,6 +165,7 @@ void agent_init(struct agent *a, const struct agent_program *program)
 
 	memset(a, 0, sizeof(*a));
 	a->program = program;
+	patch_init(a);
 	keyset_load(&a->factory);
 	state_load(&a->state);
 	if (a->state.floor < a->factory.floor)
@@ -261,5 +264,5 @@ bool agent_poll(struct agent *a)
 	agent_rate_tick(a);
 	watch_trial(a);
 	health_watch(a);
-	return n > 0;
+	return patch_poll(a) || n > 0;
 }

@@ -48,14 +48,17 @@ struct upload {
 	bool complete;	       /* all there and found good */
 	bool vouched;	       /* it is the one of the preflight */
 	bool named;	       /* its sender gave sha */
+	bool patch;	       /* it is the patch of the preflight, for its image */
 	uint32_t size, wanted; /* of the file; the next byte */
 	uint32_t from;	       /* what of block is not yet in flash */
 	uint32_t image_size;   /* of what is written of it */
 	uint32_t place;	       /* where in flash it begins */
 	uint32_t erases;       /* pages of slot 1, since the program started */
 	uint32_t approved_size, approved_image; /* of the file; of the image in it */
-	uint32_t tlv_at; /* where its unprotected area begins, if it is not vouched for */
-	uint8_t tlv[4];	 /* and the head of that */
+	uint32_t
+		approved_patch; /* of the patch that is uploaded in its place; 0: it comes itself */
+	uint32_t tlv_at;	/* where its unprotected area begins, if it is not vouched for */
+	uint8_t tlv[4];		/* and the head of that */
 	uint8_t sha[32];
 	uint8_t approved_header[EF_IMAGE_HEADER_SIZE], approved_digest[32];
 	uint8_t block[UPLOAD_BLOCK];
@@ -85,10 +88,12 @@ struct agent {
 	struct line_receiver line;
 	struct slot_view slot[2];
 	struct factory factory; /* with the keys in force */
-	uint32_t epoch; /* seconds since 1970 when the program started; 0: not known */
+	uint32_t epoch;		/* seconds since 1970 when the program started; 0: not known */
 	struct settings settings;
 	struct agent_shared shared;
 	struct agent_lease lease;
+	struct rebuild *rebuild; /* agent/patch.h */
+	uint8_t patch_why;	 /* of the last refusal for EF_REASON_PATCH */
 	/* each with what a shared line and a session add and with the checksum of its frame */
 	uint8_t message[EF_SHARED_HEAD + PORT_MESSAGE_MAX + EF_SESSION_OVERHEAD + 2];
 	uint8_t response[EF_SHARED_HEAD + AGENT_RESPONSE_MAX + EF_SESSION_OVERHEAD + 2];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Group 239: who this node is, and whether it would take an image. */
 #include "agent/agent.h"
+#include "agent/patch.h"
 #include "agent/plain.h"
 #include "agent/rate.h"
 #include "agent/session.h"
@@ -42,6 +43,7 @@ static struct outcome ef_identify(struct agent *a, const struct value *v, struct
 		power.external | agent_on_trial(a) << 1 | plain_allowed(a) << 2);
 	if (ahead_span())
 		put_uint(w, "ahead", ahead_span());
+	patch_put_identity(a, w);
 	if (shared_address(a)) {
 		put_uint(w, "addr", shared_address(a));
 		put_uint(w, "spread", spread_block_max());
@@ -53,7 +55,7 @@ static struct outcome ef_identify(struct agent *a, const struct value *v, struct
 	return DONE;
 }
 
-static struct outcome ef_preflight(struct agent *a, const struct value *v, struct cbor_writer *w)
+struct outcome ef_preflight(struct agent *a, const struct value *v, struct cbor_writer *w)
 {
 	struct upload *u = &a->upload;
 	struct preflight p = {v[0].data, v[1].data, (uint32_t)v[1].size, v[2].number,
@@ -77,7 +79,7 @@ static struct outcome ef_preflight(struct agent *a, const struct value *v, struc
 
 static const struct command commands[] = {
 	{EF_EF_IDENTIFY, EF_SMP_READ, true, "nonce:b", ef_identify},
-	{EF_EF_PREFLIGHT, EF_SMP_WRITE, true, "hdr:b tlv:b size:u mid:b", ef_preflight},
+	{EF_EF_PREFLIGHT, EF_SMP_WRITE, true, PREFLIGHT_FIELDS, ef_preflight},
 	{EF_EF_RATE, EF_SMP_WRITE, false, "baud:u", ef_rate},
 	{EF_EF_KEY, EF_SMP_WRITE, false, "key:b seed:b required:f", ef_key},
 };

@@ -8,6 +8,7 @@ const struct command_group *const agent_groups[] = {
 	&os_info_group,
 	&image_group,
 	&slot_info_group,
+	&patch_group, /* its preflight before that of edgeferry_group */
 	&edgeferry_group,
 	&data_group,
 	&lease_group,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Group 1: what lies in the slots, trial and confirmation. */
 #include "agent/agent.h"
+#include "agent/patch.h"
 #include "agent/request.h"
 #include "agent/upload.h"
 #include "boot/boot.h"
@@ -129,6 +130,7 @@ static struct outcome image_erase(struct agent *a, const struct value *v, struct
 	reason = agent_claim_slot(a);
 	if (reason != EF_REASON_OK)
 		return refused(reason);
+	patch_stop(a);
 	a->upload.open = false;
 	a->upload.complete = false;
 	a->upload.erases += slot.size / port_board()->page;

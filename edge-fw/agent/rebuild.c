@@ -1,111 +1,110 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/rebuild.h"
 #include "agent/upload.h"
+#include <string.h>
 
 static int next_byte(void *ctx)
 {
 	struct rebuild *r = ctx;
+	uint8_t b;
 
-	return r->next(r->source);
+	if (r->source == r->source_end || port_flash_read(r->source, &b, 1) < 0)
+		return -1;
+	r->source++;
+	return b;
 }
 
 static int read_old(void *ctx, uint32_t offset, void *buf, size_t size)
 {
 	const struct rebuild *r = ctx;
 
-	return port_flash_read(r->old.offset + offset, buf, size);
+	return port_flash_read(r->old + offset, buf, size);
 }
 
 static int read_new(void *ctx, uint32_t offset, void *buf, size_t size)
 {
 	const struct rebuild *r = ctx;
 
-	return port_flash_read(r->agent->upload.place + offset, buf, size);
-}
-
-/* The block, as a request would bring it. */
-static int bring(struct rebuild *r)
-{
-	struct upload *u = &r->agent->upload;
-	struct value v[REQUEST_FIELDS_MAX] = {0};
-	uint32_t end = u->wanted + r->used;
-	struct cbor_writer w;
-	uint8_t answer[64];
-
-	v[UPLOAD_OFF].present = v[UPLOAD_DATA].present = true;
-	v[UPLOAD_OFF].number = u->wanted;
-	v[UPLOAD_DATA].data = r->block;
-	v[UPLOAD_DATA].size = r->used;
-	r->used = 0;
-	cbor_write_init(&w, answer, sizeof(answer));
-	image_upload(r->agent, v, &w);
-	return u->wanted == end ? 0 : -1;
+	return port_flash_read(r->image.place + offset, buf, size);
 }
 
 /* What is in flash from before a reset is made once more and dropped. */
 static int write_new(void *ctx, uint32_t offset, const void *buf, size_t size)
 {
 	struct rebuild *r = ctx;
-	struct upload *u = &r->agent->upload;
 	const uint8_t *data = buf;
+	uint32_t known = r->image.wanted - offset;
 
-	if (!u->open || !u->vouched || u->complete)
-		return -1;
-	for (; size--; offset++, data++) {
-		if (offset < u->wanted)
-			continue;
-		r->block[r->used++] = *data;
-		if ((r->used == sizeof(r->block) || offset == u->size - 1) && bring(r) < 0)
-			return -1;
-	}
-	return 0;
+	if (known > size)
+		known = (uint32_t)size;
+	return upload_put(&r->image, data + known, (uint32_t)size - known);
 }
 
-enum ef_reason rebuild_begin(struct rebuild *r, struct agent *a,
-	const struct ef_patch_model *const *models, int (*next)(void *source), void *source)
+void rebuild_begin(
+	struct rebuild *r, const struct agent *a, const struct ef_patch_model *const *models)
 {
-	if (!a->upload.approved)
-		return EF_REASON_REQUIREMENT;
-	r->agent = a;
-	r->next = next;
-	r->source = source;
-	r->used = 0;
-	r->old = state_slot(&a->state, 0);
-	r->io = (struct ef_patch_io){
-		r, r->old.size, a->upload.approved_size, next_byte, read_old, read_new, write_new};
+	const struct upload *u = &a->upload;
+
+	r->state = REBUILD_MAKING;
+	r->old = state_slot(&a->state, 0).offset;
+	r->source = u->place;
+	r->source_end = u->place + u->size;
+	r->image = (struct upload){.vouched = true,
+		.place = state_slot(&a->state, 1).offset,
+		.size = u->approved_image,
+		.image_size = u->approved_image};
+	memcpy(r->image.approved_digest, u->approved_digest, sizeof(u->approved_digest));
+	r->io = (struct ef_patch_io){r, state_slot(&a->state, 0).size, u->approved_image, next_byte,
+		read_old, read_new, write_new};
 	ef_patch_begin(&r->patch, &r->io, models);
-	return EF_REASON_OK;
 }
 
-bool rebuild_checked(const struct rebuild *r)
+/* The patch fits the image in slot 0: from here on it writes. */
+static bool checked(const struct rebuild *r)
 {
 	return !r->patch.reason && r->patch.range;
 }
 
-bool rebuild_done(const struct rebuild *r)
+/* It is an image, and the one of the preflight. */
+static enum ef_reason finish(struct rebuild *r, struct agent *a)
 {
-	return ef_patch_done(&r->patch) && r->agent->upload.complete;
+	struct slot_view *s = &a->slot[1];
+
+	if (!upload_finish(a) && memcmp(s->info.digest, r->image.approved_digest, 32) != 0) {
+		a->upload.open = a->upload.complete = false;
+		s->reason = upload_forget(a) < 0 ? EF_REASON_NODE_FLASH : EF_REASON_BAD_DIGEST;
+	}
+	r->state = REBUILD_MADE;
+	return s->reason;
 }
 
-/* What a wrong patch made is not the beginning of the image. */
-static int abandon(struct agent *a)
+static enum ef_reason step(struct rebuild *r, struct agent *a)
 {
-	a->upload.open = false;
-	if (!(a->state.flags & STATE_UPLOADING))
-		return 0;
-	a->state.flags &= (uint8_t)~STATE_UPLOADING;
-	return state_store(&a->state);
-}
-
-enum ef_reason rebuild_step(struct rebuild *r)
-{
-	struct upload *u = &r->agent->upload;
-	bool wrote = rebuild_checked(r);
+	bool writes = checked(r);
 	enum ef_reason reason = ef_patch_step(&r->patch);
 
-	if (!reason && ef_patch_done(&r->patch) && !u->complete)
-		reason = u->wanted == u->size ? r->agent->slot[1].reason : EF_REASON_BAD_SIZE;
-	else if (reason && wrote && abandon(r->agent) < 0)
+	if (!reason && !writes && checked(r))
+		return r->patch.header.new_size == r->image.size ? upload_open(a, &r->image)
+								 : EF_REASON_BAD_SIZE;
+	if (!reason && ef_patch_done(&r->patch))
+		return finish(r, a);
+	if (reason && writes && upload_forget(a) < 0)
 		reason = EF_REASON_NODE_FLASH;
-	return reason == EF_REASON_IO ? EF_REASON_NODE_FLASH : reason;
+	return reason;
+}
+
+void rebuild_step(struct rebuild *r, struct agent *a)
+{
+	r->reason = step(r, a);
+	if (r->reason == EF_REASON_IO)
+		r->reason = EF_REASON_NODE_FLASH;
+	if (r->reason)
+		r->state = REBUILD_FAILED;
+	a->upload.erases += r->image.erases;
+	r->image.erases = 0;
+}
+
+uint32_t rebuild_made(const struct rebuild *r)
+{
+	return checked(r) ? r->patch.to : 0;
 }

@@ -1,38 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * An image for slot 1 out of a patch (docs/SPEC-patch.md) and the image in slot 0. What comes out
- * is an upload like any other: preflight, the slot erased before, blocks, the note in flash where
- * to go on after a reset, the whole check at the end.
- *
- *	rebuild_begin after an accepted preflight
- *	rebuild_step until rebuild_checked: nothing was written, a wrong patch ends here
- *	the upload's first request, with the image's header: it is opened, or gone on with
- *	rebuild_step until rebuild_done
+ * An image for slot 1 out of a patch that lies in flash (docs/SPEC-patch.md) and the image in slot
+ * 0. What comes out is an upload like any other that was vouched for: the slot erased before, the
+ * note in flash where to go on after a reset, the whole check at the end.
  */
 #include "agent/agent.h"
 #include <edgeferry/patch.h>
 
+enum rebuild_state { REBUILD_NONE, REBUILD_MAKING, REBUILD_MADE, REBUILD_FAILED };
+
 struct rebuild {
+	enum rebuild_state state;
+	enum ef_reason reason; /* FAILED: why */
 	struct ef_patch patch;
 	struct ef_patch_io io;
-	struct agent *agent;
-	struct port_area old;
-	uint8_t block[UPLOAD_BLOCK]; /* bytes from upload.wanted on */
-	uint32_t used;
-	int (*next)(void *source); /* byte of the patch, from its beginning; negative: no more */
-	void *source;
+	struct upload image;	     /* what is made */
+	uint32_t old;		     /* where the old image begins in flash */
+	uint32_t source, source_end; /* the next byte of the patch in flash, and its end */
 };
 
-/* models: those that this program knows, then NULL. REQUIREMENT: no preflight was accepted. */
-enum ef_reason rebuild_begin(struct rebuild *r, struct agent *a,
-	const struct ef_patch_model *const *models, int (*next)(void *source), void *source);
 /*
- * A page more; OK, or why it ended, for good: what ef_patch_step says, NODE_FLASH, or at the end
- * the reason why the image is none. What a wrong patch has left in slot 1 is not gone on with.
+ * MAKING from now on: of the image of the preflight, with a patch that was uploaded. models: those
+ * that this program knows, then NULL.
  */
-enum ef_reason rebuild_step(struct rebuild *r);
-/* The patch fits the image in slot 0 and the preflight. */
-bool rebuild_checked(const struct rebuild *r);
-/* The image was found good. */
-bool rebuild_done(const struct rebuild *r);
+void rebuild_begin(
+	struct rebuild *r, const struct agent *a, const struct ef_patch_model *const *models);
+/*
+ * MAKING: a page more, and at the end the check of the image. FAILED: what ef_patch_step says,
+ * NODE_FLASH, or why the image is none. Until the patch has shown that it is for the image in slot
+ * 0 and the one of the preflight nothing is written; what a wrong one has made after that is not
+ * gone on with.
+ */
+void rebuild_step(struct rebuild *r, struct agent *a);
+/* Bytes of the image that are made. */
+uint32_t rebuild_made(const struct rebuild *r);

@@ -62,7 +62,7 @@ struct command_group {
  */
 extern const struct command_group *const agent_groups[];
 extern const struct command_group os_group, os_info_group, image_group, slot_info_group,
-	edgeferry_group, data_group, lease_group, spread_group;
+	edgeferry_group, data_group, lease_group, patch_group, spread_group;
 /* of the application only */
 extern const struct command_group os_more_group, datetime_group, stat_group, settings_group,
 	monitor_group, keys_group;
@@ -80,6 +80,10 @@ void put_version(struct cbor_writer *w, const char *key, const struct ef_version
 void put_bool(struct cbor_writer *w, const char *key, bool b);
 void put_text(struct cbor_writer *w, const char *key, const char *s);
 void put_bytes(struct cbor_writer *w, const char *key, const void *data, size_t size);
+
+/* Whether the node would take an image. */
+#define PREFLIGHT_FIELDS "hdr:b tlv:b size:u mid:b"
+struct outcome ef_preflight(struct agent *a, const struct value *v, struct cbor_writer *w);
 
 /* The line of OS info for people: which program, which version, on what. */
 struct outcome os_info(struct agent *a, const struct value *v, struct cbor_writer *w);

@@ -129,7 +129,7 @@ static struct outcome ef_spread(struct agent *a, const struct value *v, struct c
 		u->spread.listens = false;
 		return DONE;
 	}
-	if (!u->open || u->complete || !u->vouched || u->wanted % AHEAD_UNIT ||
+	if (!u->open || u->complete || !u->vouched || u->patch || u->wanted % AHEAD_UNIT ||
 		(u->spread.block && u->spread.block != s.block))
 		return smp_error(EF_SMP_BAD_STATE);
 	if ((u->image_size - 1) / s.block > UINT16_MAX)

@@ -3,6 +3,7 @@
 #include "agent/upload.h"
 #include "agent/agent.h"
 #include "agent/ahead.h"
+#include "agent/patch.h"
 #include "agent/plain.h"
 #include "boot/flash.h"
 #include "boot/verify.h"
@@ -37,7 +38,7 @@ static int put(struct upload *u, uint32_t at, uint8_t b)
 	return at % UPLOAD_BLOCK == UPLOAD_BLOCK - 1 || at == u->image_size - 1 ? flush(u, at) : 0;
 }
 
-static int put_data(struct upload *u, const uint8_t *data, uint32_t size)
+int upload_put(struct upload *u, const uint8_t *data, uint32_t size)
 {
 	for (; size; size--)
 		if (put(u, u->wanted++, *data++) < 0)
@@ -79,8 +80,7 @@ static uint32_t written_before(const struct upload *u)
 	return at;
 }
 
-/* Slot 1 holds no beginning of anything that is worth going on with. */
-static int forget(struct agent *a)
+int upload_forget(struct agent *a)
 {
 	if (!(a->state.flags & STATE_UPLOADING))
 		return 0;
@@ -89,17 +89,18 @@ static int forget(struct agent *a)
 }
 
 /*
- * Notes in flash which image is coming, so that an upload goes on after a reset. Where an earlier
- * one of the same image was broken off, that is where it goes on; the check at the end covers it
- * all.
+ * Notes in flash which image is coming, and which patch for it, so that it goes on after a reset.
+ * Where an earlier upload of the same was broken off, that is where it goes on; the check at the
+ * end covers it all.
  */
-static int note(struct agent *a)
+static int note(struct agent *a, struct upload *u)
 {
-	struct upload *u = &a->upload;
 	uint32_t page = port_board()->page, size = round_up(u->image_size, page), last;
 
 	if (a->state.flags & STATE_UPLOADING &&
-		memcmp(a->state.digest[1], u->approved_digest, 32) == 0) {
+		memcmp(a->state.digest[1], u->approved_digest, 32) == 0 && patch_known(a, u)) {
+		if (patch_whole(u))
+			return 0;
 		last = written_before(u);
 		u->wanted = ahead_resume(u, last, spread_noted(&a->state));
 		/* the page behind may have been begun, and only look blank */
@@ -109,7 +110,7 @@ static int note(struct agent *a)
 	}
 	/* what lies there is not its beginning, and must not be taken for it while it goes */
 	u->erases += size / page;
-	if (forget(a) < 0 || flash_erase(u->place, size) < 0)
+	if (upload_forget(a) < 0 || flash_erase(u->place, size) < 0 || patch_note(a, u) < 0)
 		return -1;
 	spread_forget(&a->state);
 	a->state.flags |= STATE_UPLOADING;
@@ -131,11 +132,25 @@ static enum ef_reason vouch(struct upload *u, const struct value *data)
 	return EF_REASON_OK;
 }
 
+enum ef_reason upload_open(struct agent *a, struct upload *u)
+{
+	enum ef_reason reason = agent_claim_slot(a);
+
+	/* of an image that is not vouched for, pages are erased as they are reached */
+	if (!reason && (u->vouched ? note(a, u) : upload_forget(a)) < 0)
+		reason = EF_REASON_NODE_FLASH;
+	u->from = u->wanted;
+	u->open = !reason;
+	return reason;
+}
+
 static enum ef_reason begin(struct agent *a, const struct value *v)
 {
 	struct upload *u = &a->upload;
+	const struct value *data = &v[UPLOAD_DATA];
 	enum ef_reason reason;
 
+	patch_stop(a);
 	u->open = u->complete = false;
 	u->wanted = 0;
 	u->place = state_slot(&a->state, 1).offset;
@@ -145,17 +160,14 @@ static enum ef_reason begin(struct agent *a, const struct value *v)
 	u->named = v[UPLOAD_SHA].present;
 	if (u->named)
 		memcpy(u->sha, v[UPLOAD_SHA].data, sizeof(u->sha));
-	reason = vouch(u, &v[UPLOAD_DATA]);
-	if (reason || v[UPLOAD_UPGRADE].number)
-		reason = plain_begin(a, &v[UPLOAD_DATA], v[UPLOAD_UPGRADE].number, reason);
-	if (!reason)
-		reason = agent_claim_slot(a);
-	/* of an image that is not vouched for, pages are erased as they are reached */
-	if (!reason && (u->vouched ? note(a) : forget(a)) < 0)
-		reason = EF_REASON_NODE_FLASH;
-	u->from = u->wanted;
-	u->open = !reason;
-	return reason;
+	if (patch_begins(u)) {
+		reason = patch_vouch(a, data);
+	} else {
+		reason = vouch(u, data);
+		if (reason || v[UPLOAD_UPGRADE].number)
+			reason = plain_begin(a, data, v[UPLOAD_UPGRADE].number, reason);
+	}
+	return reason ? reason : upload_open(a, u);
 }
 
 /* What is wanted: up to what is there already, and then on behind that. */
@@ -169,7 +181,7 @@ static enum ef_reason take(struct upload *u, const struct value *data)
 	if (size > room)
 		size = room;
 	if (!reason &&
-		(put_data(u, data->data, size) < 0 || ahead_join(u) < 0 || spread_advance(u) < 0))
+		(upload_put(u, data->data, size) < 0 || ahead_join(u) < 0 || spread_advance(u) < 0))
 		reason = EF_REASON_NODE_FLASH;
 	if (reason)
 		u->open = false;
@@ -177,7 +189,7 @@ static enum ef_reason take(struct upload *u, const struct value *data)
 }
 
 /* All bytes are there: is it an image? */
-static enum ef_reason finish(struct agent *a)
+enum ef_reason upload_finish(struct agent *a)
 {
 	struct slot_view *s = &a->slot[1];
 	struct port_area where = state_slot(&a->state, 1);
@@ -187,7 +199,7 @@ static enum ef_reason finish(struct agent *a)
 	a->upload.complete = s->reason == EF_REASON_OK;
 	a->upload.open = a->upload.complete;
 	if (!a->upload.complete)
-		forget(a);
+		upload_forget(a);
 	return s->reason;
 }
 
@@ -215,7 +227,9 @@ struct outcome image_upload(struct agent *a, const struct value *v, struct cbor_
 			return refused(EF_REASON_NODE_FLASH);
 		}
 		if (there)
-			reason = finish(a);
+			reason = upload_finish(a);
+		else if (patch_is(u) && u->wanted == u->size)
+			reason = patch_finish(a);
 	}
 	if (u->open && !u->complete && v[UPLOAD_OFF].number == u->wanted) {
 		if (v[UPLOAD_DATA].size > u->size - u->wanted)
@@ -224,7 +238,7 @@ struct outcome image_upload(struct agent *a, const struct value *v, struct cbor_
 		if (reason)
 			return refused(reason);
 		if (u->wanted == u->size)
-			reason = finish(a);
+			reason = patch_is(u) ? patch_finish(a) : upload_finish(a);
 	} else if (u->open && !u->complete) {
 		kept = ahead_keep(u, v[UPLOAD_OFF].number, v[UPLOAD_DATA].data,
 			(uint32_t)v[UPLOAD_DATA].size);

@@ -6,6 +6,7 @@
  */
 #include "app/app.h"
 #include "app/jitter.h"
+#include "agent/patch.h"
 #include "port/port.h"
 #include <string.h>
 
@@ -28,7 +29,7 @@ static void periodic_task(void)
 
 static void measure(uint32_t microseconds)
 {
-	bool updating = agent.upload.open && !agent.upload.complete;
+	bool updating = (agent.upload.open && !agent.upload.complete) || patch_making(&agent);
 
 	if (late.longest < microseconds)
 		late.longest = microseconds;

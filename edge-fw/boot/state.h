@@ -43,13 +43,14 @@ struct state {
 	uint16_t deadline; /* seconds a trial may last */
 	uint32_t floor;
 	uint8_t digest[2][32]; /* of the verified images in slot 0 and 1; zero: not known */
-	uint8_t reserved[4];
+	uint8_t patch[4]; /* with STATE_UPLOADING: beginning of the SHA-256 of the patch beside it;
+			     0: none */
 	uint16_t settings[2]; /* of the application (agent/settings.h); 0: the default */
 	uint32_t crc;
 };
 
-/* False when no record is there: *s is then PHASE_NONE and zero. Its floor may be below the factory's,
- * which verify_image looks at as well. */
+/* False when no record is there: *s is then PHASE_NONE and zero. Its floor may be below the
+ * factory's, which verify_image looks at as well. */
 bool state_load(struct state *s);
 
 /*

@@ -17,6 +17,7 @@
 #define EF_PATCH_PAGE 256u	       /* bytes a step makes; 3 more at most */
 #define EF_PATCH_IMAGE_MAX (16u << 20) /* bytes of an image, old or new */
 #define EF_PATCH_HEADER_MAX (37u + 5u * 16u)
+#define EF_PATCH_SIZES_END 21u /* of the header, up to the sizes of the images */
 #define EF_PATCH_REGIONS 6u
 #define EF_PATCH_SEGMENTS 128u
 #define EF_PATCH_LEARNED 64u
@@ -99,6 +100,20 @@ struct ef_patch {
 	uint16_t hits[EF_PATCH_KINDS * 16 + 3 * 64], even[EF_PATCH_EVEN];
 	int16_t flag_weights[EF_PATCH_KINDS][4], byte_weights[EF_PATCH_KINDS + 2][3];
 };
+
+/* Bit per number of these models. */
+uint32_t ef_patch_model_bits(const struct ef_patch_model *const *models);
+/* As the first bytes of a patch say: */
+struct ef_patch_sizes {
+	uint32_t old_size, new_size; /* bytes of the images */
+};
+/*
+ * Looks at the first EF_PATCH_SIZES_END bytes of a patch at least (BAD_SIZE): OK, BAD_FORMAT for
+ * what is no patch, NOT_COMPATIBLE for another version or an unknown model. The rest is for
+ * ef_patch_step.
+ */
+enum ef_reason ef_patch_look(const uint8_t *data, size_t size,
+	const struct ef_patch_model *const *models, struct ef_patch_sizes *ret);
 
 /* io and models (those that this program knows, then NULL) must outlive p. */
 void ef_patch_begin(struct ef_patch *p, const struct ef_patch_io *io,

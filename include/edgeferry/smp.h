@@ -62,6 +62,7 @@ enum {
 	EF_EF_SPREAD = 7,
 	EF_EF_BLOCK = 8,
 	EF_EF_LEASE = 9,
+	EF_EF_PATCH = 10,
 	EF_EF_KEY = 16
 };
 

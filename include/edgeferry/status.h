@@ -109,6 +109,8 @@
 		"look at the node's reset cause and crash record; install firmware that runs")     \
 	X(NODE_KEY, 95, "node-key", "gateway and node have no session key in common",              \
 		"give the node's own key in its file, Security=session and Key=")                  \
+	X(PATCH, 96, "patch", "the patch cannot be used on the node",                              \
+		"none needed: the whole image is sent instead")                                    \
 	/* slots and trial */                                                                      \
 	X(SLOT_RUNNING, 100, "slot-running", "the slot named is the running one",                  \
 		"correct the slot configuration")                                                  \

@@ -313,13 +313,10 @@ enum ef_reason bundle_check_members(const struct bundle *b, const struct manifes
 			manifest_name);
 	size_t first = ++at;
 	for (size_t i = 0; i < m->n_components && !r; i++) {
-		const struct component *c = &m->components[m->order[i]];
-		if (c->type == COMPONENT_ROOTFS) {
-			r = expect_object(b, &c->index, first, &at, e);
-			if (!r)
-				r = expect_object(b, &c->pack, first, &at, e);
-		} else
-			r = expect_object(b, &c->image, first, &at, e);
+		const struct object *o[COMPONENT_OBJECTS_MAX];
+		size_t n = component_objects(&m->components[m->order[i]], o);
+		for (size_t k = 0; k < n && !r; k++)
+			r = expect_object(b, o[k], first, &at, e);
 	}
 	if (!r && at < b->n_members)
 		r = error_set(e, EF_REASON_NOT_SIGNED_FOR, "%s: %s", b->name, b->members[at].name);

@@ -156,21 +156,53 @@ static enum ef_reason get_verity(const struct at *at, const json_t *o, struct co
 	return EF_REASON_OK;
 }
 
-static enum ef_reason get_objects(const struct at *at, const json_t *o, struct component *c)
+static enum ef_reason get_image(
+	const struct at *at, const json_t *o, uint64_t max, struct object *ret)
+{
+	enum ef_reason r = get_object(at, o, "image", max, ret);
+
+	return r || ret->size > 0 ? r : bad(at, "image", "is empty");
+}
+
+static enum ef_reason get_payload(const struct at *at, const json_t *o, struct payload *ret)
 {
 	const uint64_t index_max = 96 + UINT64_C(40) * 4194304;
+	enum ef_reason r = get_image(at, o, INT64_MAX, &ret->image);
+
+	if (!r)
+		r = get_object(at, o, "index", index_max, &ret->index);
+	return r ? r : get_object(at, o, "pack", INT64_MAX, &ret->pack);
+}
+
+static enum ef_reason get_boot(const struct at *at, const json_t *o, struct component *c)
+{
+	static const char *const known[] = {"image", "index", "pack", NULL};
+	const struct at inner = {at->e, "boot"};
+	const json_t *v = json_get_object(o, "boot");
+
+	if (!json_object_get(o, "boot"))
+		return EF_REASON_OK;
+	if (!v)
+		return bad(at, "boot", "is not an object");
+	enum ef_reason r = only(&inner, v, known);
+	return r ? r : get_payload(&inner, v, &c->boot);
+}
+
+static enum ef_reason get_objects(const struct at *at, const json_t *o, struct component *c)
+{
+	struct payload own;
 	enum ef_reason r;
 
-	r = get_object(
-		at, o, "image", c->type == COMPONENT_MCU ? UINT32_MAX : INT64_MAX, &c->image);
-	if (!r && c->image.size == 0)
-		r = bad(at, "image", "is empty");
-	if (r || c->type == COMPONENT_MCU)
+	if (c->type == COMPONENT_MCU)
+		return get_image(at, o, UINT32_MAX, &c->image);
+	r = get_payload(at, o, &own);
+	if (r)
 		return r;
-	r = get_object(at, o, "index", index_max, &c->index);
-	if (!r)
-		r = get_object(at, o, "pack", INT64_MAX, &c->pack);
-	return r ? r : get_verity(at, o, c);
+	c->image = own.image;
+	c->index = own.index;
+	c->pack = own.pack;
+	r = get_verity(at, o, c);
+	return r ? r : get_boot(at, o, c);
 }
 
 static enum ef_reason get_range(
@@ -251,7 +283,7 @@ static enum ef_reason get_component(
 {
 	static const char *const known_rootfs[] = {"name", "type", "compatible", "hardware",
 		"version", "security", "policy", "protocol", "image", "index", "pack", "verity",
-		"requires", "self_test", "confirm", NULL};
+		"boot", "requires", "self_test", "confirm", NULL};
 	static const char *const known_mcu[] = {"name", "type", "compatible", "hardware", "version",
 		"security", "policy", "budget", "soak", "protocol", "image", "requires",
 		"self_test", "confirm", NULL};
@@ -314,10 +346,11 @@ static enum ef_reason check_sizes(const struct at *at, const struct manifest *m)
 
 	for (size_t i = 0; i < m->n_components; i++) {
 		const struct component *c = &m->components[i];
-		if (__builtin_add_overflow(sum, c->image.size, &sum) ||
-			__builtin_add_overflow(sum, c->index.size, &sum) ||
-			__builtin_add_overflow(sum, c->pack.size, &sum) || sum > INT64_MAX)
-			return bad(at, "components", "are too large together");
+		const struct object *const all[] = {&c->image, &c->index, &c->pack, &c->boot.image,
+			&c->boot.index, &c->boot.pack};
+		for (size_t k = 0; k < COUNT(all); k++)
+			if (__builtin_add_overflow(sum, all[k]->size, &sum) || sum > INT64_MAX)
+				return bad(at, "components", "are too large together");
 	}
 	return EF_REASON_OK;
 }
@@ -402,6 +435,50 @@ void manifest_free(struct manifest *m)
 	free(m);
 }
 DEFINE_CLEANUP(struct manifest *, manifest_free)
+
+size_t component_payloads(const struct component *c, struct payload ret[PAYLOADS_MAX])
+{
+	size_t n = 0;
+
+	if (c->type == COMPONENT_MCU)
+		return 0;
+	if (c->boot.image.size > 0)
+		ret[n++] = c->boot;
+	ret[n++] = (struct payload){c->image, c->index, c->pack};
+	return n;
+}
+
+size_t component_objects(
+	const struct component *c, const struct object *ret[COMPONENT_OBJECTS_MAX])
+{
+	size_t n = 0;
+
+	if (c->type == COMPONENT_MCU) {
+		ret[n++] = &c->image;
+		return n;
+	}
+	if (c->boot.image.size > 0) {
+		ret[n++] = &c->boot.index;
+		ret[n++] = &c->boot.pack;
+	}
+	ret[n++] = &c->index;
+	ret[n++] = &c->pack;
+	return n;
+}
+
+const struct object *component_held(const struct component *c, size_t n)
+{
+	if (n == 0)
+		return c->type == COMPONENT_MCU ? &c->image : &c->index;
+	return n == 1 && c->boot.image.size > 0 ? &c->boot.index : NULL;
+}
+
+void component_hash(const struct component *c, uint8_t ret[32])
+{
+	memcpy(ret, c->image.sha256, 32);
+	for (size_t i = 0; c->boot.image.size > 0 && i < 32; i++)
+		ret[i] ^= c->boot.image.sha256[i];
+}
 
 const struct component *manifest_component(const struct manifest *m, const char *name)
 {

@@ -26,6 +26,12 @@ struct object {
 	uint64_t size;		/* bytes */
 };
 
+/* The image of a partition, cut into chunks. */
+struct payload {
+	struct object image;		/* the whole uncompressed image; size 0: there is none */
+	struct object index, pack;	/* chunk index, and pack of compressed chunks */
+};
+
 struct component {
 	char name[33];		/* [a-z0-9-] */
 	enum component_type type;
@@ -41,6 +47,7 @@ struct component {
 	struct object image;	/* rootfs: the whole uncompressed image; mcu: the MCUboot image */
 	struct object index, pack;	/* rootfs only: chunk index and pack of compressed chunks */
 	struct verity verity;	/* rootfs only, may be absent */
+	struct payload boot;	/* rootfs only, may be absent: of the slot's own boot partition */
 	uint32_t self_test_s, confirm_s;	/* deadlines */
 	struct {
 		char name[33];
@@ -63,6 +70,18 @@ struct manifest {
 
 enum ef_reason manifest_parse(const void *data, size_t size, struct manifest **ret, struct error *e);
 void manifest_free(struct manifest *m);
+/* What a rootfs brings for its slot, in the order of writing: for its boot partition, if anything, and then
+ * for itself. Returns how many; 0 for an mcu. */
+#define PAYLOADS_MAX 2u
+size_t component_payloads(const struct component *c, struct payload ret[PAYLOADS_MAX]);
+/* The objects that it is published as, in the order of a bundle: how many. They are c's. */
+#define COMPONENT_OBJECTS_MAX (2 * PAYLOADS_MAX)
+size_t component_objects(const struct component *c, const struct object *ret[COMPONENT_OBJECTS_MAX]);
+/* The nth of the objects that a gateway holds whole: an mcu's image, a rootfs's chunk indexes. NULL: no nth. */
+const struct object *component_held(const struct component *c, size_t n);
+/* Tells what a slot or node has from what it would get: the image's digest, and bit by bit added to it that of the
+ * boot partition's, if there is one. */
+void component_hash(const struct component *c, uint8_t ret[32]);
 /* NULL when there is none. */
 const struct component *manifest_component(const struct manifest *m, const char *name);
 

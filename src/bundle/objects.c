@@ -12,6 +12,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define PATCH_END ".patch"
+#define NAME_SIZE (DIGEST_HEX_MAX + sizeof(PATCH_END) - 1)
+
 static bool digest_is(const void *data, size_t size, const uint8_t sha256[32])
 {
 	uint8_t digest[32];
@@ -76,6 +79,48 @@ enum ef_reason object_get(
 	return EF_REASON_OK;
 }
 
+static char *patch_name(const uint8_t key[32], char ret[NAME_SIZE])
+{
+	digest_hex(key, ret);
+	strcat(ret, PATCH_END);
+	return ret;
+}
+
+enum ef_reason object_patch_put(
+	int objects_dir_fd, const uint8_t key[32], const void *data, size_t size, struct error *e)
+{
+	char name[NAME_SIZE];
+	_cleanup_free_ uint8_t *file = malloc(DIGEST_SIZE + size);
+
+	if (!file || EVP_Digest(data, size, file, NULL, EVP_sha256(), NULL) != 1)
+		return error_set(e, EF_REASON_NO_MEMORY, "a patch");
+	memcpy(file + DIGEST_SIZE, data, size);
+	int r = atomic_file_write_at(
+		objects_dir_fd, patch_name(key, name), file, DIGEST_SIZE + size, 0644);
+	return r < 0 ? error_errno(e, r, "%s", name) : EF_REASON_OK;
+}
+
+enum ef_reason object_patch_get(int objects_dir_fd, const uint8_t key[32], size_t max,
+	uint8_t **ret, size_t *size, struct error *e)
+{
+	char name[NAME_SIZE];
+	_cleanup_free_ uint8_t *file = NULL;
+	size_t n;
+
+	int r = file_read_at(objects_dir_fd, patch_name(key, name), DIGEST_SIZE + max, &file, &n);
+	if (r < 0 && r != -EFBIG)
+		return error_errno(e, r, "%s", name);
+	if (r == -EFBIG || n < DIGEST_SIZE ||
+		!digest_is(file + DIGEST_SIZE, n - DIGEST_SIZE, file)) {
+		unlinkat(objects_dir_fd, name, 0);
+		return error_set(e, EF_REASON_BAD_DIGEST, "stored %s", name);
+	}
+	memmove(file, file + DIGEST_SIZE, n - DIGEST_SIZE);
+	*size = n - DIGEST_SIZE;
+	*ret = TAKE_PTR(file);
+	return EF_REASON_OK;
+}
+
 static bool is_temporary(const char *name)
 {
 	size_t n = strlen(name);
@@ -84,7 +129,7 @@ static bool is_temporary(const char *name)
 }
 
 struct stored {
-	char name[DIGEST_HEX_MAX];
+	char name[NAME_SIZE];
 	uint64_t size;
 	struct timespec age;
 };
@@ -121,6 +166,18 @@ static int note(struct listing *l, const char *name, const struct stat *st, bool
 	return 0;
 }
 
+static bool is_patch(const char *name)
+{
+	uint8_t key[DIGEST_SIZE];
+	char hex[DIGEST_HEX_MAX];
+
+	if (strlen(name) != NAME_SIZE - 1 || strcmp(name + DIGEST_HEX_MAX - 1, PATCH_END) != 0)
+		return false;
+	memcpy(hex, name, sizeof(hex) - 1);
+	hex[sizeof(hex) - 1] = '\0';
+	return hex_decode(hex, key, sizeof(key));
+}
+
 static int look_at(int fd, const char *name, struct listing *l,
 	bool (*keep)(void *ctx, const uint8_t sha256[32]), void *ctx)
 {
@@ -131,11 +188,12 @@ static int look_at(int fd, const char *name, struct listing *l,
 		return 0;
 	if (is_temporary(name))
 		return unlinkat(fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
-	if (!hex_decode(name, digest, sizeof(digest)))
+	bool patch = is_patch(name);
+	if (!patch && !hex_decode(name, digest, sizeof(digest)))
 		return 0;
 	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : -errno;
-	return note(l, name, &st, keep(ctx, digest));
+	return note(l, name, &st, !patch && keep(ctx, digest));
 }
 
 static int look_at_all(int objects_dir_fd, struct listing *l,
@@ -194,4 +252,28 @@ int object_usage(int objects_dir_fd, bool (*keep)(void *ctx, const uint8_t sha25
 		*kept -= l.list[i].size;
 	free(l.list);
 	return r;
+}
+
+struct finding {
+	bool (*look)(void *ctx, const uint8_t sha256[32]);
+	void *ctx;
+	bool found;
+};
+
+static bool look_once(void *ctx, const uint8_t sha256[32])
+{
+	struct finding *f = ctx;
+
+	f->found = f->found || f->look(f->ctx, sha256);
+	return true;
+}
+
+int object_find(int objects_dir_fd, bool (*look)(void *ctx, const uint8_t sha256[32]), void *ctx)
+{
+	struct finding f = {.look = look, .ctx = ctx};
+	struct listing l = {.look_only = true};
+	int r = look_at_all(objects_dir_fd, &l, look_once, &f);
+
+	free(l.list);
+	return f.found ? 0 : r < 0 ? r : -ENOENT;
 }

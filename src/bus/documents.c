@@ -76,6 +76,8 @@ json_t *document_node(const struct document_source *s, size_t node)
 	json_object_set_new(o, "floor", json_integer(id->floor));
 	json_object_set_new(o, "attempts", json_integer(id->attempts));
 	json_object_set_new(o, "reverted", text(reason_word(id->reverted)));
+	json_object_set_new(
+		o, "saved", json_integer((json_int_t)update_node_saved(s->update, node)));
 	json_object_set_new(o, "info", text(id->info));
 	return o;
 }

@@ -104,12 +104,25 @@ static int bad_flags(sd_bus_message *m)
 {
 	struct error e = {0};
 
-	error_set(&e, EF_REASON_USAGE, "flags must be 0");
+	error_set(&e, EF_REASON_USAGE, "unknown flags");
 	return reply_error(m, &e);
+}
+
+/* What nodes are sent: flags of Install, InstallBundle and Flash. */
+static bool read_transfer(uint64_t flags, enum deployment_transfer *ret)
+{
+	static const enum deployment_transfer transfers[] = {
+		TRANSFER_BEST, TRANSFER_FULL, TRANSFER_PATCH};
+
+	if (flags >= sizeof(transfers) / sizeof(transfers[0]))
+		return false;
+	*ret = transfers[flags];
+	return true;
 }
 
 static int act_install(struct bus *b, sd_bus_message *m)
 {
+	enum deployment_transfer transfer;
 	struct error e = {0};
 	const char *version;
 	uint64_t flags, id = 0;
@@ -117,14 +130,33 @@ static int act_install(struct bus *b, sd_bus_message *m)
 
 	if (r < 0)
 		return r;
-	if (flags)
+	if (!read_transfer(flags, &transfer))
 		return bad_flags(m);
+	update_transfer(b->update, transfer);
 	update_install(b->update, version, &id, &e);
 	return reply_deployment(b, m, id, &e);
 }
 
-/* 1: *fd is the caller's to close; otherwise m was answered, or it is what to return. */
-static int read_bundle(sd_bus_message *m, int *fd, const char **name)
+static int act_flash(struct bus *b, sd_bus_message *m)
+{
+	enum deployment_transfer transfer;
+	struct error e = {0};
+	uint64_t flags, id = 0;
+	int r = sd_bus_message_read(m, "t", &flags);
+
+	if (r < 0)
+		return r;
+	if (!read_transfer(flags, &transfer))
+		return bad_flags(m);
+	update_transfer(b->update, transfer);
+	update_flash(b->update, &id, &e);
+	return reply_deployment(b, m, id, &e);
+}
+
+/* 1: *fd is the caller's to close; otherwise m was answered, or it is what to return. transfer
+ * NULL: no flags. */
+static int read_bundle(
+	sd_bus_message *m, int *fd, const char **name, enum deployment_transfer *transfer)
 {
 	struct error e = {0};
 	uint64_t flags;
@@ -132,7 +164,7 @@ static int read_bundle(sd_bus_message *m, int *fd, const char **name)
 
 	if (r < 0)
 		return r;
-	if (flags)
+	if (transfer ? !read_transfer(flags, transfer) : flags != 0)
 		return bad_flags(m);
 	if (strlen(*name) > NAME_MAX_TEXT) {
 		error_set(&e, EF_REASON_USAGE, "name of the bundle is too long");
@@ -144,13 +176,15 @@ static int read_bundle(sd_bus_message *m, int *fd, const char **name)
 
 static int act_install_bundle(struct bus *b, sd_bus_message *m)
 {
+	enum deployment_transfer transfer;
 	struct error e = {0};
 	const char *name;
 	uint64_t id = 0;
-	int fd = -1, r = read_bundle(m, &fd, &name);
+	int fd = -1, r = read_bundle(m, &fd, &name, &transfer);
 
 	if (fd < 0)
 		return r;
+	update_transfer(b->update, transfer);
 	update_install_bundle(b->update, fd, name, &id, &e);
 	return reply_deployment(b, m, id, &e);
 }
@@ -192,7 +226,7 @@ static int act_plan_bundle(struct bus *b, sd_bus_message *m)
 {
 	struct error e = {0};
 	const char *name;
-	int fd = -1, r = read_bundle(m, &fd, &name);
+	int fd = -1, r = read_bundle(m, &fd, &name, NULL);
 
 	if (fd < 0)
 		return r;
@@ -356,6 +390,7 @@ static const struct action {
 	{"Check", BUS_NAME ".check", act_check},
 	{"Install", BUS_NAME ".install", act_install},
 	{"InstallBundle", BUS_NAME ".install", act_install_bundle},
+	{"Flash", BUS_NAME ".install", act_flash},
 	{"Plan", BUS_NAME ".install", act_plan},
 	{"PlanBundle", BUS_NAME ".install", act_plan_bundle},
 	{"Confirm", BUS_NAME ".manage", act_confirm},
@@ -412,6 +447,7 @@ static void on_answer(sd_bus_message *m, bool allowed, void *ctx)
 	ask_as_sender(ctx, m);
 	r = a->act(ctx, m);
 	update_ask_as(((struct bus *)ctx)->update, NULL);
+	update_transfer(((struct bus *)ctx)->update, TRANSFER_BEST);
 	if (r < 0)
 		sd_bus_reply_method_errno(m, r, NULL);
 }
@@ -485,6 +521,7 @@ const sd_bus_vtable manager_vtable[] = {
 	ACT("Check", "", "s"),
 	ACT("Install", "st", "o"),
 	ACT("InstallBundle", "hst", "o"),
+	ACT("Flash", "t", "o"),
 	ACT("Plan", "st", "s"),
 	ACT("PlanBundle", "hst", "s"),
 	ACT("Confirm", "", ""),

@@ -34,6 +34,7 @@ struct cli {
 	bool no_wait;
 	bool once, follow;
 	bool dry_run;
+	uint64_t transfer; /* flags of Install: 1 full images, 2 patches, 0 what is best */
 	const char *config_dir, *root; /* of doctor; NULL: not given */
 	bool offline;
 	uint32_t max;
@@ -48,6 +49,7 @@ int verb_status(struct cli *cli, char **args);
 int verb_check(struct cli *cli, char **args);
 int verb_list(struct cli *cli, char **args);
 int verb_install(struct cli *cli, char **args);
+int verb_flash(struct cli *cli, char **args);
 int verb_confirm(struct cli *cli, char **args);
 int verb_reject(struct cli *cli, char **args);
 int verb_rollback(struct cli *cli, char **args);

@@ -21,6 +21,8 @@ enum option_id {
 	OPT_CONFIG,
 	OPT_ROOT,
 	OPT_OFFLINE,
+	OPT_FULL,
+	OPT_PATCH,
 };
 
 /* What a verb takes besides --help and --address. */
@@ -32,6 +34,7 @@ enum {
 	TAKES_DRY_RUN = 16,
 	TAKES_PLACE = 32,
 	TAKES_FOLLOW = 128,
+	TAKES_TRANSFER = 256,
 	NO_BUS = 64, /* no option: the verb needs no bus */
 };
 
@@ -53,8 +56,8 @@ static const struct verb {
 	{"list", verb_list, TAKES_JSON, 0, 0, "", "List the releases known",
 		"Lists the releases that the last check has found, newest first, and why one\n"
 		"of them would be refused or is held back."},
-	{"install", verb_install, TAKES_JSON | TAKES_WAIT | TAKES_DRY_RUN, 1, 0, "[VERSION|BUNDLE]",
-		"Install a release or a bundle",
+	{"install", verb_install, TAKES_JSON | TAKES_WAIT | TAKES_DRY_RUN | TAKES_TRANSFER, 1, 0,
+		"[VERSION|BUNDLE]", "Install a release or a bundle",
 		"Installs the release named, also before this gateway's turn, without a name the\n"
 		"newest one whose turn it is, or the one in a bundle;\n"
 		"shows its progress and ends when it is confirmed or has gone back. What consists\n"
@@ -62,6 +65,11 @@ static const struct verb {
 		"bundle on a web server, everything else is a file. With --dry-run nothing is\n"
 		"changed: shows what would be done, what is skipped and why, and what it would\n"
 		"wait for."},
+	{"flash", verb_flash, TAKES_JSON | TAKES_WAIT | TAKES_TRANSFER, 0, 0, "",
+		"Bring the nodes to the installed release",
+		"Brings every node that does not run what the installed release says to it, now,\n"
+		"also one on which that has failed before; shows the progress. Exit code 1 when\n"
+		"that fails on one, 2 when all of them run it."},
 	{"confirm", verb_confirm, 0, 0, 0, "", "Keep the release on trial",
 		"Keeps the release that is on trial, without waiting for its checks."},
 	{"reject", verb_reject, 0, 0, 0, "", "Go back from the release on trial",
@@ -145,6 +153,9 @@ static const struct {
 	{TAKES_WAIT, "      --wait             Wait for the end and show the progress (default)\n"
 		     "      --no-wait          End as soon as the deployment has begun\n"},
 	{TAKES_DRY_RUN, "      --dry-run          Show what would be done, and change nothing\n"},
+	{TAKES_TRANSFER, "      --full             Send nodes full images, no patches\n"
+			 "      --patch            Send nodes patches; one that gets none fails, "
+			 "and says why\n"},
 	{TAKES_FOLLOW, "  -f, --follow           Go on with what comes\n"},
 	{TAKES_ONCE,
 		"      --once             End with the deployment under way, or the next one,\n"
@@ -260,6 +271,13 @@ static int parse_option(struct parsed *p, int c)
 		p->given |= TAKES_DRY_RUN;
 		p->cli.dry_run = true;
 		break;
+	case OPT_FULL:
+	case OPT_PATCH:
+		if (p->cli.transfer)
+			return usage(NULL, "it is --full or --patch, once", "");
+		p->given |= TAKES_TRANSFER;
+		p->cli.transfer = c == OPT_FULL ? 1 : 2;
+		break;
 	case OPT_ONCE:
 		p->given |= TAKES_ONCE;
 		p->cli.once = true;
@@ -298,6 +316,8 @@ static int parse(struct parsed *p, int argc, char **argv)
 		{"root", required_argument, NULL, OPT_ROOT},
 		{"offline", no_argument, NULL, OPT_OFFLINE},
 		{"dry-run", no_argument, NULL, OPT_DRY_RUN},
+		{"full", no_argument, NULL, OPT_FULL},
+		{"patch", no_argument, NULL, OPT_PATCH},
 		{"follow", no_argument, NULL, OPT_FOLLOW},
 		{0},
 	};
@@ -316,6 +336,8 @@ static int run(struct parsed *p, const struct verb *v, char **args, int n_args)
 		return usage(v, v->name, " does not take all of these options");
 	if (p->cli.dry_run && (p->given & TAKES_WAIT))
 		return usage(v, "--dry-run begins nothing that could be waited for", "");
+	if (p->cli.dry_run && p->cli.transfer)
+		return usage(v, "--dry-run sends nothing", "");
 	if (!p->max_given)
 		p->cli.max = v->max;
 	term_init(&p->cli.out, stdout);

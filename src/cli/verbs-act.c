@@ -219,7 +219,8 @@ static int install_bundle(struct cli *cli, const char *path)
 	}
 	int r = begin_watch(cli, &w);
 	if (r == EXIT_DONE)
-		r = client_call(cli, ACT_US, "InstallBundle", &reply, "hst", fd, name, (uint64_t)0);
+		r = client_call(
+			cli, ACT_US, "InstallBundle", &reply, "hst", fd, name, cli->transfer);
 	return r == EXIT_DONE ? follow(cli, w, reply) : r;
 }
 
@@ -235,7 +236,7 @@ static int install_version(struct cli *cli, const char *version)
 	}
 	r = begin_watch(cli, &w);
 	if (r == EXIT_DONE)
-		r = client_call(cli, ACT_US, "Install", &reply, "st", version, (uint64_t)0);
+		r = client_call(cli, ACT_US, "Install", &reply, "st", version, cli->transfer);
 	return r == EXIT_DONE ? follow(cli, w, reply) : r;
 }
 
@@ -250,6 +251,17 @@ int verb_install(struct cli *cli, char **args)
 	}
 	return is_version(args[0]) || strstr(args[0], "://") ? install_version(cli, args[0])
 							     : install_bundle(cli, args[0]);
+}
+
+int verb_flash(struct cli *cli, char **args)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	_cleanup_(watch_freep) struct watch *w = NULL;
+	int r = begin_watch(cli, &w);
+
+	if (r == EXIT_DONE)
+		r = client_call(cli, ACT_US, "Flash", &reply, "t", cli->transfer);
+	return r == EXIT_DONE ? follow(cli, w, reply) : r;
 }
 
 int verb_rollback(struct cli *cli, char **args)

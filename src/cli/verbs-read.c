@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* status, list, nodes, deployments, history: what there is and what was. */
 #include "cli/client.h"
+#include "cli/progress.h"
 #include "cli/show.h"
 #include "util/json.h"
 #include "util/text.h"
@@ -53,7 +54,8 @@ static void add_node(struct table *t, const json_t *n)
 			    : bool_of(n, "trial")  ? "trial"
 						   : "present";
 	bool identified = *text_of(n, "board");
-	char seen[STAMP_MAX];
+	int64_t saved = number_of(n, "saved");
+	char seen[STAMP_MAX], figure[FIGURE_MAX];
 
 	table_cell(t, TONE_BOLD, text_of(n, "name"));
 	table_cell(t, strcmp(state, "present") ? state_tone(state) : TONE_GOOD, state);
@@ -67,6 +69,7 @@ static void add_node(struct table *t, const json_t *n)
 	table_cell(t, TONE_PLAIN, text_of(n, "boot_version"));
 	table_cell(t, TONE_PLAIN, text_of(n, "link"));
 	add_device(t, n);
+	table_cell(t, TONE_DIM, saved > 0 ? size_format((uint64_t)saved, figure) : "");
 	table_cell(t, TONE_DIM,
 		bool_of(n, "present") ? "" : ago_format(text_of(n, "last_seen"), seen));
 }
@@ -75,7 +78,8 @@ static int print_nodes(const struct cli *cli, const json_t *nodes)
 {
 	static const struct column columns[] = {{"NODE", COLUMN_SHRINK}, {"STATE", 0},
 		{"RUNNING", 0}, {"OTHER", 0}, {"BOARD", COLUMN_SHRINK}, {"HW", COLUMN_RIGHT},
-		{"BOOT", 0}, {"LINK", 0}, {"DEVICE", COLUMN_SHRINK}, {"LAST SEEN", 0}};
+		{"BOOT", 0}, {"LINK", 0}, {"DEVICE", COLUMN_SHRINK}, {"SAVED", COLUMN_RIGHT},
+		{"LAST SEEN", 0}};
 	_cleanup_table_ struct table *t = table_new(columns, COUNT(columns));
 	const json_t *n;
 	size_t i;

@@ -68,6 +68,21 @@ static void tell(struct watch *w, const char *type, const json_t *document)
 		document_print(w->cli, o);
 }
 
+/* Nodes are brought up each for itself, and no failure of one ends that. */
+static bool node_failed(const json_t *d)
+{
+	const json_t *c;
+	size_t i;
+
+	if (strcmp(text_of(d, "origin"), "catch-up") != 0)
+		return false;
+	json_array_foreach (json_object_get(d, "components"), i, c)
+		if (strcmp(text_of(c, "state"), "failed") == 0 ||
+			strcmp(text_of(c, "state"), "reverted") == 0)
+			return true;
+	return false;
+}
+
 static int outcome_code(const json_t *d)
 {
 	const char *state = text_of(d, "state");
@@ -75,7 +90,7 @@ static int outcome_code(const json_t *d)
 
 	reason_from_word(text_of(d, "reason"), &r);
 	if (strcmp(state, "confirmed") == 0)
-		return EXIT_DONE;
+		return node_failed(d) ? EXIT_FAILED : EXIT_DONE;
 	if (r == EF_REASON_ALREADY_INSTALLED)
 		return EXIT_NOTHING;
 	if (strcmp(state, "refused") != 0)

@@ -243,6 +243,23 @@ static enum ef_reason derive_id(const struct loader *l)
 	return l->c->id ? EF_REASON_OK : error_set(l->e, EF_REASON_NO_MEMORY, "Id=");
 }
 
+/* Four different things, as far as they are named. */
+static enum ef_reason check_slots(const struct loader *l)
+{
+	const struct config *c = l->c;
+	const struct {
+		const char *key, *path;
+	} all[] = {{"A", c->slot_a}, {"B", c->slot_b}, {"BootA", c->boot_a}, {"BootB", c->boot_b}};
+
+	for (size_t i = 0; i < 4; i++)
+		for (size_t k = i + 1; k < 4; k++)
+			if (all[i].path && all[k].path && strcmp(all[i].path, all[k].path) == 0)
+				return error_set(l->e, EF_REASON_CONFIG,
+					"%s/edgeferry.conf: [Slots] %s= and %s= are the same",
+					l->dir, all[i].key, all[k].key);
+	return EF_REASON_OK;
+}
+
 /* What no single line is to blame for. */
 static enum ef_reason check_whole(const struct loader *l)
 {
@@ -253,6 +270,9 @@ static enum ef_reason check_whole(const struct loader *l)
 			      : c->slot_a && !c->slot_b		    ? "[Slots] B="
 			      : c->slot_b && !c->slot_a		    ? "[Slots] A="
 			      : c->slot_a && !c->boot_dir && !found ? "[Slots] BootDirectory="
+			      : c->boot_a && !c->boot_b		    ? "[Slots] BootB="
+			      : c->boot_b && !c->boot_a		    ? "[Slots] BootA="
+			      : c->boot_a && !c->slot_a && !found   ? "[Slots] A="
 			      : c->mqtt_username && !c->mqtt_password_file ? "[Mqtt] PasswordFile="
 			      : c->cert && !c->cert_key			   ? "[Source] ClientKey="
 			      : c->cert_key && !c->cert		  ? "[Source] ClientCertificate="
@@ -263,10 +283,7 @@ static enum ef_reason check_whole(const struct loader *l)
 	if (missing)
 		return error_set(l->e, EF_REASON_CONFIG, "%s/edgeferry.conf: %s is missing", l->dir,
 			missing);
-	if (c->slot_a && strcmp(c->slot_a, c->slot_b) == 0)
-		return error_set(l->e, EF_REASON_CONFIG,
-			"%s/edgeferry.conf: [Slots] A= and B= are the same", l->dir);
-	return EF_REASON_OK;
+	return check_slots(l);
 }
 
 enum ef_reason config_load_from(

@@ -45,6 +45,7 @@ struct config_node {
 	char *key;		/* of the session: a path or "credential:NAME"; NULL with SECURITY_NONE only */
 	char *group;		/* RedundancyGroup=: never activated in one wave with another of it; NULL: none */
 	bool required;		/* Optional=yes turns it off */
+	bool no_patch;		/* Patch=no: it is sent full images only */
 	uint32_t battery;	/* MinimumBattery=20: percent, on battery */
 	bool external;		/* ExternalPower=yes: never on battery */
 	struct config_window window;	/* Window= */
@@ -81,6 +82,7 @@ struct config {
 	char *boot;		/* Boot=sim: name of the boot_ops, or "auto": update_find_slots */
 	char *boot_dir;		/* BootDirectory=, for sim */
 	char *slot_a, *slot_b;	/* A=, B=: block devices or image files; NULL: no gateway slots */
+	char *boot_a, *boot_b;	/* BootA=, BootB=: the slots' own boot partitions; NULL: they have none */
 	/* [Update] */
 	enum config_automatic automatic;	/* Automatic=security */
 	struct config_window window;	/* Window=: of what is begun by itself, and of activation by reboot */

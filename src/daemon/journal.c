@@ -20,6 +20,7 @@ static const struct kind {
 	{"refused", NULL, "ef605c761de24209b153d9c7f160b066", LOG_WARNING},
 	{"node", NULL, "59a86c289d74414493f0e2a8dd081322", LOG_NOTICE},
 	{"start", NULL, "bdceb6466f7a4f038d4e8409f3707be5", LOG_INFO},
+	{"patch", NULL, "db7ee0b7ed414c5a94625fb2f306e1e8", LOG_INFO},
 	{"fell-back", NULL, "da1eafc302934148b396d3b3028b79ed", LOG_ERR},
 	{"policy", NULL, "9ae679bc0e114c4a8c4c87b979d8866d", LOG_NOTICE},
 	{"reload", "kept", "30bb1c54fddf481b9395eaa94836f2f0", LOG_ERR},
@@ -82,7 +83,9 @@ void journal_make(const struct event *ev, const char *release, struct journal_en
 	size_t n = 0;
 
 	ret->id = k->id;
-	ret->level = ev->error.reason && k->level > LOG_WARNING ? LOG_WARNING : k->level;
+	/* that the full image was sent is nothing to be warned of */
+	bool bad = ev->error.reason && ev->error.reason != EF_REASON_PATCH;
+	ret->level = bad && k->level > LOG_WARNING ? LOG_WARNING : k->level;
 	ret->fields[0] = NULL;
 	make_text(ev, ret->text, sizeof(ret->text));
 	if (ev->deployment)

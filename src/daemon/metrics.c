@@ -40,14 +40,14 @@ static void number(FILE *f, const char *name, const char *help, int64_t value)
 	fprintf(f, "edgeferry_%s %" PRId64 "\n", name, value);
 }
 
-enum of_node { NODE_PRESENT, NODE_SEEN, NODE_BEHIND };
+enum of_node { NODE_PRESENT, NODE_SEEN, NODE_BEHIND, NODE_SAVED };
 
 static void of_nodes(
 	FILE *f, const struct daemon *d, enum of_node what, const char *name, const char *help)
 {
 	const struct config *c = d->config;
 
-	head(f, name, help, "gauge");
+	head(f, name, help, what == NODE_SAVED ? "counter" : "gauge");
 	for (size_t i = 0; i < c->n_nodes; i++) {
 		struct error last;
 		int64_t seen;
@@ -57,6 +57,7 @@ static void of_nodes(
 		fprintf(f, "edgeferry_%s{node=\"%s\"} %" PRId64 "\n", name, c->nodes[i].name,
 			what == NODE_PRESENT ? present
 			: what == NODE_SEEN  ? seen
+			: what == NODE_SAVED ? (int64_t)update_node_saved(d->update, i)
 					     : update_node_behind(d->update, i) != NULL);
 	}
 }
@@ -100,6 +101,8 @@ static void everything(FILE *f, const struct daemon *d)
 		f, d, NODE_SEEN, "node_seen_timestamp_seconds", "When it last answered; 0: never.");
 	of_nodes(f, d, NODE_BEHIND, "node_behind",
 		"Whether it does not run what the installed release says.");
+	of_nodes(f, d, NODE_SAVED, "node_patch_saved_bytes_total",
+		"Bytes that patches have saved on the way to it.");
 }
 
 static int on_metrics(sd_event_source *s, uint64_t usec, void *userdata)

@@ -66,13 +66,17 @@ struct node_op {
 	struct node_identity *ret;
 	const uint8_t *image;
 	size_t image_size;
+	const struct node_patch *patch; /* NULL: the image itself is sent */
 	struct ef_image_info info;
-	uint8_t sha[32];  /* of the file's bytes that are sent */
+	const uint8_t *file; /* what is sent: the image, or the patch */
+	uint32_t file_size;
+	uint8_t sha[32];  /* of these bytes */
 	uint8_t hash[32]; /* of the image that the operation is about */
 	uint32_t deadline_s;
 	uint64_t until_us; /* end of step_wait */
 	uint64_t wake_us;  /* when step_wait looks again, or the result is delivered */
 	uint64_t reset_at_us;
+	uint64_t made_until_us; /* when an image must have come out of the patch; 0: not begun */
 	unsigned restarts, resets, cuts; /* cuts: of the link, with a request on its way */
 	bool patient;			 /* the node may be restarting */
 	bool stranger; /* it is asked what anybody may, and need not answer it all */
@@ -191,6 +195,14 @@ void node_ask_owner(struct node *n);
 void node_spread_come(struct node *n);	    /* the image of the operation is known */
 void node_spread_preflight(struct node *n); /* it was answered */
 void step_spread(struct node *n); /* as much as it can; what is missing is then uploaded */
+
+/* node-ops.c */
+void node_again(struct node *n, const struct error *e); /* the node lost what it was sent */
+void node_progressed(struct node *n, uint64_t done);
+
+/* Patches (node-patch.c). Steps that do nothing where the image itself is sent. */
+void step_patch(struct node *n); /* PATCH: the one of the operation is none for this node */
+void step_made(struct node *n);	 /* until the node has made the image */
 
 /* Steps that several operations share (node-steps.c). */
 void step_ask(struct node *n);	 /* identify and image state into n->identity */

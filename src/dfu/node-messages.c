@@ -39,8 +39,8 @@ size_t node_put_identify(uint8_t *buf, size_t size, const uint8_t nonce[NODE_NON
 	return put_end(&w);
 }
 
-size_t node_put_preflight(
-	uint8_t *buf, size_t size, const uint8_t *image, const struct ef_image_info *info)
+size_t node_put_preflight(uint8_t *buf, size_t size, const uint8_t *image,
+	const struct ef_image_info *info, const struct node_patch *patch)
 {
 	uint32_t tlv = info->header.hdr_size + info->header.img_size;
 	uint8_t middle[IMAGE_MIDDLE_MAX];
@@ -56,6 +56,12 @@ size_t node_put_preflight(
 	cbor_put_uint(&w, info->total_size);
 	cbor_put_text(&w, "mid");
 	cbor_put_bytes(&w, middle, middle_size);
+	if (patch) {
+		cbor_put_text(&w, "patch");
+		cbor_put_uint(&w, patch->size);
+		cbor_put_text(&w, "base");
+		cbor_put_bytes(&w, patch->base, sizeof patch->base);
+	}
 	return middle_size ? put_end(&w) : 0;
 }
 
@@ -175,7 +181,7 @@ size_t node_put_echo(uint8_t *buf, size_t size, uint8_t length)
 
 struct raw_identity {
 	uint64_t v, hwrev, mode, buf, win, slot, floor, test, revert, attempts, cause, ahead, bat,
-		addr, spread;
+		addr, spread, models, page, mem;
 	struct smp_string board, vid, cid, id, boot, nonce;
 	bool trial, ext;
 };
@@ -206,6 +212,9 @@ static const struct smp_field identity_fields[] = {
 	FIELD(ahead, SMP_UINT, false, UINT32_MAX),
 	FIELD(addr, SMP_UINT, false, EF_SHARED_ADDRESS_MAX),
 	FIELD(spread, SMP_UINT, false, UINT16_MAX),
+	FIELD(models, SMP_UINT, false, UINT32_MAX),
+	FIELD(page, SMP_UINT, false, UINT32_MAX),
+	FIELD(mem, SMP_UINT, false, UINT32_MAX),
 	FIELD(bat, SMP_UINT, false, 100),
 	FIELD(ext, SMP_BOOL, false, 0),
 	FIELD(nonce, SMP_BYTES, true, NODE_NONCE_SIZE),
@@ -247,6 +256,9 @@ enum ef_reason node_parse_identify(const uint8_t *body, size_t size,
 	ret->ahead = (uint32_t)raw.ahead;
 	ret->address = (uint32_t)raw.addr;
 	ret->spread = (uint32_t)raw.spread;
+	ret->patch_models = (uint32_t)raw.models;
+	ret->patch_page = (uint32_t)raw.page;
+	ret->patch_memory = (uint32_t)raw.mem;
 	ret->battery = (uint8_t)raw.bat;
 	ret->external = raw.ext;
 	ret->trial = raw.trial;
@@ -375,6 +387,18 @@ enum ef_reason node_parse_params(
 	ret->buf = (uint32_t)raw[0];
 	ret->window = 1;
 	return EF_REASON_OK;
+}
+
+bool node_parse_made(const uint8_t *body, size_t size, struct node_made *ret)
+{
+	static const struct smp_field fields[] = {
+		{"made", SMP_UINT, true, offsetof(struct node_made, made), UINT32_MAX},
+		{"size", SMP_UINT, true, offsetof(struct node_made, size), UINT32_MAX},
+		{"match", SMP_BOOL, false, offsetof(struct node_made, match), 0},
+	};
+
+	memset(ret, 0, sizeof *ret);
+	return smp_body_read(body, size, fields, 3, ret) && ret->made <= ret->size;
 }
 
 void node_parse_info(const uint8_t *body, size_t size, struct node_identity *ret)

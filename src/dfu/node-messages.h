@@ -10,8 +10,9 @@
 /* Each writes into buf of size bytes and returns the length, 0 when it does not fit. */
 size_t node_put_empty(uint8_t *buf, size_t size);
 size_t node_put_identify(uint8_t *buf, size_t size, const uint8_t nonce[NODE_NONCE_SIZE]);
-size_t node_put_preflight(
-	uint8_t *buf, size_t size, const uint8_t *image, const struct ef_image_info *info);
+/* patch: what comes in the image's place, or NULL. */
+size_t node_put_preflight(uint8_t *buf, size_t size, const uint8_t *image,
+	const struct ef_image_info *info, const struct node_patch *patch);
 /* deadline_s is left out when 0. */
 size_t node_put_state(uint8_t *buf, size_t size, const uint8_t hash[32], bool confirm,
 	uint32_t deadline_s);
@@ -40,6 +41,13 @@ enum ef_reason node_parse_state(
 /* buf_size and buf_count of a plain SMP node. */
 enum ef_reason node_parse_params(
 	const uint8_t *body, size_t size, struct node_identity *ret, struct error *e);
+
+/* How much of an image a node has made of its patch; false: the answer is malformed. */
+struct node_made {
+	uint64_t made, size;
+	bool match;
+};
+bool node_parse_made(const uint8_t *body, size_t size, struct node_made *ret);
 
 /* BUSY, and which gateway a node says has it. body may be NULL. */
 void node_parse_owner(const uint8_t *body, size_t size, struct error *e);

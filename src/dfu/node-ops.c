@@ -82,8 +82,9 @@ static void stage_inspect(struct node *n)
 		return;
 	}
 	memcpy(n->op.hash, n->op.info.digest, 32);
-	if (EVP_Digest(n->op.image, n->op.info.total_size, n->op.sha, NULL, EVP_sha256(), NULL) !=
-		1) {
+	n->op.file = n->op.patch ? n->op.patch->data : n->op.image;
+	n->op.file_size = n->op.patch ? n->op.patch->size : n->op.info.total_size;
+	if (EVP_Digest(n->op.file, n->op.file_size, n->op.sha, NULL, EVP_sha256(), NULL) != 1) {
 		node_fail(n, EF_REASON_INTERNAL, "no SHA-256");
 		return;
 	}
@@ -136,7 +137,8 @@ static void step_preflight(struct node *n)
 		node_next(n);
 		return;
 	}
-	size = node_put_preflight(body, room - EF_SMP_HEADER_SIZE, n->op.image, &n->op.info);
+	size = node_put_preflight(
+		body, room - EF_SMP_HEADER_SIZE, n->op.image, &n->op.info, n->op.patch);
 	if (size == 0)
 		node_fail(n, EF_REASON_TOO_LARGE,
 			"the image's TLVs are longer than the node's buffer of %u bytes", room);
@@ -148,8 +150,27 @@ static void upload_progress(void *ctx, uint32_t done)
 {
 	struct node *n = ctx;
 
+	node_progressed(n, done);
+}
+
+void node_progressed(struct node *n, uint64_t done)
+{
 	if (n->op.progress)
-		n->op.progress(n->op.ctx, done, n->op.info.total_size);
+		n->op.progress(n->op.ctx, done,
+			n->op.info.total_size + (n->op.patch ? n->op.patch->size : 0));
+}
+
+/* It was reset, or has forgotten the transfer: from the beginning, which is where it goes on. */
+void node_again(struct node *n, const struct error *e)
+{
+	if (++n->op.restarts > RESTARTS_MAX) {
+		node_fail(n, e->reason ? e->reason : EF_REASON_NODE_UNREACHABLE,
+			"the node lost the transfer %u times", n->op.restarts);
+		return;
+	}
+	n->op.patient = true;
+	node_rate_drop(n);
+	node_goto(n, step_ask);
 }
 
 static void upload_ended(void *ctx, const struct error *e, bool again)
@@ -162,13 +183,8 @@ static void upload_ended(void *ctx, const struct error *e, bool again)
 		memcpy(n->staged_hash, n->op.hash, 32);
 		n->staged_version = n->op.info.header.version;
 		node_next(n);
-	} else if (++n->op.restarts > RESTARTS_MAX) {
-		node_fail(n, e->reason ? e->reason : EF_REASON_NODE_UNREACHABLE,
-			"the node lost the transfer %u times", n->op.restarts);
 	} else {
-		n->op.patient = true;
-		node_rate_drop(n);
-		node_goto(n, step_ask);
+		node_again(n, e);
 	}
 }
 
@@ -185,8 +201,8 @@ static uint32_t message_size(const struct node *n, uint32_t most)
 static void step_upload(struct node *n)
 {
 	struct upload_config config = {
-		.image = n->op.image,
-		.size = n->op.info.total_size,
+		.image = n->op.file,
+		.size = n->op.file_size,
 		.buf = n->identity.buf,
 		.window = n->identity.window,
 		.ahead = n->identity.ahead,
@@ -223,19 +239,20 @@ static void stage_verify(struct node *n)
 static const struct node_plan stage_plan = {
 	.name = "stage",
 	.steps = (const node_step[]){stage_inspect, step_ask, stage_judge, step_enter, step_return,
-		stage_judge, step_preflight, step_spread, step_raise, step_upload, step_lower,
-		step_ask, stage_verify, step_leave, step_return, NULL},
+		stage_judge, step_patch, step_preflight, step_spread, step_raise, step_upload,
+		step_lower, step_made, step_ask, stage_verify, step_leave, step_return, NULL},
 	.seen = entry_seen,
 };
 
-int node_stage(struct node *n, const uint8_t *image, size_t size, node_progress progress,
-	node_done done, void *ctx)
+int node_stage(struct node *n, const uint8_t *image, size_t size, const struct node_patch *patch,
+	node_progress progress, node_done done, void *ctx)
 {
 	int r = node_begin(n, &stage_plan, done, ctx);
 
 	if (r == 0) {
 		n->op.image = image;
 		n->op.image_size = size;
+		n->op.patch = patch;
 		n->op.progress = progress;
 	}
 	return r;

@@ -96,7 +96,7 @@ void node_spread_preflight(struct node *n)
 
 void node_spread_come(struct node *n)
 {
-	if (!n->spread || n->op.info.total_size <= SPREAD_FIRST)
+	if (!n->spread || n->op.patch || n->op.info.total_size <= SPREAD_FIRST)
 		return;
 	n->member.calls = &calls;
 	n->member.ctx = n;
@@ -152,7 +152,7 @@ void step_spread(struct node *n)
 	};
 	uint8_t body[NODE_BODY_MAX + SPREAD_FIRST];
 
-	if (n->identity.spread < SPREAD_BLOCK || !spread_worth(&n->member))
+	if (n->op.patch || n->identity.spread < SPREAD_BLOCK || !spread_worth(&n->member))
 		leave(n, NULL, 0);
 	else
 		node_send(n, &request, body,

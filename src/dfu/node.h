@@ -44,6 +44,9 @@ struct node_identity {
 	uint8_t self_test;	/* 0 running or absent, 1 passed, 2 failed */
 	enum ef_reason reverted;	/* why the last trial went back; OK: none did */
 	struct node_slot slots[2];
+	uint32_t patch_models;	/* that it takes patches of: bit per number (docs/SPEC-patch.md); 0: it takes none */
+	uint32_t patch_page;	/* bytes of flash that it erases at once */
+	uint32_t patch_memory;	/* bytes that its decoder has */
 	bool reserved;	/* of a stranger (node_discover): it says the rest in a session only */
 	char info[97];	/* one line for people, from the running program itself; "" when it has none */
 };
@@ -101,13 +104,29 @@ void node_set_framing(struct node *n, enum framing framing);
  */
 int node_discover(struct node *n, uint64_t ask_us, struct node_identity *ret, node_done done, void *ctx);
 
+/* How the image comes out of what the node runs. Bytes are the caller's until done. */
+struct node_patch {
+	const uint8_t *data;	/* docs/SPEC-patch.md */
+	size_t size;
+	uint8_t base[32];	/* hash of the image in slot 0, as the node said it */
+};
+
+/* Bytes of the longest patch for an image of so many bytes; 0: none, or it takes none at all. */
+uint32_t node_patch_room(const struct node_identity *id, uint32_t image_size);
+
 /*
  * Preflight, then windowed upload into slot 1, then the node's own verdict. image stays the
  * caller's until done. Resumes where the node says. Goes by way of the bootloader where config.entry
  * says so, and ends in the application again. A node that already holds the image is OK at once.
+ *
+ * patch NULL: the image itself is sent. Else the patch is, and the node makes the image of it;
+ * progress then counts the bytes of the patch, and on behind them those of the image as they are
+ * made. PATCH: it is the patch that cannot be used on this node, and the image may be sent in its
+ * place; the detail says why. A node that runs another image than base, knows no such model or has
+ * no room is sent nothing.
  */
-int node_stage(struct node *n, const uint8_t *image, size_t size, node_progress progress,
-	node_done done, void *ctx);
+int node_stage(struct node *n, const uint8_t *image, size_t size, const struct node_patch *patch,
+	node_progress progress, node_done done, void *ctx);
 
 /*
  * Marks the staged image for trial, resets the node, waits until it runs the image with this hash:

@@ -68,7 +68,8 @@ bool smp_body_read(
 bool smp_reason_valid(uint64_t n, enum ef_reason *ret)
 {
 	static const uint8_t allowed[] = {EF_REASON_NO_MEMORY, EF_REASON_IO, EF_REASON_BUSY,
-		EF_REASON_NOT_FOUND, EF_REASON_USAGE, EF_REASON_DENIED, EF_REASON_BAD_SIZE,
+		EF_REASON_NOT_FOUND, EF_REASON_USAGE, EF_REASON_DENIED, EF_REASON_BAD_FORMAT,
+		EF_REASON_BAD_SIZE, EF_REASON_BAD_DIGEST, EF_REASON_REQUIREMENT, EF_REASON_PATCH,
 		EF_REASON_NOT_COMPATIBLE, EF_REASON_HARDWARE_RANGE, EF_REASON_DOWNGRADE,
 		EF_REASON_FLOOR, EF_REASON_TOO_LARGE, EF_REASON_ALREADY_INSTALLED,
 		EF_REASON_TRIAL_RUNNING, EF_REASON_BAD_IMAGE, EF_REASON_IMAGE_UNSIGNED,
@@ -98,8 +99,12 @@ static enum ef_reason smp_rc_reason(uint64_t rc)
 	}
 }
 
-/* "rc" and "err" of one map, other keys passed over. */
-static bool read_status(const uint8_t *body, size_t size, uint64_t *rc, uint64_t *group)
+/* What one map says of success; keys that are no matter of it are passed over. */
+struct status {
+	uint64_t rc, group, why; /* group and why 0: there are none */
+};
+
+static bool read_status(const uint8_t *body, size_t size, struct status *ret)
 {
 	static const struct smp_field err_fields[] = {
 		{"group", SMP_UINT, true, 0, UINT16_MAX},
@@ -111,7 +116,7 @@ static bool read_status(const uint8_t *body, size_t size, uint64_t *rc, uint64_t
 	size_t n;
 	int64_t v;
 
-	*rc = *group = 0;
+	memset(ret, 0, sizeof *ret);
 	cbor_read_init(&r, body, size);
 	if (cbor_peek(&r) != CBOR_MAP || !cbor_enter(&r))
 		return false;
@@ -121,12 +126,15 @@ static bool read_status(const uint8_t *body, size_t size, uint64_t *rc, uint64_t
 		if (n == 2 && !memcmp(key, "rc", 2)) {
 			if (!cbor_get_int(&r, &v))
 				return false;
-			*rc = v < 0 || v > UINT16_MAX ? EF_SMP_UNKNOWN : (uint64_t)v;
+			ret->rc = v < 0 || v > UINT16_MAX ? EF_SMP_UNKNOWN : (uint64_t)v;
 		} else if (n == 3 && !memcmp(key, "err", 3)) {
 			if (!smp_map_read(&r, err_fields, 2, err))
 				return false;
-			*group = err[0];
-			*rc = err[1];
+			ret->group = err[0];
+			ret->rc = err[1];
+		} else if (n == 3 && !memcmp(key, "why", 3)) {
+			if (!cbor_get_uint(&r, &ret->why))
+				return false;
 		} else if (!cbor_skip(&r)) {
 			return false;
 		}
@@ -134,26 +142,35 @@ static bool read_status(const uint8_t *body, size_t size, uint64_t *rc, uint64_t
 	return cbor_leave(&r) && r.at == size;
 }
 
+/* A node's own refusal. */
+static enum ef_reason refusal(const struct status *s, const char *what, struct error *e)
+{
+	enum ef_reason reason, why;
+
+	if (!smp_reason_valid(s->rc, &reason))
+		return error_set(
+			e, EF_REASON_NODE_PROTOCOL, "%s: unknown reason %u", what, (unsigned)s->rc);
+	if (s->why && smp_reason_valid(s->why, &why))
+		return error_set(e, reason, "%s: the node says so: %s, %s", what, reason_word(why),
+			reason_text(why));
+	return error_set(e, reason, "%s: the node says so", what);
+}
+
 enum ef_reason smp_body_status(
 	const uint8_t *body, size_t size, const char *what, bool *unsupported, struct error *e)
 {
-	enum ef_reason reason;
-	uint64_t rc, group;
+	struct status s;
 
 	*unsupported = false;
-	if (!read_status(body, size, &rc, &group))
+	if (!read_status(body, size, &s))
 		return error_set(e, EF_REASON_NODE_PROTOCOL, "%s: the answer is no map", what);
-	if (rc == EF_SMP_OK)
+	if (s.rc == EF_SMP_OK)
 		return EF_REASON_OK;
-	if (group == EF_GROUP_EDGEFERRY) {
-		if (smp_reason_valid(rc, &reason))
-			return error_set(e, reason, "%s: the node says so", what);
-		return error_set(
-			e, EF_REASON_NODE_PROTOCOL, "%s: unknown reason %u", what, (unsigned)rc);
-	}
-	*unsupported = group == 0 && rc == EF_SMP_NOT_SUPPORTED;
-	return error_set(e, group ? EF_REASON_NODE_PROTOCOL : smp_rc_reason(rc),
-		"%s: error %u of SMP group %u", what, (unsigned)rc, (unsigned)group);
+	if (s.group == EF_GROUP_EDGEFERRY)
+		return refusal(&s, what, e);
+	*unsupported = s.group == 0 && s.rc == EF_SMP_NOT_SUPPORTED;
+	return error_set(e, s.group ? EF_REASON_NODE_PROTOCOL : smp_rc_reason(s.rc),
+		"%s: error %u of SMP group %u", what, (unsigned)s.rc, (unsigned)s.group);
 }
 
 void smp_text_copy(struct smp_string text, char *out, size_t size)

@@ -17,10 +17,11 @@
 /*
  * On a line that spoils a frame every n bytes, frames with h bytes around their data carry most
  * when they are about sqrt(h * n) long. n is counted, as if there had been TRUSTED clean bytes
- * before.
+ * before: an image is over before a line is known well, and a frame that is a third too short costs
+ * less than one that is lost.
  */
-#define AROUND 48u
-#define TRUSTED 32768u
+#define AROUND 40u
+#define TRUSTED 4096u
 #define LOSSES_KEPT 32u
 
 static size_t head_size(uint64_t v)
@@ -359,7 +360,8 @@ static bool upload_parse(
 		upload_end(u, &e,
 			e.reason == EF_REASON_IMAGE_UNSIGNED ||
 				(u->resumed && (e.reason == EF_REASON_IMAGE_DIGEST ||
-						       e.reason == EF_REASON_BAD_IMAGE)));
+						       e.reason == EF_REASON_BAD_IMAGE ||
+						       e.reason == EF_REASON_PATCH)));
 		return false;
 	}
 	if (!smp_body_read(body, size, fields, 3, answer)) {

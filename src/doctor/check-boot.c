@@ -157,7 +157,9 @@ struct place {
 	bool sized;
 };
 
-static bool place_look(struct doctor *d, const char *word, const char *path, struct place *p)
+/* what: "slot A", of which [Slots] key= says the path. */
+static bool place_look(struct doctor *d, const char *what, const char *key, const char *path,
+	struct place *p)
 {
 	char full[PATH_MAX], advice[256];
 
@@ -166,13 +168,13 @@ static bool place_look(struct doctor *d, const char *word, const char *path, str
 		snprintf(advice, sizeof(advice),
 			"see what is there with lsblk -o NAME,PARTLABEL, "
 			"and correct [Slots] %s=",
-			word);
-		say(d, LEVEL_ERROR, advice, "slot %s, %s: %s", word, path, strerror(errno));
+			key);
+		say(d, LEVEL_ERROR, advice, "%s, %s: %s", what, path, strerror(errno));
 		return false;
 	}
 	if (!S_ISBLK(p->st.st_mode) && !S_ISREG(p->st.st_mode)) {
 		say(d, LEVEL_ERROR, "name a partition or an image file",
-			"slot %s, %s: neither a block device nor a file", word, path);
+			"%s, %s: neither a block device nor a file", what, path);
 		return false;
 	}
 	leads_to(d, path, p->real);
@@ -186,7 +188,7 @@ static bool place_look(struct doctor *d, const char *word, const char *path, str
 		say(d, errno == EACCES ? LEVEL_WARNING : LEVEL_ERROR,
 			errno == EACCES ? "run this as root"
 					: "look at dmesg for errors of its medium",
-			"slot %s, %s: its size cannot be read: %s", word, path, strerror(errno));
+			"%s, %s: its size cannot be read: %s", what, path, strerror(errno));
 	}
 	return true;
 }
@@ -222,6 +224,14 @@ static bool mounted_at(const struct doctor *d, const struct place *p, char at[25
 	return false;
 }
 
+/* The boot loader handed a root hash over, so the slot lies below another device. */
+static bool on_verity(const struct doctor *d)
+{
+	_cleanup_free_ char *text = text_below(d, "/proc/cmdline");
+
+	return text && strstr(text, " edgeferry.roothash=");
+}
+
 /* The slot that the boot loader says runs is the one that / comes from, and the other is free. */
 static void check_identity(struct doctor *d, const struct place slots[2])
 {
@@ -245,41 +255,83 @@ static void check_identity(struct doctor *d, const struct place slots[2])
 			say(d, LEVEL_ERROR, "umount it, and take it out of /etc/fstab",
 				"slot %s is mounted at %s: it cannot be written", slot_word(other),
 				at);
-	} else if (!mounted_at(d, &slots[s.running], at)) {
+	} else if (!mounted_at(d, &slots[s.running], at) && !on_verity(d)) {
 		say(d, LEVEL_WARNING,
-			"when / lies on dm-verity, LUKS or an overlay that is as it should be; "
+			"when / lies on LUKS or an overlay that is as it should be; "
 			"otherwise A= and B= name other devices than those that are started",
 			"slot %s runs, but nothing is mounted from %s", slot_word(s.running),
 			slots[s.running].path);
 	}
 }
 
+struct pair {
+	const char *what[2], *key[2], *path[2];
+};
+
+static bool check_pair(struct doctor *d, const struct pair *x, struct place ret[2])
+{
+	bool both = true;
+
+	for (int i = 0; i < 2; i++)
+		both = place_look(d, x->what[i], x->key[i], x->path[i], &ret[i]) && both;
+	if (!both)
+		return false;
+	if (same_place(&ret[0], &ret[1])) {
+		char advice[128];
+		snprintf(advice, sizeof(advice),
+			"name two different devices in [Slots] %s= and %s=", x->key[0], x->key[1]);
+		say(d, LEVEL_ERROR, advice, "%s=%s and %s=%s are one and the same", x->key[0],
+			x->path[0], x->key[1], x->path[1]);
+		return false;
+	}
+	if (!ret[0].sized || !ret[1].sized)
+		return true;
+	if (ret[0].size != ret[1].size)
+		say(d, LEVEL_WARNING,
+			"make them equal: a release that fits one may not fit the other",
+			"%s has %" PRIu64 " bytes, %s %" PRIu64, x->what[0], ret[0].size,
+			x->what[1], ret[1].size);
+	else
+		say(d, LEVEL_OK, "", "%s and %s, %" PRIu64 " MiB each", x->path[0], x->path[1],
+			ret[0].size >> 20);
+	return true;
+}
+
+/* The one of the slot that does not run is to be written. */
+static void check_boot_partitions(struct doctor *d)
+{
+	const struct pair x = {{"the boot partition of slot A", "the boot partition of slot B"},
+		{"BootA", "BootB"}, {d->boot_a, d->boot_b}};
+	struct place places[2] = {0};
+	struct boot_state s;
+	struct error e = {0};
+	char at[256];
+
+	if (!d->boot_a && strcmp(d->boot, "tryboot") == 0)
+		say(d, LEVEL_WARNING,
+			"set [Slots] BootA= and BootB= to the boot partitions that autoboot.txt "
+			"names, and bring an image for them with each release "
+			"(edgeferry-repo add rootfs --boot)",
+			"releases bring no kernel: the slots' boot partitions are not named");
+	if (!d->boot_a || !check_pair(d, &x, places) || look(d, &s, &e))
+		return;
+	enum slot_id other = slot_other(s.running);
+	if (mounted_at(d, &places[other], at))
+		say(d, LEVEL_ERROR, "umount it, and take it out of /etc/fstab",
+			"%s is mounted at %s: it cannot be written", x.what[other], at);
+}
+
 void check_slots(struct doctor *d)
 {
+	const struct pair x = {{"slot A", "slot B"}, {"A", "B"}, {d->a, d->b}};
 	struct place slots[2] = {0};
 
 	if (!d->a)
 		return;
-	bool both = place_look(d, "A", d->a, &slots[SLOT_A]);
-	both = place_look(d, "B", d->b, &slots[SLOT_B]) && both;
-	if (!both)
-		return;
-	if (same_place(&slots[SLOT_A], &slots[SLOT_B])) {
-		say(d, LEVEL_ERROR, "name two different devices in [Slots] A= and B=",
-			"A=%s and B=%s are one and the same", d->a, d->b);
-		return;
-	}
-	if (slots[SLOT_A].sized && slots[SLOT_B].sized) {
-		if (slots[SLOT_A].size != slots[SLOT_B].size)
-			say(d, LEVEL_WARNING,
-				"make them equal: a release that fits one may not fit the other",
-				"slot A has %" PRIu64 " bytes, slot B %" PRIu64, slots[SLOT_A].size,
-				slots[SLOT_B].size);
-		else
-			say(d, LEVEL_OK, "", "%s and %s, %" PRIu64 " MiB each", d->a, d->b,
-				slots[SLOT_A].size >> 20);
-	}
-	check_identity(d, slots);
+	if (check_pair(d, &x, slots))
+		check_identity(d, slots);
+	if (strcmp(d->boot, "auto") != 0 && d->boot_dir)
+		check_boot_partitions(d);
 }
 
 void check_shared(struct doctor *d)

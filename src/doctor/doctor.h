@@ -24,7 +24,7 @@ struct doctor {
 	struct config *config;	 /* NULL: cannot be read; then no check that needs it is made */
 	struct error config_error;
 	/* with [Slots] and Boot=auto: what was found; a NULL: the gateway is not updated itself */
-	const char *boot, *boot_dir, *a, *b;
+	const char *boot, *boot_dir, *a, *b, *boot_a, *boot_b;
 	struct slots_found found;
 	struct error found_error;
 	json_t *status; /* what the daemon says; NULL: it does not answer */

@@ -56,6 +56,8 @@ static void find_slots(struct doctor *d)
 	d->boot_dir = c->boot_dir;
 	d->a = c->slot_a;
 	d->b = c->slot_b;
+	d->boot_a = c->boot_a;
+	d->boot_b = c->boot_b;
 	if (strcmp(c->boot, "auto") != 0)
 		return;
 	d->boot = d->found.boot ? d->found.boot : "auto";
@@ -64,6 +66,10 @@ static void find_slots(struct doctor *d)
 	if (!d->a && d->found.a[0]) {
 		d->a = d->found.a;
 		d->b = d->found.b;
+	}
+	if (!d->boot_a && d->found.boot_a[0]) {
+		d->boot_a = d->found.boot_a;
+		d->boot_b = d->found.boot_b;
 	}
 }
 

@@ -111,6 +111,8 @@ int bluez_call(struct bluez *b, sd_bus_slot **slot, const char *path, const char
 const char *bluez_error_text(sd_bus_message *reply);
 bool bluez_is_error(sd_bus_message *reply, const char *name);
 bool bluez_below(const char *path, const char *parent);
+/* Of a device, whose object is called ".../dev_C0_11_22_33_44_55"; false: it is not. */
+bool bluez_address(const char *path, char address[18]);
 
 /* bluez-peer.c */
 void peer_seen(struct bluez_peer *p, const char *path, const struct bluez_facts *f);

@@ -212,24 +212,12 @@ void peer_look(struct bluez_peer *p)
 	}
 }
 
-/* "dev_C0_11_22_33_44_55" at the end of a path */
-static bool address_of(const char *path, char address[18])
-{
-	const char *last = strrchr(path, '/');
-
-	if (!last || strncmp(last, "/dev_", 5) != 0 || strlen(last + 5) != 17)
-		return false;
-	for (size_t i = 0; i < 18; i++)
-		address[i] = last[5 + i] == '_' ? ':' : last[5 + i];
-	return true;
-}
-
 void peer_seen(struct bluez_peer *p, const char *path, const struct bluez_facts *f)
 {
 	bool by_name = strncmp(p->device, BY_NAME, strlen(BY_NAME)) == 0;
 	char address[18];
 
-	if (!address_of(path, address) ||
+	if (!bluez_address(path, address) ||
 		(by_name ? !f->name || strcmp(f->name, p->device + strlen(BY_NAME)) != 0
 			 : strcasecmp(address, p->device) != 0))
 		return;

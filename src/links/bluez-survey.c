@@ -24,25 +24,13 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 	return 0;
 }
 
-/* ".../dev_C0_11_22_33_44_55", as BlueZ calls the objects of devices. */
-static bool address_of(const char *path, char ret[18])
-{
-	const char *name = strrchr(path, '/');
-
-	if (!name || strncmp(name, "/dev_", 5) != 0 || strlen(name + 5) != 17)
-		return false;
-	for (size_t i = 0; i < 18; i++)
-		ret[i] = name[5 + i] == '_' ? ':' : name[5 + i];
-	return true;
-}
-
 void survey_seen(struct bluez *b, const char *path, const struct bluez_facts *f)
 {
 	struct bluez_survey *s = &b->survey;
 	char address[18];
 	size_t i = 0;
 
-	if (!s->done || !f->smp || !address_of(path, address))
+	if (!s->done || !f->smp || !bluez_address(path, address))
 		return;
 	while (i < s->n && strcmp(s->found[i].address, address) != 0)
 		i++;

@@ -171,6 +171,17 @@ bool bluez_below(const char *path, const char *parent)
 	return n && strncmp(path, parent, n) == 0 && path[n] == '/';
 }
 
+bool bluez_address(const char *path, char address[18])
+{
+	const char *last = strrchr(path, '/');
+
+	if (!last || strncmp(last, "/dev_", 5) != 0 || strlen(last + 5) != 17)
+		return false;
+	for (size_t i = 0; i < 18; i++)
+		address[i] = last[5 + i] == '_' ? ':' : last[5 + i];
+	return true;
+}
+
 int bluez_call(struct bluez *b, sd_bus_slot **slot, const char *path, const char *interface,
 	const char *method, sd_bus_message_handler_t reply, void *ctx, const char *types, ...)
 {

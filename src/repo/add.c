@@ -43,17 +43,42 @@ static enum ef_reason chunk_file(const struct workspace *w, const char *path, in
 	return r;
 }
 
+static json_t *payload_json(const struct chunker_result *x)
+{
+	return json_pack("{s:o, s:o, s:o}", "image", component_object(&x->image), "index",
+		component_object(&x->index), "pack", component_object(&x->pack));
+}
+
+static void tell(const struct workspace *w, const char *name, const char *what,
+	const struct chunker_result *x)
+{
+	note(w, "%s %s: %llu bytes, %llu in the pack, %zu chunks, %zu of them zero", name, what,
+		(unsigned long long)x->image.size, (unsigned long long)x->pack.size, x->n_chunks,
+		x->n_zero);
+}
+
+/* The boot partition that goes with it. */
+static enum ef_reason add_boot(const struct workspace *w, const char *path, int level,
+	json_t *objects, struct chunker_result *x, struct error *e)
+{
+	enum ef_reason r = chunk_file(w, path, level, x, e);
+
+	if (!r && json_object_set_new(objects, "boot", payload_json(x)) < 0)
+		r = error_set(e, EF_REASON_NO_MEMORY, "%s", path);
+	return r;
+}
+
 enum ef_reason verb_add_rootfs(struct invocation *i, struct error *e)
 {
 	struct component_options c;
-	struct option options[COMPONENT_OPTIONS + 3];
+	struct option options[COMPONENT_OPTIONS + 4];
 	uint64_t level = 9;
-	const char *how = NULL;
+	const char *how = NULL, *boot = NULL;
 	char image[PATH_MAX], hex[DIGEST_HEX_MAX];
 	struct verity verity;
 	_cleanup_(workspace_close) struct workspace w = WORKSPACE_EMPTY;
 	_cleanup_json_ json_t *objects = NULL;
-	struct chunker_result x = {0};
+	struct chunker_result x = {0}, of_boot = {0};
 	enum ef_reason r;
 
 	component_options_table(&c, options);
@@ -61,7 +86,9 @@ enum ef_reason verb_add_rootfs(struct invocation *i, struct error *e)
 		"level", OPTION_NUMBER, &level, "N", "compression level of zstd (default: 9)"};
 	options[COMPONENT_OPTIONS + 1] = (struct option){"verity", OPTION_TEXT, &how, "HOW",
 		"dm-verity: make appends its tree, OFFSET:ROOT is there already"};
-	options[COMPONENT_OPTIONS + 2] = (struct option){0};
+	options[COMPONENT_OPTIONS + 2] = (struct option){"boot", OPTION_TEXT, &boot, "IMAGE",
+		"of the slot's own boot partition, for gateways with BootA= and BootB="};
+	options[COMPONENT_OPTIONS + 3] = (struct option){0};
 	if (!verb_begin(i, options, &r, e))
 		return r;
 	if (!chunker_level_valid(level))
@@ -80,17 +107,18 @@ enum ef_reason verb_add_rootfs(struct invocation *i, struct error *e)
 		unlink(image);
 	if (r)
 		return r;
-	objects = json_pack("{s:o, s:o, s:o}", "image", component_object(&x.image), "index",
-		component_object(&x.index), "pack", component_object(&x.pack));
+	objects = payload_json(&x);
+	if (boot && add_boot(&w, boot, (int)level, objects, &of_boot, e))
+		return e->reason;
 	if (verity.offset)
 		json_object_set_new(objects, "verity",
 			json_pack("{s:I, s:s}", "offset", (json_int_t)verity.offset, "root",
 				digest_hex(verity.root, hex)));
 	r = component_stage(&w, i->words.items[0], COMPONENT_ROOTFS, &c, objects, e);
 	if (!r)
-		note(&w, "%s %s: %llu bytes, %llu in the pack, %zu chunks, %zu of them zero",
-			i->words.items[0], c.version, (unsigned long long)x.image.size,
-			(unsigned long long)x.pack.size, x.n_chunks, x.n_zero);
+		tell(&w, i->words.items[0], c.version, &x);
+	if (!r && boot)
+		tell(&w, i->words.items[0], "boot partition", &of_boot);
 	return r;
 }
 

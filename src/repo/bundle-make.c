@@ -90,14 +90,11 @@ static enum ef_reason add_release(struct making *m, const struct release *x, str
 		wrote(bundle_writer_add(m->writer, x->file, x->data, x->size), x->file, e);
 
 	for (size_t i = 0; i < x->manifest->n_components && !r; i++) {
-		const struct component *c = &x->manifest->components[x->manifest->order[i]];
-		if (c->type == COMPONENT_MCU) {
-			r = add_object(m, &c->image, e);
-		} else {
-			r = add_object(m, &c->index, e);
-			if (!r)
-				r = add_object(m, &c->pack, e);
-		}
+		const struct object *o[COMPONENT_OBJECTS_MAX];
+		size_t n = component_objects(
+			&x->manifest->components[x->manifest->order[i]], o);
+		for (size_t k = 0; k < n && !r; k++)
+			r = add_object(m, o[k], e);
 	}
 	return r;
 }

@@ -16,7 +16,7 @@ DEFINE_CLEANUP(EVP_MD_CTX *, EVP_MD_CTX_free)
 DEFINE_CLEANUP(struct chunk_index *, chunk_index_free)
 
 struct walk {
-	const struct component *component;
+	const char *name; /* of the component */
 	const struct chunk_index *index;
 	int fd; /* of the pack */
 	uint64_t offset;
@@ -68,18 +68,18 @@ static enum ef_reason unpack_chunk(struct walk *w, const struct chunk *c, struct
 	}
 	int r = fd_pread_full(w->fd, w->in, c->pack_size, w->offset + c->pack_offset);
 	if (r < 0)
-		return error_errno(e, r, "%s: pack", w->component->name);
+		return error_errno(e, r, "%s: pack", w->name);
 	if (!half_matches(w->in, c->pack_size, c->pack_digest))
 		return error_set(e, EF_REASON_BAD_DIGEST, "%s: compressed chunk at %llu",
-			w->component->name, (unsigned long long)c->offset);
+			w->name, (unsigned long long)c->offset);
 	if (EVP_DigestUpdate(w->pack, w->in, c->pack_size) != 1)
 		return error_set(e, EF_REASON_INTERNAL, "SHA-256 failed");
 	/* Never more than the signed size (S-28). */
 	if (ZSTD_decompressDCtx(w->zstd, w->out, c->size, w->in, c->pack_size) != c->size)
 		return error_set(e, EF_REASON_BAD_DIGEST, "%s: chunk at %llu does not decompress",
-			w->component->name, (unsigned long long)c->offset);
+			w->name, (unsigned long long)c->offset);
 	if (!half_matches(w->out, c->size, c->digest))
-		return error_set(e, EF_REASON_BAD_DIGEST, "%s: chunk at %llu", w->component->name,
+		return error_set(e, EF_REASON_BAD_DIGEST, "%s: chunk at %llu", w->name,
 			(unsigned long long)c->offset);
 	return EF_REASON_OK;
 }
@@ -90,10 +90,10 @@ static enum ef_reason read_leaf(
 	int r = fd_pread_full(w->fd, w->leaf, g->leaf_size, w->offset + g->leaf_offset);
 
 	if (r < 0)
-		return error_errno(e, r, "%s: pack", w->component->name);
+		return error_errno(e, r, "%s: pack", w->name);
 	if (!half_matches(w->leaf, g->leaf_size, g->body.pack_digest))
 		return error_set(e, EF_REASON_BAD_DIGEST, "%s: leaf of the group at %llu",
-			w->component->name, (unsigned long long)g->body.offset);
+			w->name, (unsigned long long)g->body.offset);
 	return chunk_leaf_parse(g, w->leaf, w->chunks, n, e);
 }
 
@@ -136,7 +136,7 @@ static enum ef_reason walk_group(
 			return e->reason;
 	if (EVP_DigestFinal_ex(md, digest, NULL) != 1 ||
 		memcmp(digest, g->body.digest, CHUNK_DIGEST_SIZE) != 0)
-		return error_set(e, EF_REASON_BAD_DIGEST, "%s: group at %llu", w->component->name,
+		return error_set(e, EF_REASON_BAD_DIGEST, "%s: group at %llu", w->name,
 			(unsigned long long)g->body.offset);
 	return EF_REASON_OK;
 }
@@ -148,7 +148,7 @@ static enum ef_reason walk_leaves(struct walk *w, struct error *e)
 		const struct chunk_group *g = &w->index->groups[i];
 		int r = fd_pread_full(w->fd, w->leaf, g->leaf_size, w->offset + g->leaf_offset);
 		if (r < 0)
-			return error_errno(e, r, "%s: pack", w->component->name);
+			return error_errno(e, r, "%s: pack", w->name);
 		if (EVP_DigestUpdate(w->pack, w->leaf, g->leaf_size) != 1)
 			return error_set(e, EF_REASON_INTERNAL, "SHA-256 failed");
 	}
@@ -160,7 +160,7 @@ static enum ef_reason walk_groups(struct walk *w, struct error *e)
 	_cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *md = EVP_MD_CTX_new();
 
 	if (!md)
-		return error_set(e, EF_REASON_NO_MEMORY, "%s", w->component->name);
+		return error_set(e, EF_REASON_NO_MEMORY, "%s", w->name);
 	for (size_t i = 0; i < w->index->n_groups; i++)
 		if (walk_group(w, &w->index->groups[i], md, e))
 			return e->reason;
@@ -179,17 +179,17 @@ static enum ef_reason compare(
 
 /* The index's own words about image and pack must be those of the manifest. */
 static enum ef_reason compare_index(
-	const struct component *c, const struct chunk_index *x, struct error *e)
+	const char *of, const struct payload *p, const struct chunk_index *x, struct error *e)
 {
-	if (x->image_size != c->image.size || memcmp(x->image_sha256, c->image.sha256, 32) != 0 ||
-		x->pack_size != c->pack.size || memcmp(x->pack_sha256, c->pack.sha256, 32) != 0)
-		return error_set(
-			e, EF_REASON_BAD_DIGEST, "%s: the index is of another image", c->name);
+	if (x->image_size != p->image.size || memcmp(x->image_sha256, p->image.sha256, 32) != 0 ||
+		x->pack_size != p->pack.size || memcmp(x->pack_sha256, p->pack.sha256, 32) != 0)
+		return error_set(e, EF_REASON_BAD_DIGEST, "%s: the index is of another image", of);
 	return EF_REASON_OK;
 }
 
-static enum ef_reason check_pack(const struct published *from, const struct component *c,
-	const struct chunk_index *x, const struct workspace *ws, struct error *e)
+static enum ef_reason check_pack(const struct published *from, const char *of,
+	const struct payload *p, const struct chunk_index *x, const struct workspace *ws,
+	struct error *e)
 {
 	_cleanup_free_ struct walk *w = calloc(1, sizeof(*w));
 	_cleanup_(ZSTD_freeDCtxp) ZSTD_DCtx *zstd = ZSTD_createDCtx();
@@ -201,35 +201,47 @@ static enum ef_reason check_pack(const struct published *from, const struct comp
 
 	if (!w || !zstd || !image || !pack || EVP_DigestInit_ex(image, EVP_sha256(), NULL) != 1 ||
 		EVP_DigestInit_ex(pack, EVP_sha256(), NULL) != 1)
-		return error_set(e, EF_REASON_NO_MEMORY, "%s", c->name);
-	*w = (struct walk){.component = c, .index = x, .zstd = zstd, .image = image, .pack = pack};
-	object_name(&c->pack, name);
+		return error_set(e, EF_REASON_NO_MEMORY, "%s", of);
+	*w = (struct walk){.name = of, .index = x, .zstd = zstd, .image = image, .pack = pack};
+	object_name(&p->pack, name);
 	enum ef_reason r = published_locate(from, name, &w->fd, &own, &w->offset, &size, e);
 	if (r)
 		return r;
-	progress_begin(&w->progress, ws, c->name, c->image.size);
-	r = size == c->pack.size ? walk_groups(w, e) : error_set(e, EF_REASON_BAD_SIZE, "%s", name);
+	progress_begin(&w->progress, ws, of, p->image.size);
+	r = size == p->pack.size ? walk_groups(w, e) : error_set(e, EF_REASON_BAD_SIZE, "%s", name);
 	progress_end(&w->progress);
 	if (own)
 		ef_close(w->fd);
 	if (!r)
-		r = compare(pack, &c->pack, c->name, "pack", e);
-	return r ? r : compare(image, &c->image, c->name, "image", e);
+		r = compare(pack, &p->pack, of, "pack", e);
+	return r ? r : compare(image, &p->image, of, "image", e);
+}
+
+static enum ef_reason check_payload(const struct published *from, const char *of,
+	const struct payload *p, const struct workspace *w, struct error *e)
+{
+	_cleanup_(chunk_index_freep) struct chunk_index *x = NULL;
+	_cleanup_free_ uint8_t *data = NULL;
+	size_t size;
+	enum ef_reason r = read_object(from, &p->index, INDEX_MAX, &data, &size, e);
+
+	if (!r)
+		r = chunk_index_parse(data, size, &x, e);
+	if (!r)
+		r = compare_index(of, p, x, e);
+	return r ? r : check_pack(from, of, p, x, w, e);
 }
 
 static enum ef_reason check_rootfs(const struct published *from, const struct component *c,
 	const struct workspace *w, struct error *e)
 {
-	_cleanup_(chunk_index_freep) struct chunk_index *x = NULL;
-	_cleanup_free_ uint8_t *data = NULL;
-	size_t size;
-	enum ef_reason r = read_object(from, &c->index, INDEX_MAX, &data, &size, e);
+	struct payload p[PAYLOADS_MAX];
+	size_t n = component_payloads(c, p);
+	enum ef_reason r = EF_REASON_OK;
 
-	if (!r)
-		r = chunk_index_parse(data, size, &x, e);
-	if (!r)
-		r = compare_index(c, x, e);
-	return r ? r : check_pack(from, c, x, w, e);
+	for (size_t i = 0; i < n && !r; i++)
+		r = check_payload(from, c->name, &p[i], w, e);
+	return r;
 }
 
 static enum ef_reason check_mcu(const struct published *from, const struct component *c,

@@ -267,11 +267,12 @@ enum ef_reason component_check(
 		enum ef_reason r = object_get(dir, c->image.sha256, c->image.size, &data, e);
 		return r ? r : check_image(c, data, e);
 	}
-	const struct object *needed[] = {&c->index, &c->pack};
-	for (int i = 0; i < 2; i++)
-		if (!object_have(dir, needed[i]->sha256, needed[i]->size))
+	const struct object *o[COMPONENT_OBJECTS_MAX];
+	size_t n = component_objects(c, o);
+	for (size_t i = 0; i < n; i++)
+		if (!object_have(dir, o[i]->sha256, o[i]->size))
 			return error_set(e, EF_REASON_NOT_FOUND, "%s: object %s: add it again",
-				c->name, digest_hex(needed[i]->sha256, hex));
+				c->name, digest_hex(o[i]->sha256, hex));
 	return EF_REASON_OK;
 }
 

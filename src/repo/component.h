@@ -24,7 +24,7 @@ enum ef_reason component_try(const char *name, enum component_type type,
 	const struct component_options *c, struct error *e);
 /*
  * Puts together the component, checks it as a gateway's parser would and writes staged/NAME.json.
- * objects: "image" and for a rootfs "index" and "pack"; borrowed.
+ * objects: "image" and for a rootfs "index" and "pack", and what else it may bring; borrowed.
  */
 enum ef_reason component_stage(const struct workspace *w, const char *name, enum component_type type,
 	const struct component_options *c, const json_t *objects, struct error *e);

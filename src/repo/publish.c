@@ -96,14 +96,10 @@ static enum ef_reason put_release(
 	enum ef_reason r = release_load(p->w, target, entry, &x, e);
 
 	for (size_t i = 0; !r && i < x.manifest->n_components; i++) {
-		const struct component *c = &x.manifest->components[i];
-		if (c->type == COMPONENT_MCU) {
-			r = put_object(p, &c->image, e);
-		} else {
-			r = put_object(p, &c->index, e);
-			if (!r)
-				r = put_object(p, &c->pack, e);
-		}
+		const struct object *o[COMPONENT_OBJECTS_MAX];
+		size_t n = component_objects(&x.manifest->components[i], o);
+		for (size_t k = 0; k < n && !r; k++)
+			r = put_object(p, o[k], e);
 	}
 	return r ? r : put_file(p, x.file, false, e);
 }

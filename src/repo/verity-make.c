@@ -128,6 +128,23 @@ static enum ef_reason given(const char *how, struct verity *v, struct error *e)
 	return EF_REASON_OK;
 }
 
+/* A kernel mounts no ext2, 3 or 4 whose blocks are smaller than its device's, and dm-verity's are
+ * those of the tree (Documentation/filesystems/ext4/super.rst). */
+static enum ef_reason check_blocks(int fd, const char *path, struct error *e)
+{
+	uint8_t s[64];
+	int r = fd_pread_full(fd, s, sizeof(s), 1024);
+
+	if (r < 0)
+		return error_errno(e, r, "%s", path);
+	if (s[56] == 0x53 && s[57] == 0xef && s[24] < 2)
+		return error_set(e, EF_REASON_USAGE,
+			"%s: ext4 with blocks of %u bytes cannot be mounted on dm-verity: make it "
+			"with mke2fs -b 4096",
+			path, 1024u << s[24]);
+	return EF_REASON_OK;
+}
+
 /* The tree as a whole, then what a gateway will look at. */
 static enum ef_reason check(const char *path, const struct verity *v, struct error *e)
 {
@@ -140,7 +157,7 @@ static enum ef_reason check(const char *path, const struct verity *v, struct err
 	snprintf(offset, sizeof(offset), "--hash-offset=%llu", (unsigned long long)v->offset);
 	const char *const argv[] = {
 		"veritysetup", "verify", offset, path, path, digest_hex(v->root, root), NULL};
-	if (verity_check(fd, v, (uint64_t)st.st_size, e))
+	if (verity_check(fd, v, (uint64_t)st.st_size, e) || check_blocks(fd, path, e))
 		return e->reason;
 	return veritysetup(argv, EF_REASON_BAD_DIGEST, "the image is not what its tree says", e);
 }

@@ -182,6 +182,24 @@ static const char *const labels[][2] = {{"system_a", "system_b"}, {"system_A", "
 	{"rootfs_a", "rootfs_b"}, {"rootfs_A", "rootfs_B"}, {"root_a", "root_b"},
 	{"rootfs-a", "rootfs-b"}, {"root-a", "root-b"}};
 
+/* Raspberry Pi's firmware takes kernel and device tree from a FAT partition of the slot. */
+static void find_boots(const char *root, struct slots_found *f)
+{
+	static const char a[] = "/dev/disk/by-partlabel/boot_a",
+			  b[] = "/dev/disk/by-partlabel/boot_b";
+
+	if (!f->boot || strcmp(f->boot, "tryboot") != 0)
+		return;
+	if (!fact(f, there(root, a) && there(root, b),
+		    "label the two boot partitions boot_a and boot_b (sgdisk --change-name), or write "
+		    "BootA= and BootB= with their devices into [Slots] of edgeferry.conf: without them "
+		    "a release brings no kernel",
+		    "partition labels of the slots' boot partitions: boot_a and boot_b"))
+		return;
+	strcpy(f->boot_a, a);
+	strcpy(f->boot_b, b);
+}
+
 static void find_slots(const char *root, struct slots_found *f, struct error *e)
 {
 	char a[sizeof(f->a)], b[sizeof(f->b)];
@@ -221,5 +239,6 @@ enum ef_reason slots_detect(const char *root, struct slots_found *ret, struct er
 	*ret = (struct slots_found){0};
 	find_boot(root, ret, e);
 	find_slots(root, ret, e);
+	find_boots(root, ret);
 	return e->reason;
 }

@@ -88,13 +88,16 @@ static enum ef_reason sim_set_args(
 	return r == 0 ? EF_REASON_OK : failed(r, names[slot], e);
 }
 
+/* Empty, so it is there or not, and a power cut is a restart as well: nothing to make whole, and no
+ * temporary file that one could leave. */
 static enum ef_reason sim_rebooting(struct boot *b, const char **parameter, struct error *e)
 {
 	const struct sim *s = (struct sim *)b;
-	int r = atomic_file_write_at(s->dir_fd, SIM_REBOOT_FILE, "", 0, 0644);
+	_cleanup_close_ int fd =
+		openat(s->dir_fd, SIM_REBOOT_FILE, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 
 	(void)parameter;
-	return r == 0 ? EF_REASON_OK : failed(r, SIM_REBOOT_FILE, e);
+	return fd >= 0 ? EF_REASON_OK : failed(-errno, SIM_REBOOT_FILE, e);
 }
 
 const struct boot_ops boot_sim = {

@@ -5,18 +5,15 @@
  * nodes asked who they are; then the plan. A refusal on the way has written nothing but objects and
  * records.
  */
-#include "bundle/chunks.h"
-#include "bundle/objects.h"
 #include "update/internal.h"
 #include "update/waves.h"
-#include "util/hex.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define NET_TRIES 2
+#define PATIENCE_US (10 * USEC_PER_SEC)
 
 /* edgeferry-net tries again by itself; once more is for when it was edgeferry-net that ended. */
 static bool enough(enum ef_reason r, unsigned attempts)
@@ -28,7 +25,7 @@ static bool enough(enum ef_reason r, unsigned attempts)
 }
 
 /* What will pass is tried again, the rest is an answer. */
-static void acquire_failed(struct update *u, const struct error *e)
+void acquire_failed(struct update *u, const struct error *e)
 {
 	struct run *r = &u->run;
 
@@ -228,151 +225,15 @@ static void acquire_admit(struct update *u)
 		return;
 	}
 	u->run.phase = ACQUIRE_OBJECTS;
-	u->run.at = 0;
+	u->run.at = u->run.held = 0;
 	update_kick(u);
 }
 
-struct memory_image {
-	const uint8_t *data;
-	size_t size;
-};
-
-static int memory_read(void *ctx, uint32_t offset, void *buf, size_t size)
+void acquire_ask_nodes(struct update *u)
 {
-	const struct memory_image *m = ctx;
-
-	if (offset > m->size || size > m->size - offset)
-		return -EINVAL;
-	memcpy(buf, m->data + offset, size);
-	return 0;
-}
-
-static enum ef_reason look_into_image(const struct component *c, const uint8_t *data, size_t size,
-	struct plan_image *ret, struct error *e)
-{
-	struct memory_image m = {data, size};
-	const struct ef_image_source src = {
-		.ctx = &m, .limit = (uint32_t)size, .read = memory_read};
-	struct ef_image_info info;
-
-	enum ef_reason r = ef_image_inspect(&src, &info);
-	if (r != EF_REASON_OK)
-		return error_set(e, r, "the image of %s", c->name);
-	memcpy(ret->hash, info.digest, 32);
-	memcpy(ret->vendor, info.vendor, 16);
-	memcpy(ret->class_id, info.class_id, 16);
-	ret->has_vendor = info.has_vendor;
-	ret->has_class = info.has_class;
-	ret->security = info.security_counter;
-	return plan_admit_image(c, ret, e);
-}
-
-static enum ef_reason look_into_index(
-	const struct component *c, const uint8_t *data, size_t size, struct error *e)
-{
-	struct chunk_index *x = NULL;
-
-	if (chunk_index_parse(data, size, &x, e))
-		return e->reason;
-	if (x->image_size != c->image.size || x->pack_size != c->pack.size ||
-		memcmp(x->image_sha256, c->image.sha256, 32) != 0 ||
-		memcmp(x->pack_sha256, c->pack.sha256, 32) != 0)
-		error_set(e, EF_REASON_BAD_FORMAT, "the chunk index of %s is of another image",
-			c->name);
-	chunk_index_free(x);
-	return e->reason;
-}
-
-static enum ef_reason look_into(const struct component *c, const uint8_t *data, size_t size,
-	struct plan_image *ret, struct error *e)
-{
-	if (c->type == COMPONENT_MCU)
-		look_into_image(c, data, size, ret, e);
-	else
-		look_into_index(c, data, size, e);
-	ret->known = e->reason == EF_REASON_OK;
-	return e->reason;
-}
-
-/* Not stored: it is what it says, or nothing of it is looked at. */
-static enum ef_reason look_into_fetched(
-	struct update *u, const uint8_t *data, size_t size, struct error *e)
-{
-	const struct component *c = &u->current->manifest->components[u->run.at];
-
-	if (object_check(held_object(c)->sha256, data, size, e))
-		return e->reason;
-	return look_into(c, data, size, &u->run.images[u->run.at], e);
-}
-
-static void on_object(struct update *u, const uint8_t *data, size_t size, const struct error *e)
-{
-	const struct component *c = &u->current->manifest->components[u->run.at];
-	const struct object *o = held_object(c);
-	struct error why = *e;
-
-	u->run.busy = false;
-	if (why.reason == EF_REASON_OK && size != o->size)
-		error_set(&why, EF_REASON_BAD_SIZE, "%s: %zu bytes, %" PRIu64 " were signed",
-			c->name, size, o->size);
-	if (why.reason == EF_REASON_OK && u->current->dry)
-		look_into_fetched(u, data, size, &why);
-	else if (why.reason == EF_REASON_OK)
-		object_put(u->objects_fd, o->sha256, data, size, &why);
-	if (why.reason != EF_REASON_OK)
-		acquire_failed(u, &why);
-	update_kick(u);
-}
-
-static void acquire_objects(struct update *u)
-{
-	const struct manifest *m = u->current->manifest;
-	char path[16 + DIGEST_HEX_MAX], hex[DIGEST_HEX_MAX];
-	struct error e = {0};
-
-	if (!bundle_reopen(u, &e)) {
-		if (e.reason)
-			acquire_failed(u, &e);
-		return;
-	}
-	for (; u->run.at < m->n_components; u->run.at++) {
-		const struct object *o = held_object(&m->components[u->run.at]);
-		if (u->run.images[u->run.at].known ||
-			object_have(u->objects_fd, o->sha256, o->size))
-			continue;
-		if (u->look.phase != LOOK_IDLE)
-			return; /* a check has the reader; it kicks */
-		snprintf(path, sizeof(path), "objects/%s", digest_hex(o->sha256, hex));
-		u->run.busy = true;
-		reader_start(u, u->current->origin != ORIGIN_BUNDLE, path, o->size, on_object);
-		return;
-	}
-	u->run.phase = ACQUIRE_IMAGES;
-	update_kick(u);
-}
-
-static void acquire_images(struct update *u)
-{
-	const struct manifest *m = u->current->manifest;
-	struct error e = {0};
-
-	for (size_t i = 0; i < m->n_components && e.reason == EF_REASON_OK; i++) {
-		const struct component *c = &m->components[i];
-		const struct object *o = held_object(c);
-		_cleanup_free_ uint8_t *data = NULL;
-
-		if (!u->run.images[i].known &&
-			object_get(u->objects_fd, o->sha256, o->size, &data, &e) == EF_REASON_OK)
-			look_into(c, data, o->size, &u->run.images[i], &e);
-	}
-	if (e.reason) {
-		acquire_failed(u, &e);
-		return;
-	}
-	u->run.phase = ACQUIRE_NODES;
-	u->run.since_us = now_monotonic_us();
+	u->run.since_us = u->run.heard_us = now_monotonic_us();
+	u->run.heard = 0;
 	nodes_poll(u);
-	update_kick(u);
 }
 
 static enum ef_reason plan_store(struct update *u, struct error *e)
@@ -446,11 +307,34 @@ static bool needed(
 	       node->required;
 }
 
-/* False: it has not answered yet. */
-static bool admit_node(struct update *u, const struct node_state *ns, const struct plan_node *node,
-	struct error *e)
+/* Whom nobody needs is waited for until a while after the last answer of any node. */
+static uint64_t patience_ends(struct update *u)
+{
+	size_t heard = 0;
+
+	for (size_t i = 0; i < u->n_nodes; i++)
+		heard += u->nodes[i].present && nodes_fresh(&u->nodes[i], u->run.since_us);
+	if (heard > u->run.heard) {
+		u->run.heard = heard;
+		u->run.heard_us = now_monotonic_us();
+	}
+	return u->run.heard_us + (u->env.patience_us ? u->env.patience_us : PATIENCE_US);
+}
+
+/* It has not answered, nor was it silent the last time: now it goes as one that is away (F-32). */
+static void give_up(const struct node_state *ns, struct plan_node *node)
+{
+	node->present = false;
+	error_set(&node->last, EF_REASON_NODE_UNREACHABLE, "%s: takes too long to say who it is",
+		ns->config->name);
+}
+
+/* False: it has not answered yet, and is waited for. */
+static bool admit_node(struct update *u, const struct node_state *ns, struct plan_node *node,
+	bool patient, struct error *e)
 {
 	const struct manifest *m = u->current->manifest;
+	bool fresh = nodes_fresh(ns, u->run.since_us), silent = !ns->present && ns->misses > 0;
 
 	/* whoever takes nothing must be understood by the new gateway all the same */
 	if (ns->present && plan_admit_protocol(m, node, e))
@@ -459,12 +343,13 @@ static bool admit_node(struct update *u, const struct node_state *ns, const stru
 		const struct component *c = &m->components[k];
 		if (!plan_takes(c, ns->config))
 			continue;
-		/* one that nobody needs and that has been silent is not waited for (F-32): when it
+		/* one that nobody needs and that has been silent is not waited for: when it
 		 * appears it is brought up */
-		if (!nodes_fresh(ns, u->run.since_us) &&
-			(ns->present || ns->misses == 0 || needed(u, c, ns->config)))
+		if (!fresh && (needed(u, c, ns->config) || (patient && !silent)))
 			return false;
-		if (ns->present)
+		if (!fresh && !silent)
+			give_up(ns, node);
+		if (node->present)
 			plan_admit_node(c, node, e);
 		else if (needed(u, c, ns->config))
 			error_set(e,
@@ -479,6 +364,9 @@ static bool admit_node(struct update *u, const struct node_state *ns, const stru
 static void acquire_nodes(struct update *u)
 {
 	_cleanup_free_ struct plan_node *nodes = calloc(u->n_nodes + 1, sizeof(*nodes));
+	uint64_t ends = patience_ends(u);
+	bool nodes_only = u->current->origin == ORIGIN_CATCH_UP;
+	bool patient = nodes_only || now_monotonic_us() < ends;
 	struct error e = {0};
 
 	if (!nodes)
@@ -489,9 +377,12 @@ static void acquire_nodes(struct update *u)
 			.present = ns->present,
 			.identity = ns->identity,
 			.last = ns->last};
-		if (!admit_node(u, ns, &nodes[i], &e))
+		if (!admit_node(u, ns, &nodes[i], patient, &e)) {
+			if (patient && !nodes_only)
+				update_kick_at(u, ends);
 			return;
-		if (e.reason && u->current->origin == ORIGIN_CATCH_UP) {
+		}
+		if (e.reason && nodes_only) {
 			/* each for itself */
 			nodes[i].present = false;
 			nodes[i].last = e;
@@ -499,8 +390,7 @@ static void acquire_nodes(struct update *u)
 		}
 	}
 	if (e.reason != EF_REASON_OK) {
-		u->run.since_us = now_monotonic_us(); /* ask again before the next try */
-		nodes_poll(u);
+		acquire_ask_nodes(u); /* again before the next try */
 		acquire_failed(u, &e);
 		return;
 	}

@@ -14,11 +14,34 @@ const char *update_asker(const struct update *u)
 	return u->asker[0] ? u->asker : "itself";
 }
 
+void update_transfer(struct update *u, enum deployment_transfer transfer)
+{
+	u->transfer = transfer;
+}
+
+/* Of the one under way only: "ID TRANSFER". */
+static enum ef_reason transfer_load(struct update *u, struct deployment *d, struct error *e)
+{
+	unsigned long long id = 0;
+	unsigned transfer = 0;
+	char text[64];
+
+	if (store_get(u->store, "transfer", text, sizeof(text), e))
+		return e->reason;
+	if (sscanf(text, "%llu %u", &id, &transfer) == 2 && id == d->id &&
+		transfer <= TRANSFER_PATCH)
+		d->transfer = (enum deployment_transfer)transfer;
+	return EF_REASON_OK;
+}
+
 /* Of the one under way only: "ID ITSELF LET-GO BY". */
 enum ef_reason deployment_asked_save(struct update *u, const struct deployment *d, struct error *e)
 {
 	char text[128];
 
+	snprintf(text, sizeof(text), "%llu %u", (unsigned long long)d->id, (unsigned)d->transfer);
+	if (store_set(u->store, "transfer", text, e))
+		return e->reason;
 	snprintf(text, sizeof(text), "%llu %d %d %s", (unsigned long long)d->id, d->itself,
 		d->let_go, d->by);
 	return store_set(u->store, "asked", text, e);
@@ -30,6 +53,8 @@ enum ef_reason deployment_asked_load(struct update *u, struct deployment *d, str
 	int itself = 0, let_go = 0, at = 0;
 	char text[128];
 
+	if (transfer_load(u, d, e))
+		return e->reason;
 	if (store_get(u->store, "asked", text, sizeof(text), e))
 		return e->reason;
 	if (sscanf(text, "%llu %d %d %n", &id, &itself, &let_go, &at) != 3 || id != d->id)
@@ -80,6 +105,7 @@ static struct deployment *deployment_new(
 	strcpy(d->before, u->release);
 	strcpy(d->by, update_asker(u));
 	d->itself = u->asker[0] == 0;
+	d->transfer = u->transfer;
 	return d;
 }
 
@@ -213,9 +239,8 @@ enum ef_reason update_rollback(struct update *u, uint64_t *id, struct error *e)
 	return d ? begin(u, d, id, e) : e->reason;
 }
 
-enum ef_reason update_catch_up(struct update *u, uint64_t *id, struct error *e)
+static enum ef_reason begin_catch_up(struct update *u, uint64_t *id, struct error *e)
 {
-	update_ask_as(u, NULL);
 	struct deployment *d = may_begin(u, e) ? NULL : deployment_new(u, ORIGIN_CATCH_UP, e);
 
 	if (!d)
@@ -223,6 +248,20 @@ enum ef_reason update_catch_up(struct update *u, uint64_t *id, struct error *e)
 	strcpy(d->wanted, u->release);
 	strcpy(d->release, u->release);
 	return begin(u, d, id, e);
+}
+
+enum ef_reason update_catch_up(struct update *u, uint64_t *id, struct error *e)
+{
+	update_ask_as(u, NULL);
+	update_transfer(u, TRANSFER_BEST);
+	return begin_catch_up(u, id, e);
+}
+
+enum ef_reason update_flash(struct update *u, uint64_t *id, struct error *e)
+{
+	if (!u->release[0])
+		return error_set(e, EF_REASON_NOT_FOUND, "no release was installed here");
+	return begin_catch_up(u, id, e);
 }
 
 static enum ef_reason by_hand(struct update *u, enum deployment_event ev, enum ef_reason why,

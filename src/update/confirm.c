@@ -32,7 +32,7 @@ static enum ef_reason put_installed(struct update *u, const struct part *p, stru
 	strcpy(i.component, p->component->name);
 	ef_version_format(&p->component->version, i.version);
 	strcpy(i.release, u->current->release);
-	memcpy(i.image, p->component->image.sha256, 32);
+	component_hash(p->component, i.image);
 	return store_installed_put(u->store, &i, e);
 }
 

@@ -179,7 +179,7 @@ void desired_ended(struct update *u)
 		if (!concerned)
 			continue;
 		passes = false;
-		if (!reason_passes(why))
+		if (!reason_passes(why) && why != EF_REASON_PATCH)
 			mark(u, ns, p ? 1 : TRIES_MAX);
 	}
 	u->desired.tries = passes ? 0 : u->desired.tries + 1;

@@ -4,9 +4,10 @@
 #include "update/internal.h"
 #include <string.h>
 
+/* from "": nothing was found. */
 static bool fill(char **to, const char *from)
 {
-	return *to || (*to = strdup(from));
+	return *to || !*from || (*to = strdup(from));
 }
 
 enum ef_reason update_find_slots(const char *root, struct config *c, struct error *e)
@@ -23,7 +24,8 @@ enum ef_reason update_find_slots(const char *root, struct config *c, struct erro
 	free(c->boot);
 	c->boot = strdup(found.boot);
 	if (!c->boot || !fill(&c->boot_dir, found.boot_dir) || !fill(&c->slot_a, found.a) ||
-		!fill(&c->slot_b, found.b))
+		!fill(&c->slot_b, found.b) || !fill(&c->boot_a, found.boot_a) ||
+		!fill(&c->boot_b, found.boot_b))
 		return error_set(e, EF_REASON_NO_MEMORY, "[Slots]");
 	return EF_REASON_OK;
 }

@@ -122,6 +122,21 @@ struct image_share {
 	uint8_t *data;
 };
 
+/* One patch, for all nodes that get it: made, being made, or why there is none (patches.c). */
+struct patch_share {
+	struct update *u;
+	struct patch_share *next;	/* in the run */
+	unsigned users;		/* the run, and nodes that are sent it */
+	uint8_t base[32];	/* hash of the image that it is applied to */
+	uint8_t image[32];	/* SHA-256 of the object that comes out */
+	uint8_t key[32];	/* under which it is kept */
+	uint32_t models;
+	struct worker *worker;	/* making it */
+	struct error error;
+	uint8_t *data;
+	size_t size;
+};
+
 /* node-keys.c: what was asked for, until it is over */
 struct node_key_job {
 	bool first;
@@ -152,6 +167,8 @@ struct node_state {
 	size_t part;		/* whose, or NO_PART */
 	node_part_done done;
 	struct image_share *image;	/* what node_stage reads */
+	struct patch_share *patch;	/* what it sends in its place: */
+	struct node_patch sent;
 	struct node_key_job key;
 };
 
@@ -160,6 +177,7 @@ struct part_run {
 	bool busy;
 	unsigned attempts;
 	uint64_t wait_until;	/* monotonic: not before */
+	size_t payload;		/* of the slot: which of component_payloads is written */
 	struct worker *worker;
 	bool worker_over;
 	struct error worker_error, fetch_error;
@@ -168,6 +186,9 @@ struct part_run {
 	uint64_t told_us;	/* progress */
 	unsigned redo;		/* confirm.c: step of bringing up a node anew */
 	struct error held;	/* gate.c: what was waited for last */
+	struct patch_share *patch;	/* for its node; NULL: none, or not yet */
+	bool no_patch;		/* and that is settled, and on record */
+	unsigned patch_tries;	/* that the line ended */
 };
 
 /* --- what may hold a deployment up (gate.c) --- */
@@ -204,12 +225,15 @@ struct run {
 	bool busy;
 	struct part_run *parts;
 	size_t n_parts;
+	struct patch_share *patches;
 
 	enum acquire_phase phase;
-	size_t at;		/* component, or script */
+	size_t at, held;	/* component, and which of the objects that it holds; or script */
 	uint8_t *manifest;	/* bytes */
 	size_t manifest_size;
 	struct plan_image *images;
+	size_t heard;		/* nodes that have answered since since_us */
+	uint64_t heard_us;	/* the last one did */
 
 	bool asked;		/* the source was, for its statement */
 	bool begun, server_ok, confirmed_by_hand;
@@ -289,6 +313,7 @@ struct update {
 	bool asking_services;
 	bool in_doubt;		/* storing a transition failed: it may be there all the same */
 	char asker[65];		/* "": itself */
+	enum deployment_transfer transfer;	/* of what is begun */
 	sd_event_source *kick;
 	bool resumed;
 };
@@ -312,6 +337,7 @@ void update_kick_at(struct update *u, uint64_t when_us);
 bool reason_passes(enum ef_reason r);
 enum ef_reason update_boot(struct update *u, struct boot_state *ret, struct error *e);
 const char *update_slot_path(const struct update *u, enum slot_id s);
+const char *update_boot_path(const struct update *u, enum slot_id s); /* "" when slots have no boot partition */
 enum slot_id slot_from_word(const char *word);
 
 void note_refusal(struct update *u, const char *version, const struct error *e);
@@ -451,6 +477,26 @@ bool nodes_fresh(const struct node_state *ns, uint64_t since_us);
 bool nodes_settled(const struct update *u);
 bool nodes_runs(const struct node_state *ns, const uint8_t hash[32]);
 
+/* images.c: images of nodes among the objects, by the hash that nodes say; false: there is none */
+bool image_find(struct update *u, const uint8_t hash[32], struct object *ret);
+bool image_hash(struct update *u, const uint8_t sha256[32], uint64_t *size, uint8_t hash[32]);
+
+/* patches.c */
+/*
+ * What the node of a part is sent is settled: r->patch, or the full image, with an event that says why.
+ * False: it is being made, and it kicks; or nothing else than a patch may be sent, and e says why it is not.
+ */
+bool patch_settle(struct update *u, struct node_state *ns, size_t part, struct error *e);
+/* For node_stage; the node has it until patch_put. NULL: the full image. */
+const struct node_patch *patch_get(struct node_state *ns, struct part_run *r);
+void patch_put(struct node_state *ns);
+/* Staging failed so: true when that is the patch's, and the full image is to be sent now. */
+bool patch_failed(struct update *u, struct node_state *ns, size_t part, const struct error *e);
+/* A part was staged: what that has saved is counted, and said in *note (OK). */
+void patch_note(struct update *u, size_t part, struct error *note);
+void patch_count(struct update *u, size_t part);
+void patches_drop(struct update *u);	/* with the run */
+
 /* acquire.c, stage.c, activate.c, trial.c, confirm.c, revert.c: one advance function a state */
 void acquire_advance(struct update *u);
 void stage_advance(struct update *u);
@@ -479,12 +525,19 @@ enum ef_reason gate_ask_site(struct update *u, const char *step,
 /* False and no error: it is being looked at and will kick. */
 bool bundle_reopen(struct update *u, struct error *e);
 void bundle_lost(struct update *u, const struct error *e);	/* reading from it failed so */
+void acquire_failed(struct update *u, const struct error *e);	/* again later, or the end */
+void acquire_ask_nodes(struct update *u);	/* who they are, before the plan */
+
+/* acquire-objects.c: two phases, each until it is over */
+void acquire_objects(struct update *u);
+void acquire_images(struct update *u);
 
 /* space.c */
-const struct object *held_object(const struct component *c);
 /* What the release lacks fits: into the quota, once what nobody needs is gone, and on the disk. */
 /* Changes nothing: OK, or NO_SPACE, TOO_LARGE. *ret: as far as it was looked at. */
 enum ef_reason objects_room(
 	struct update *u, const struct manifest *m, struct plan_room *ret, struct error *e);
 enum ef_reason objects_make_room(struct update *u, const struct plan_room *room, struct error *e);
 void objects_sweep(struct update *u);	/* back below the quota */
+/* Whether there is room for so many bytes that nobody needs; what is older and not needed either goes. */
+bool objects_spare(struct update *u, uint64_t size);

@@ -424,6 +424,9 @@ static enum ef_reason look_at_slots(struct update *u, struct plan_gateway *g, st
 	g->target = slot_other(boot.running);
 	for (enum slot_id s = SLOT_A; s <= SLOT_B; s++)
 		g->slot_size[s] = slot_size(update_slot_path(u, s));
+	g->boots = u->env.config->boot_a != NULL;
+	for (enum slot_id s = SLOT_A; g->boots && s <= SLOT_B; s++)
+		g->boot_size[s] = slot_size(update_boot_path(u, s));
 	memcpy(g->running_image, installed.image, 32);
 	strcpy(g->running_version, installed.version);
 	return EF_REASON_OK;

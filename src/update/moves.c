@@ -140,7 +140,7 @@ static bool worth_remembering(const struct deployment *d)
 		return false;
 	/* what is put right here, not by another release, is worth another try */
 	return !reason_passes(d->error.reason) && d->error.reason != EF_REASON_ALREADY_INSTALLED &&
-	       d->error.reason != EF_REASON_NO_SPACE &&
+	       d->error.reason != EF_REASON_NO_SPACE && d->error.reason != EF_REASON_PATCH &&
 	       d->error.reason != EF_REASON_NODE_MISMATCH &&
 	       d->error.reason != EF_REASON_NODE_BATTERY &&
 	       d->error.reason != EF_REASON_STATE_UNREADABLE;
@@ -175,6 +175,7 @@ void run_reset(struct update *u)
 		if (r->parts[i].context)
 			fetch_free(r->parts[i].context);
 	}
+	patches_drop(u);
 	sd_event_source_disable_unref(r->timer);
 	free(r->parts);
 	free(r->manifest);
@@ -270,7 +271,8 @@ bool part_move(struct update *u, size_t part, enum component_state to, const str
 	if (cause)
 		p->error = *cause;
 	p->phase = "";
-	ev.error = p->error;
+	if (cause || p->error.reason) /* a note is said once */
+		ev.error = p->error;
 	if (store_part(u, part, &ev, &e)) {
 		*p = before;
 		return not_stored(u, ev.to, &e);

@@ -266,6 +266,7 @@ static void released(struct node_state *ns)
 	ns->part = NO_PART;
 	ns->done = NULL;
 	image_put(ns);
+	patch_put(ns);
 }
 
 void nodes_release(struct node_state *ns)
@@ -416,6 +417,7 @@ static void close_list(struct node_state *list, size_t n)
 		node_free(list[i].node);
 		node_key_forget(&list[i]);
 		image_put(&list[i]);
+		patch_put(&list[i]);
 	}
 	for (size_t i = 0; i < n; i++)
 		if (list[i].owns_shared) {

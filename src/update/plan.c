@@ -33,6 +33,32 @@ static enum ef_reason admit_order(
 	return EF_REASON_OK;
 }
 
+static enum ef_reason admit_size(const struct component *c, const char *what, uint64_t need,
+	enum slot_id target, uint64_t size, struct error *e)
+{
+	if (size == 0 || need <= size)
+		return EF_REASON_OK;
+	return error_set(e, EF_REASON_TOO_LARGE,
+		"%s has %" PRIu64 " bytes%s, slot %s has %" PRIu64, c->name, need, what,
+		slot_word(target), size);
+}
+
+/* A kernel of one release and modules of another do not make a system that starts. */
+static enum ef_reason admit_boot(
+	const struct component *c, const struct plan_gateway *g, struct error *e)
+{
+	bool brings = c->boot.image.size > 0;
+
+	if (brings && !g->boots)
+		return error_set(e, EF_REASON_UNKNOWN_COMPONENT,
+			"%s brings a boot partition, and BootA= and BootB= are not set", c->name);
+	if (!brings && g->boots)
+		return error_set(e, EF_REASON_REQUIREMENT,
+			"%s brings no boot partition, and the slots have one each", c->name);
+	return admit_size(c, " for the boot partition", c->boot.image.size, g->target,
+		g->boot_size[g->target], e);
+}
+
 static enum ef_reason admit_rootfs(
 	const struct component *c, const struct plan_gateway *g, struct error *e)
 {
@@ -52,12 +78,9 @@ static enum ef_reason admit_rootfs(
 		return error_set(e, EF_REASON_HARDWARE_RANGE,
 			"%s is for hardware %" PRIu32 " to %" PRIu32 ", this gateway is %" PRIu32,
 			c->name, c->hardware_min, c->hardware_max, config->hardware);
-	uint64_t size = g->slot_size[g->target];
-	if (size > 0 && c->image.size > size)
-		return error_set(e, EF_REASON_TOO_LARGE,
-			"%s has %" PRIu64 " bytes, slot %s has %" PRIu64, c->name, c->image.size,
-			slot_word(g->target), size);
-	return EF_REASON_OK;
+	if (admit_size(c, "", c->image.size, g->target, g->slot_size[g->target], e))
+		return e->reason;
+	return admit_boot(c, g, e);
 }
 
 static enum ef_reason admit_mcu(
@@ -276,7 +299,7 @@ enum ef_reason plan_may_touch(const struct config_node *config,
 
 static void plan_rootfs(const struct component *c, const struct plan_gateway *g, struct part *p)
 {
-	memcpy(p->hash, c->image.sha256, sizeof(p->hash));
+	component_hash(c, p->hash);
 	p->required = c->policy == POLICY_REQUIRED;
 	if (!g->slots) {
 		p->state = COMPONENT_SKIPPED;
@@ -287,7 +310,7 @@ static void plan_rootfs(const struct component *c, const struct plan_gateway *g,
 	if (!g->known)
 		return;
 	snprintf(p->from, sizeof(p->from), "%s", g->running_version);
-	if (memcmp(g->running_image, c->image.sha256, 32) == 0) {
+	if (memcmp(g->running_image, p->hash, 32) == 0) {
 		p->state = COMPONENT_SKIPPED;
 		snprintf(p->place, sizeof(p->place), "%s", slot_word(g->running));
 		error_set(&p->error, EF_REASON_ALREADY_INSTALLED, "slot %s runs it", p->place);

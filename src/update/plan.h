@@ -31,6 +31,8 @@ struct plan_gateway {
 	uint8_t running_image[32];
 	char running_version[EF_VERSION_TEXT_MAX];
 	uint64_t slot_size[2];		/* bytes; 0 unknown */
+	bool boots;			/* each slot has a boot partition of its own: */
+	uint64_t boot_size[2];
 	uint32_t protocol_min, protocol_max;	/* versions of the node protocol that this program speaks */
 };
 

@@ -13,20 +13,26 @@
 
 #define INODES_MARGIN 16u
 
-/* The object of a component that is held whole: an MCU's image, a root filesystem's index. */
-const struct object *held_object(const struct component *c)
-{
-	return c->type == COMPONENT_MCU ? &c->image : &c->index;
-}
-
 /* Needed: by the release that runs, the one before it, the one under way, and by what a node was
- * left with (section 10). */
+ * left with (section 10). Wanted as long as there is room: what a node runs, for patches. */
 struct keep {
+	struct update *u;
 	struct deployment *now, *before;
 	const struct manifest *manifests[3];
 	uint8_t (*images)[32];
 	size_t n_images;
 };
+
+static bool holds(const struct manifest *m, const uint8_t sha256[32])
+{
+	const struct object *o;
+
+	for (size_t i = 0; i < m->n_components; i++)
+		for (size_t k = 0; (o = component_held(&m->components[i], k)); k++)
+			if (memcmp(o->sha256, sha256, 32) == 0)
+				return true;
+	return false;
+}
 
 static bool keep_object(void *ctx, const uint8_t sha256[32])
 {
@@ -36,10 +42,24 @@ static bool keep_object(void *ctx, const uint8_t sha256[32])
 		if (memcmp(k->images[i], sha256, 32) == 0)
 			return true;
 	for (size_t i = 0; i < 3; i++)
-		for (size_t n = 0; k->manifests[i] && n < k->manifests[i]->n_components; n++)
-			if (memcmp(held_object(&k->manifests[i]->components[n])->sha256, sha256,
-				    32) == 0)
-				return true;
+		if (k->manifests[i] && holds(k->manifests[i], sha256))
+			return true;
+	return false;
+}
+
+static bool keep_wanted(void *ctx, const uint8_t sha256[32])
+{
+	const struct keep *k = ctx;
+	uint8_t hash[32];
+	uint64_t size;
+
+	if (keep_object(ctx, sha256))
+		return true;
+	if (!image_hash(k->u, sha256, &size, hash))
+		return false;
+	for (size_t i = 0; i < k->u->n_nodes; i++)
+		if (nodes_runs(&k->u->nodes[i], hash))
+			return true;
 	return false;
 }
 
@@ -87,13 +107,16 @@ static enum ef_reason keep_read(struct update *u, struct keep *k, struct error *
 }
 
 /* *used: bytes that are there when there are max at most, or nothing more may go. */
-static enum ef_reason trim(struct update *u, uint64_t max, uint64_t *used, struct error *e)
+static enum ef_reason trim(
+	struct update *u, uint64_t max, bool wanted_too, uint64_t *used, struct error *e)
 {
-	_cleanup_(keep_free) struct keep keep = {.now = NULL};
+	_cleanup_(keep_free) struct keep keep = {.u = u};
 
 	if (keep_read(u, &keep, e))
 		return e->reason;
-	int r = object_trim(u->objects_fd, max, keep_object, &keep, used);
+	int r = object_trim(u->objects_fd, max, keep_wanted, &keep, used);
+	if (r >= 0 && wanted_too && *used > max)
+		r = object_trim(u->objects_fd, max, keep_object, &keep, used);
 	return r < 0 ? error_errno(e, r, "objects") : EF_REASON_OK;
 }
 
@@ -102,13 +125,13 @@ void objects_sweep(struct update *u)
 	struct error e = {0};
 	uint64_t used;
 
-	if (trim(u, u->env.config->object_quota, &used, &e))
+	if (trim(u, u->env.config->object_quota, true, &used, &e))
 		log_warning("objects: %s", e.detail);
 }
 
 static enum ef_reason look_at_store(struct update *u, struct plan_room *r, struct error *e)
 {
-	_cleanup_(keep_free) struct keep keep = {.now = NULL};
+	_cleanup_(keep_free) struct keep keep = {.u = u};
 	uint64_t used = 0;
 
 	if (keep_read(u, &keep, e))
@@ -146,29 +169,50 @@ static enum ef_reason look_at_files(struct update *u, struct plan_room *r, struc
 	return EF_REASON_OK;
 }
 
-enum ef_reason objects_room(
-	struct update *u, const struct manifest *m, struct plan_room *ret, struct error *e)
+static enum ef_reason count(
+	struct update *u, const struct component *c, struct plan_room *r, struct error *e)
 {
-	*ret = (struct plan_room){.quota = u->env.config->object_quota};
-	for (size_t i = 0; i < m->n_components; i++) {
-		const struct component *c = &m->components[i];
-		const struct object *o = held_object(c);
+	const struct object *o;
+
+	for (size_t k = 0; (o = component_held(c, k)); k++) {
 		if (o->size > (c->type == COMPONENT_MCU ? IMAGE_SIZE_MAX : INDEX_SIZE_MAX))
 			return error_set(
 				e, EF_REASON_TOO_LARGE, "%s: %" PRIu64 " bytes", c->name, o->size);
 		if (object_have(u->objects_fd, o->sha256, o->size))
 			continue;
-		ret->need += o->size;
-		ret->files++;
+		r->need += o->size;
+		r->files++;
 	}
+	return EF_REASON_OK;
+}
+
+enum ef_reason objects_room(
+	struct update *u, const struct manifest *m, struct plan_room *ret, struct error *e)
+{
+	*ret = (struct plan_room){.quota = u->env.config->object_quota};
+	for (size_t i = 0; i < m->n_components; i++)
+		if (count(u, &m->components[i], ret, e))
+			return e->reason;
 	if (ret->files == 0)
 		return EF_REASON_OK;
 	return look_at_store(u, ret, e) ? e->reason : look_at_files(u, ret, e);
+}
+
+bool objects_spare(struct update *u, uint64_t size)
+{
+	uint64_t quota = u->env.config->object_quota, used;
+	struct error e = {0};
+	struct statvfs fs;
+
+	if (size > quota || trim(u, quota - size, false, &used, &e) || used > quota - size)
+		return false;
+	return fstatvfs(u->objects_fd, &fs) == 0 &&
+	       (uint64_t)fs.f_bavail * fs.f_frsize >= size + SPACE_MARGIN;
 }
 
 enum ef_reason objects_make_room(struct update *u, const struct plan_room *room, struct error *e)
 {
 	uint64_t used;
 
-	return room->files > 0 ? trim(u, room->quota - room->need, &used, e) : EF_REASON_OK;
+	return room->files > 0 ? trim(u, room->quota - room->need, true, &used, e) : EF_REASON_OK;
 }

@@ -38,11 +38,17 @@ static void part_failed(struct update *u, size_t part, const struct error *e)
 static void on_node_staged(
 	struct update *u, struct node_state *ns, size_t part, const struct error *e)
 {
+	struct error note = {0};
+
 	run_of(u, part)->busy = false;
-	if (e->reason != EF_REASON_OK)
-		part_failed(u, part, e);
-	else
-		part_move(u, part, COMPONENT_STAGED, NULL);
+	if (e->reason != EF_REASON_OK) {
+		if (!patch_failed(u, ns, part, e))
+			part_failed(u, part, e);
+		return;
+	}
+	patch_note(u, part, &note);
+	if (part_move(u, part, COMPONENT_STAGED, &note))
+		patch_count(u, part);
 }
 
 enum ef_reason stage_node(
@@ -59,8 +65,8 @@ enum ef_reason stage_node(
 		run_of(u, part)->busy = false;
 		return e->reason;
 	}
-	nodes_started(
-		ns, node_stage(ns->node, ns->image->data, o->size, nodes_progress, nodes_done, ns));
+	nodes_started(ns, node_stage(ns->node, ns->image->data, o->size,
+				  patch_get(ns, run_of(u, part)), nodes_progress, nodes_done, ns));
 	return EF_REASON_OK;
 }
 
@@ -72,17 +78,56 @@ static void start_node(struct update *u, size_t part)
 	if (!ns)
 		error_set(&e, EF_REASON_CONFIG, "node %s is no longer configured",
 			u->current->parts[part].place);
-	else if (!ns->busy && gate_transfer(u, part) && part_move(u, part, COMPONENT_STAGING, NULL))
+	else if (!ns->busy && gate_transfer(u, part) &&
+		 part_move(u, part, COMPONENT_STAGING, NULL) && patch_settle(u, ns, part, &e))
 		stage_node(u, ns, part, on_node_staged, &e);
 	if (e.reason != EF_REASON_OK)
 		part_failed(u, part, &e);
 }
 
-/* --- the slot --- */
+/* --- the slot: its boot partition, if there is one, and then itself --- */
+
+static enum ef_reason start_worker(struct update *u, size_t part, struct error *e);
 
 static size_t part_of_worker(struct update *u, const struct part_run *r)
 {
 	return (size_t)(r - u->run.parts);
+}
+
+/* What is written now; *before: bytes of what was before it, *total: of all. */
+static struct payload payload_of(
+	struct update *u, const struct part_run *r, uint64_t *before, uint64_t *total)
+{
+	const struct component *c = u->current->parts[part_of_worker(u, r)].component;
+	struct payload p[PAYLOADS_MAX];
+	size_t n = component_payloads(c, p);
+
+	*before = *total = 0;
+	for (size_t i = 0; i < n; i++) {
+		*before += i < r->payload ? p[i].image.size : 0;
+		*total += p[i].image.size;
+	}
+	return p[r->payload];
+}
+
+static struct object pack_of(struct update *u, const struct part_run *r)
+{
+	uint64_t before, total;
+
+	return payload_of(u, r, &before, &total).pack;
+}
+
+/* True: there was one more, and it is under way or *e says why not. */
+static bool next_payload(struct update *u, struct part_run *r, struct error *e)
+{
+	size_t part = part_of_worker(u, r);
+	struct payload p[PAYLOADS_MAX];
+
+	if (r->payload + 1 >= component_payloads(u->current->parts[part].component, p))
+		return false;
+	r->payload++;
+	start_worker(u, part, e);
+	return true;
 }
 
 static void settle(struct update *u, struct part_run *r)
@@ -98,6 +143,8 @@ static void settle(struct update *u, struct part_run *r)
 		e = r->fetch_error;
 	worker_free(TAKE_PTR(r->worker));
 	r->worker_over = false;
+	if (e.reason == EF_REASON_OK && next_payload(u, r, &e) && e.reason == EF_REASON_OK)
+		return;
 	r->busy = false;
 	if (e.reason != EF_REASON_OK)
 		part_failed(u, part, &e);
@@ -128,16 +175,16 @@ static void on_pack(void *ctx, uint64_t bytes, const struct error *e)
 
 /* Where the pack lies: a file of its own, or a member of a bundle on some server. */
 static int place_of_pack(
-	struct update *u, const struct component *c, char *path, size_t size, uint64_t *offset)
+	struct update *u, const struct object *pack, char *path, size_t size, uint64_t *offset)
 {
 	char hex[DIGEST_HEX_MAX];
 
 	*offset = 0;
-	snprintf(path, size, "objects/%s", digest_hex(c->pack.sha256, hex));
+	snprintf(path, size, "objects/%s", digest_hex(pack->sha256, hex));
 	if (!u->bundle)
 		return 0;
 	const struct bundle_member *m = bundle_find(u->bundle, path);
-	if (!m || m->size != c->pack.size)
+	if (!m || m->size != pack->size)
 		return -ENOENT;
 	*offset = m->offset;
 	snprintf(path, size, "%s", u->current->bundle);
@@ -157,7 +204,7 @@ static struct ipc_range *moved(const struct ipc_range *ranges, size_t n, uint64_
 static int fetch_ranges(
 	struct update *u, struct part_run *r, const struct ipc_range *ranges, size_t n)
 {
-	const struct component *c = u->current->parts[part_of_worker(u, r)].component;
+	const struct object pack = pack_of(u, r);
 	char path[sizeof(u->current->bundle)];
 	uint64_t offset;
 	int p[2];
@@ -168,12 +215,12 @@ static int fetch_ranges(
 		return -errno;
 	_cleanup_close_ int from = p[0], to = p[1];
 	fcntl(to, F_SETPIPE_SZ, 1 << 20); /* as much as we are let */
-	int res = place_of_pack(u, c, path, sizeof(path), &offset);
+	int res = place_of_pack(u, &pack, path, sizeof(path), &offset);
 	_cleanup_free_ struct ipc_range *list = moved(ranges, n, offset);
 	struct fetch *f = list && res == 0 ? fetch_new(u, part_of_worker(u, r)) : NULL;
 	if (!f)
 		return res < 0 ? res : -ENOMEM;
-	f->id = net_fetch(u->env.net, path, c->pack.size, list, n, to, on_pack, f);
+	f->id = net_fetch(u->env.net, path, pack.size, list, n, to, on_pack, f);
 	if (f->id == 0) {
 		fetch_free(f);
 		return -ENETUNREACH;
@@ -184,12 +231,12 @@ static int fetch_ranges(
 
 static int from_bundle(struct update *u, struct part_run *r)
 {
-	const struct component *c = u->current->parts[part_of_worker(u, r)].component;
+	const struct object pack = pack_of(u, r);
 	char name[16 + DIGEST_HEX_MAX], hex[DIGEST_HEX_MAX];
 
-	snprintf(name, sizeof(name), "objects/%s", digest_hex(c->pack.sha256, hex));
+	snprintf(name, sizeof(name), "objects/%s", digest_hex(pack.sha256, hex));
 	const struct bundle_member *m = bundle_find(u->bundle, name);
-	if (!m || m->size != c->pack.size)
+	if (!m || m->size != pack.size)
 		return -ENOENT;
 	return worker_data(r->worker, bundle_fd(u->bundle), true, m->offset);
 }
@@ -219,9 +266,11 @@ static void on_worker_progress(void *ctx, const struct job_progress *p)
 		[JOB_WRITING] = "writing",
 		[JOB_READING_BACK] = "reading-back"};
 	struct fetch *f = ctx;
+	uint64_t before, total;
 
-	part_progress(f->u, f->part, p->phase <= JOB_READING_BACK ? words[p->phase] : "", p->done,
-		p->total);
+	payload_of(f->u, run_of(f->u, f->part), &before, &total);
+	part_progress(f->u, f->part, p->phase <= JOB_READING_BACK ? words[p->phase] : "",
+		before + p->done, total);
 }
 
 static void on_worker_done(void *ctx, const struct error *e)
@@ -253,24 +302,29 @@ static enum ef_reason start_worker(struct update *u, size_t part, struct error *
 	_cleanup_free_ uint8_t *index = NULL;
 	enum slot_id slot = slot_from_word(p->place);
 	struct boot_state boot;
+	uint64_t before, total;
+	const struct payload x = payload_of(u, r, &before, &total);
+	bool own = x.image.size + before == total; /* the last one: the root file system */
+	const char *(*const path)(const struct update *u, enum slot_id s) =
+		own ? update_slot_path : update_boot_path;
 
 	if (update_boot(u, &boot, e))
 		return e->reason;
 	if (slot == boot.running || slot == boot.primary)
 		return error_set(e, EF_REASON_SLOT_RUNNING, "slot %s", p->place);
-	if (object_get(u->objects_fd, c->index.sha256, c->index.size, &index, e) ||
+	if (object_get(u->objects_fd, x.index.sha256, x.index.size, &index, e) ||
 		give_up_slot(u, slot, e))
 		return e->reason;
 	struct worker_stage_spec spec = {
-		.target = update_slot_path(u, slot),
-		.running = update_slot_path(u, boot.running),
+		.target = path(u, slot),
+		.running = path(u, boot.running),
 		.index = index,
-		.index_size = c->index.size,
-		.image_size = c->image.size,
-		.verity_offset = c->verity.offset,
+		.index_size = x.index.size,
+		.image_size = x.image.size,
+		.verity_offset = own ? c->verity.offset : 0,
 	};
-	memcpy(spec.index_sha256, c->index.sha256, 32);
-	memcpy(spec.image_sha256, c->image.sha256, 32);
+	memcpy(spec.index_sha256, x.index.sha256, 32);
+	memcpy(spec.image_sha256, x.image.sha256, 32);
 	memcpy(spec.verity_root, c->verity.root, 32);
 	/* a context that outlives the run, freed with it: the worker's callbacks end with
 	 * worker_free */
@@ -296,6 +350,7 @@ static void start_slot(struct update *u, size_t part)
 	if (!part_move(u, part, COMPONENT_STAGING, NULL))
 		return;
 	run_of(u, part)->busy = true;
+	run_of(u, part)->payload = 0;
 	if (start_worker(u, part, &e))
 		part_failed(u, part, &e);
 	else if (u->env.observer.slots_changed)

@@ -55,6 +55,13 @@ const char *update_slot_path(const struct update *u, enum slot_id s)
 	return path ? path : "";
 }
 
+const char *update_boot_path(const struct update *u, enum slot_id s)
+{
+	const char *path = s == SLOT_A ? u->env.config->boot_a : u->env.config->boot_b;
+
+	return path ? path : "";
+}
+
 enum slot_id slot_from_word(const char *word)
 {
 	for (enum slot_id s = SLOT_A; s < SLOT_NONE; s++)

@@ -52,6 +52,9 @@ const char *component_state_word(enum component_state s);
 /* CATCH_UP: nodes that do not run what the installed release says, brought to it (desired.c) */
 enum deployment_origin { ORIGIN_SOURCE, ORIGIN_BUNDLE, ORIGIN_ROLLBACK, ORIGIN_CATCH_UP };
 
+/* What nodes are sent: a patch where there is one that is worth it, or what was asked for. */
+enum deployment_transfer { TRANSFER_BEST, TRANSFER_FULL, TRANSFER_PATCH };
+
 /* One component on one place (a slot or a node). A component for several nodes is several parts. */
 struct part {
 	const struct component *component;	/* in the deployment's manifest */
@@ -63,7 +66,7 @@ struct part {
 	uint8_t hash[32];	/* what the place says when it runs this: image digest */
 	unsigned wave;		/* in which it is activated, among those of its component; from 0 */
 	unsigned step;		/* how often activation was begun; stored */
-	const char *phase;	/* "fetching", "scanning", "writing", "reading-back", "uploading", "" */
+	const char *phase;	/* "fetching", "scanning", "writing", "reading-back", "patching", "uploading", "" */
 	uint64_t done, total;	/* bytes of the phase */
 };
 
@@ -87,6 +90,7 @@ struct deployment {
 	unsigned trials;	/* how often the checks were begun; a crash loop ends (F-25) */
 	char by[65];		/* who asked for it: "itself", "root" …; "" for one that is over */
 	bool itself;		/* nobody did */
+	enum deployment_transfer transfer;
 	bool let_go;		/* and somebody said that it goes now, whatever the hour */
 	bool dry;		/* looked at only: nothing is stored or touched (update_plan) */
 };
@@ -95,7 +99,7 @@ struct deployment {
 struct event {
 	uint64_t id;
 	int64_t time;
-	char word[33];		/* "deployment", "component", "check", "refused", "node", "start", "fell-back", "reload" */
+	char word[33];		/* "deployment", "component", "check", "refused", "node", "patch", "start", "fell-back", "reload" */
 	uint64_t deployment;	/* 0: none */
 	char component[33], place[33];
 	char from[33], to[33];	/* states or versions */
@@ -156,6 +160,7 @@ struct update_env {
 	const char *bus_address;	/* where BlueZ is; NULL: the system bus */
 	const char *root_file;		/* root.json to begin with while none is stored; may be NULL */
 	uint64_t retry_us;		/* first back-off of retries; 0: 1 s */
+	uint64_t patience_us;		/* of a plan, with nodes that nobody needs; 0: 10 s */
 	struct update_services services;	/* ask NULL: nobody knows */
 	struct update_observer observer;
 };
@@ -206,10 +211,21 @@ enum ef_reason update_reject(struct update *u, struct error *e);
 enum ef_reason update_rollback(struct update *u, uint64_t *id, struct error *e);
 
 /*
+ * Begins a deployment that brings the nodes to the installed release, also those on which that has failed
+ * as often as it is tried by itself. REFUSED with ALREADY_INSTALLED when all of them run it.
+ */
+enum ef_reason update_flash(struct update *u, uint64_t *id, struct error *e);
+
+/*
  * Who asks for what is begun from now on, for the record and for those who are told BUSY; NULL: nobody
  * does, so that windows, pause and postponement hold.
  */
 void update_ask_as(struct update *u, const char *who);
+/*
+ * What nodes are sent by what is begun from now on. FULL: images. PATCH: patches, and PATCH is the reason
+ * why a node that gets none fails.
+ */
+void update_transfer(struct update *u, enum deployment_transfer transfer);
 
 /* --- when (policy-state.c) --- */
 
@@ -322,6 +338,8 @@ const struct node_identity *update_node(const struct update *u, size_t node, boo
 	int64_t *last_seen, struct error *last);
 /* Of a node on Link=ble, false for others. */
 bool update_node_sight(const struct update *u, size_t node, struct bluez_sight *ret);
+/* Bytes that patches have saved on the way to a node so far. */
+uint64_t update_node_saved(struct update *u, size_t node);
 /* What a node should run by the installed release and does not, NULL: it does, or it is not known. */
 const struct component *update_node_behind(const struct update *u, size_t node);
 bool update_boot_state(const struct update *u, struct boot_state *ret);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The decoder: header, range decoder, and the new image a page a step. */
 #include "wire/crc.h"
+#include "wire/le.h"
 #include "wire/patch-model.h"
 #include <string.h>
 
@@ -89,6 +90,37 @@ static bool read_regions(struct ef_patch *p)
 	return true;
 }
 
+static const struct ef_patch_model *find_model(
+	const struct ef_patch_model *const *models, uint8_t id)
+{
+	while (*models && (*models)->id != id)
+		models++;
+	return *models;
+}
+
+uint32_t ef_patch_model_bits(const struct ef_patch_model *const *models)
+{
+	uint32_t bits = 0;
+
+	while (*models)
+		bits |= 1u << (*models++)->id;
+	return bits;
+}
+
+enum ef_reason ef_patch_look(const uint8_t *data, size_t size,
+	const struct ef_patch_model *const *models, struct ef_patch_sizes *ret)
+{
+	if (size < EF_PATCH_SIZES_END)
+		return EF_REASON_BAD_SIZE;
+	if (data[0] != 'E' || data[1] != 'P')
+		return EF_REASON_BAD_FORMAT;
+	if (data[2] != EF_PATCH_VERSION || !find_model(models, data[3]))
+		return EF_REASON_NOT_COMPATIBLE;
+	ret->old_size = le32_get(data + 13);
+	ret->new_size = le32_get(data + 17);
+	return EF_REASON_OK;
+}
+
 /* Everything that can be told without the old image. */
 static enum ef_reason read_header(struct ef_patch *p)
 {
@@ -111,9 +143,7 @@ static enum ef_reason read_header(struct ef_patch *p)
 		return p->beyond ? EF_REASON_BAD_SIZE : EF_REASON_BAD_FORMAT;
 	if (p->beyond)
 		return EF_REASON_BAD_SIZE;
-	while (*p->models && (*p->models)->id != h->model)
-		p->models++;
-	p->model = *p->models;
+	p->model = find_model(p->models, h->model);
 	if (!p->model)
 		return EF_REASON_NOT_COMPATIBLE;
 	if (h->new_size > p->io->new_limit)

@@ -6,12 +6,14 @@
 #include "util/log.h"
 #include "util/time-util.h"
 #include "worker/job-io.h"
+#include <edgeferry/patch.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #define QUIT_WAIT_US 2000000u
@@ -26,6 +28,8 @@ struct worker {
 	bool over, delivered;
 	struct error error;
 	unsigned silence_max_s;
+	int images; /* of a patch job: its descriptor; -1: another job */
+	uint64_t images_size;
 	sd_event_source *io, *child, *deliver, *silence;
 };
 
@@ -67,6 +71,10 @@ static void on_message(struct worker *w, const struct job_message *m)
 {
 	struct job_progress p;
 
+	if (w->images >= 0 && m->type != JOB_DONE) {
+		end(w, EF_REASON_INTERNAL, "unknown message of the worker");
+		return;
+	}
 	switch (m->type) {
 	case JOB_NEED:
 		if (m->size == 0 || m->size % sizeof(struct ipc_range))
@@ -89,11 +97,24 @@ static void on_message(struct worker *w, const struct job_message *m)
 	}
 }
 
+static void end_late_patch(struct worker *w)
+{
+	char detail[64];
+
+	snprintf(
+		detail, sizeof detail, "making the patch takes longer than %u s", w->silence_max_s);
+	end(w, EF_REASON_TIMEOUT, detail);
+}
+
 static int on_silence(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	struct worker *w = userdata;
 	char detail[64];
 
+	if (w->images >= 0) {
+		end_late_patch(w);
+		return 0;
+	}
 	snprintf(detail, sizeof detail, "the worker has not moved for %u s", w->silence_max_s);
 	end(w, EF_REASON_SLOT_WRITE, detail);
 	return 0;
@@ -139,6 +160,8 @@ static int on_child(sd_event_source *s, const siginfo_t *si, void *userdata)
 		on_message(w, m);
 	}
 	w->pid = 0;
+	if (w->images >= 0 && si->si_code != CLD_EXITED && si->si_status == SIGXCPU)
+		end_late_patch(w);
 	snprintf(detail, sizeof detail, "the worker ended by %s %d",
 		si->si_code == CLD_EXITED ? "itself, status" : "signal", si->si_status);
 	end(w, EF_REASON_IO, detail);
@@ -183,7 +206,29 @@ static int send_stage(struct worker *w, const struct worker_stage_spec *spec)
 		w->socket, JOB_STAGE, buf, sizeof j + j.target_size + j.running_size, index);
 }
 
-static int start(struct worker *w, const struct worker_stage_spec *spec)
+/* Old image, new image: with room behind them for the patch. */
+static int send_patch(struct worker *w, const struct worker_patch_spec *spec)
+{
+	const struct job_patch j = {
+		.old_size = (uint32_t)spec->old_size,
+		.new_size = (uint32_t)spec->new_size,
+		.models = spec->models,
+		.has_base = spec->has_base,
+		.base = spec->base,
+	};
+	int r;
+
+	w->images = memfd_create("images", MFD_CLOEXEC);
+	if (w->images < 0)
+		return -errno;
+	w->images_size = (uint64_t)spec->old_size + spec->new_size;
+	r = fd_pwrite_full(w->images, spec->old, spec->old_size, 0);
+	if (r >= 0)
+		r = fd_pwrite_full(w->images, spec->new, spec->new_size, spec->old_size);
+	return r < 0 ? r : job_send(w->socket, JOB_PATCH, &j, sizeof j, w->images);
+}
+
+static int start(struct worker *w)
 {
 	static const char *const argv[] = {"edgeferry-worker", NULL};
 	int pair[2], r;
@@ -210,27 +255,72 @@ static int start(struct worker *w, const struct worker_stage_spec *spec)
 	if (r >= 0)
 		r = sd_event_add_time_relative(w->event, &w->silence, CLOCK_MONOTONIC,
 			w->silence_max_s * USEC_PER_SEC, 0, on_silence, w);
-	if (r >= 0)
-		r = send_stage(w, spec);
 	return r < 0 ? r : 0;
 }
 
-enum ef_reason worker_stage(struct worker **ret, sd_event *event,
-	const struct worker_stage_spec *spec, const struct worker_callbacks *cb, struct error *e)
+/* NULL: no memory. */
+static struct worker *new_worker(sd_event *event, const struct worker_callbacks *cb)
 {
 	struct worker *w = calloc(1, sizeof *w);
-	int r;
 
-	if (!w)
-		return error_set(e, EF_REASON_NO_MEMORY, "edgeferry-worker");
-	*w = (struct worker){.event = sd_event_ref(event), .cb = *cb, .socket = -1};
-	w->silence_max_s = spec->silence_max_s ? spec->silence_max_s : JOB_SILENCE_MAX_S;
-	r = start(w, spec);
+	if (w)
+		*w = (struct worker){
+			.event = sd_event_ref(event), .cb = *cb, .socket = -1, .images = -1};
+	return w;
+}
+
+/* r: of what began it. */
+static enum ef_reason begun(struct worker *w, int r, struct worker **ret, struct error *e)
+{
 	if (r < 0) {
 		worker_free(w);
 		return error_errno(e, r, "starting edgeferry-worker");
 	}
 	*ret = w;
+	return EF_REASON_OK;
+}
+
+enum ef_reason worker_stage(struct worker **ret, sd_event *event,
+	const struct worker_stage_spec *spec, const struct worker_callbacks *cb, struct error *e)
+{
+	struct worker *w = new_worker(event, cb);
+
+	if (!w)
+		return error_set(e, EF_REASON_NO_MEMORY, "edgeferry-worker");
+	w->silence_max_s = spec->silence_max_s ? spec->silence_max_s : JOB_SILENCE_MAX_S;
+	int r = start(w);
+	return begun(w, r < 0 ? r : send_stage(w, spec), ret, e);
+}
+
+enum ef_reason worker_patch(struct worker **ret, sd_event *event,
+	const struct worker_patch_spec *spec, const struct worker_callbacks *cb, struct error *e)
+{
+	struct worker *w = new_worker(event, cb);
+
+	if (!w)
+		return error_set(e, EF_REASON_NO_MEMORY, "edgeferry-worker");
+	w->silence_max_s = JOB_PATCH_S;
+	int r = start(w);
+	return begun(w, r < 0 ? r : send_patch(w, spec), ret, e);
+}
+
+enum ef_reason worker_take_patch(
+	const struct worker *w, uint8_t **ret, size_t *size, struct error *e)
+{
+	struct stat st;
+
+	if (fstat(w->images, &st) < 0)
+		return error_errno(e, -errno, "the patch");
+	if ((uint64_t)st.st_size <= w->images_size ||
+		(uint64_t)st.st_size - w->images_size > EF_PATCH_IMAGE_MAX)
+		return error_set(e, EF_REASON_BAD_SIZE, "the patch");
+	size_t n = (size_t)((uint64_t)st.st_size - w->images_size);
+	_cleanup_free_ uint8_t *patch = malloc(n);
+	int r = patch ? fd_pread_full(w->images, patch, n, w->images_size) : -ENOMEM;
+	if (r < 0)
+		return error_errno(e, r, "the patch");
+	*ret = TAKE_PTR(patch);
+	*size = n;
 	return EF_REASON_OK;
 }
 
@@ -275,6 +365,7 @@ void worker_free(struct worker *w)
 	w->deliver = sd_event_source_disable_unref(w->deliver);
 	w->silence = sd_event_source_disable_unref(w->silence);
 	w->socket = ef_close(w->socket);
+	w->images = ef_close(w->images);
 	if (w->pid > 0)
 		end_child(w);
 	sd_event_unref(w->event);

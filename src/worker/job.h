@@ -10,6 +10,10 @@
  *                  PROGRESS, also while it waits for data, every JOB_SIGN_OF_LIFE_S
  *                  DONE   outcome; then the process ends
  *
+ *   core → worker  PATCH  a file in memory with two images of a microcontroller, to which the worker
+ *                  appends the patch from one to the other
+ *   worker → core  DONE
+ *
  * The worker writes nothing but checked chunks into the target, zeroes what is behind the image
  * (S-11), and reads all of it back past the cache before DONE says OK (S-10), most of it beside the
  * writing. Where the manifest has a root hash of dm-verity, the slot must have its tree.
@@ -21,6 +25,7 @@
 enum job_type {
 	JOB_STAGE = 1,
 	JOB_DATA,
+	JOB_PATCH,
 	JOB_NEED = 64,
 	JOB_PROGRESS,
 	JOB_DONE,
@@ -57,6 +62,20 @@ struct job_data {
  * does at a stretch takes as long, a sync of a slow card included. */
 #define JOB_SILENCE_MAX_S 300
 #define JOB_SIGN_OF_LIFE_S 1
+
+/*
+ * PATCH: the descriptor that comes along begins with the old image, then the new one. Behind them stands
+ * the patch (docs/SPEC-patch.md) when DONE says OK: then it was applied to the old image and gave the
+ * new one. NO_MEMORY beyond the limit below; beyond the other one the process is ended by SIGXCPU.
+ */
+struct job_patch {
+	uint32_t old_size, new_size;
+	uint32_t models;	/* that the node takes: bit N is model N */
+	uint32_t has_base, base;	/* address of the images' first byte, when it is known */
+	uint32_t zero;
+};
+#define JOB_PATCH_S 30	/* of CPU, and on the clock; it gives no sign of life */
+#define JOB_PATCH_MEMORY (128u << 20)
 
 /* PROGRESS: bytes of the image. phase: what the bytes of done are being. */
 enum job_phase { JOB_SCANNING, JOB_WRITING, JOB_READING_BACK };

@@ -2,6 +2,7 @@
 /* edgeferry-worker: one child of edgeferryd for one heavy job. Started by it only. */
 #include "util/cleanup.h"
 #include "util/log.h"
+#include "worker/patch-job.h"
 #include "worker/stage.h"
 #include <errno.h>
 #include <linux/ioprio.h>
@@ -49,7 +50,10 @@ static int serve(struct control *c)
 	int r = control_receive(c, m);
 	if (r < 0)
 		return r;
-	stage_run(c, m, &e);
+	if (m->type == JOB_PATCH)
+		patch_run(m, &e);
+	else
+		stage_run(c, m, &e);
 	ef_close(m->fd);
 	r = control_done(c, &e);
 	/* Nobody is there to hear that it was cancelled: that is no failure. */

@@ -74,7 +74,7 @@ class Oracle:
     def holds(self, release):
         boot = self.m.boot_state()
         primary = boot["primary"]
-        equal(self.m.slot_digest(primary), self.m.farm.images[release], f"I-1: bytes of the primary slot {primary}")
+        equal(self.m.slot_digests(primary), self.m.farm.images[release], f"I-1: bytes of the primary slot {primary}")
         equal(boot["mark"][primary], "good", "I-1: mark of the primary slot")
         equal((boot["trial"], self.m.running), ("none", primary), "I-2: slot to be tried, running slot")
         for key, value in self.floors.items():
@@ -101,7 +101,7 @@ class Oracle:
 
     def memory(self):
         """What a start must not change (I-5)."""
-        return (self.m.boot_state(), [self.m.slot_digest(s) for s in "AB"], self._floors(),
+        return (self.m.boot_state(), [self.m.slot_digests(s) for s in "AB"], self._floors(),
                 self.m.database("SELECT id, state, reason, detail, ended FROM deployments"),
                 self.m.database("SELECT deployment, number, state, step FROM parts"),
                 self.m.database("SELECT place, release, version FROM installed"))

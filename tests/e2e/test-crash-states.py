@@ -6,9 +6,10 @@ boot variables, slot. Before each flush, each restart and at the end every disk 
 is put into a machine, with the node's flash as it was then, and both are started: it must end by itself, with the
 invariants (oracle.py) and exactly one outcome (F-01, F-02, I-1 to I-8).
 
-  test-crash-states.py [--sample N] [--seed N] [--machines N]
+  test-crash-states.py [--sample N] [--from N --to N] [--seed N] [--machines N]
 
-What is torn is drawn, and with --sample which states are tried; the seed is printed.
+What is torn is drawn, and with --sample which states are tried; the seed is printed. No two recordings are the same, so
+--from and --to are stretches of a deployment rather than the same states again.
 """
 import hashlib
 import os
@@ -20,7 +21,7 @@ import crash     # in lab, as points knows
 from oracle import GATEWAY_CUT, NEW, NODE_CUT
 from tap import equal, holds
 
-DISK = ("data", "boot", "slot-a", "slot-b")
+DISK = ("data", "boot", "slot-a", "slot-b", "boot-a", "boot-b")
 WHEN = {"B": "before a flush", "P": "before a restart", "E": "at the end"}
 
 
@@ -60,7 +61,7 @@ def walk(machines, o, tap):
     # the disk as it was before stays with the machine: nobody else uses it meanwhile
     found = machines.use(lambda m, oracle: states(*record(m, oracle), rng))
     holds(len(found) > 300, f"{len(found)} states: too few")
-    wanted = points.drawn(o.sample, found, rng)
+    wanted = points.drawn(o.sample, found, rng)[o.first - 1:o.last]
     ends = machines.each(wanted, restart, tap)
     tap.note(f"{len(found)} states that differ, tried {len(wanted)}; "
              + ", ".join(f"{n} {how}" for how, n in ends.most_common()))

@@ -25,8 +25,8 @@ from scene import NODES, equal, holds, play
 VERBS = {"status": "GetStatus", "list": "ListReleases", "nodes": "ListNodes", "deployments": "ListDeployments",
          "history": "GetHistory"}
 ACTING = (["check"], ["install"], ["install", "--dry-run"], ["install", "1.0.0"], ["confirm"], ["reject"], ["rollback"],
-          ["cancel"], ["activate"], ["pause"], ["resume"], ["postpone", "1h"])
-ALL_VERBS = (*VERBS, "check", "install", "confirm", "reject", "rollback", "cancel", "activate", "pause",
+          ["cancel"], ["flash"], ["flash", "--full"], ["activate"], ["pause"], ["resume"], ["postpone", "1h"])
+ALL_VERBS = (*VERBS, "check", "install", "flash", "confirm", "reject", "rollback", "cancel", "activate", "pause",
              "resume", "postpone", "monitor")
 
 

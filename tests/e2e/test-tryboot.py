@@ -7,6 +7,7 @@ two boot partitions, and the argument "0 tryboot" that edgeferryd hands to login
   test-tryboot.py WORK [DEB]   as test-machine.py, WORK not the same
 """
 import pathlib
+import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -30,8 +31,20 @@ def ending_init(tree):
 RELEASES = {"1.0.0": pi.slot, "2.0.0": pi.slot, "3.0.0": pi.slot, "4.0.0": failing_check, "5.0.0": ending_init}
 
 
+class PiLab(Lab):
+    """Each release brings its kernel."""
+
+    def add_options(self, image):
+        return ["--boot", pi.boot_image(image)]
+
+
+def kernel_running(lab):
+    return re.search(r"lab\.kernel=(\S+)", lab.machine.run("cat /proc/cmdline"))[1]
+
+
 def runs(lab, slot, partition, tryboot):
     status = lab.status()["slots"]
+    equal(kernel_running(lab), lab.release_running(), "the kernel's release, beside the root file system's")
     equal([s["slot"] for s in status if s["running"]], [slot], "running slot")
     equal(lab.machine.starts[-1], (partition, tryboot), "the start: partition, tryboot")
 
@@ -57,6 +70,7 @@ def falls_back(release, *outcome):
         before = lab.machine.starts[-1][0]
         lab.falls_back(release, *outcome)
         equal(lab.machine.starts[-2:], ((5 - before, True), (before, False)), "the last two starts")
+        equal(kernel_running(lab), lab.release_running(), "the kernel's release, beside the root file system's")
     return scene
 
 
@@ -67,4 +81,4 @@ SCENES = [
     ("F-02 the kernel panics in the new slot", falls_back("5.0.0", "trial-not-booted"), ["5.0.0"]),
 ]
 
-sys.exit(scenes(Lab(sys.argv[1], RELEASES, *sys.argv[2:], loader=pi.Tryboot, machine=pi.PiMachine), SCENES))
+sys.exit(scenes(PiLab(sys.argv[1], RELEASES, *sys.argv[2:], loader=pi.Tryboot, machine=pi.PiMachine), SCENES))

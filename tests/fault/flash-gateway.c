@@ -130,13 +130,8 @@ struct reply gateway_state(struct agent *a, const uint8_t *hash, bool confirm, u
 	return gateway_ask(a, EF_SMP_WRITE, EF_GROUP_IMAGE, EF_IMAGE_STATE, buf, w.used);
 }
 
-struct reply gateway_preflight(struct agent *a, const struct test_image *i)
-{
-	return gateway_preflight_of(a, i, i);
-}
-
-struct reply gateway_preflight_of(
-	struct agent *a, const struct test_image *i, const struct test_image *of)
+static struct reply preflight(struct agent *a, const struct test_image *i,
+	const struct test_image *of, const struct test_image *patch, const uint8_t *base)
 {
 	struct ef_image_info info = {.header = {.hdr_size = 0, .img_size = of->tlv_at}};
 	uint8_t buf[512], middle[IMAGE_MIDDLE_MAX];
@@ -152,8 +147,31 @@ struct reply gateway_preflight_of(
 	cbor_put_bytes(&w, i->data + i->tlv_at, i->size - i->tlv_at);
 	cbor_put_text(&w, "size");
 	cbor_put_uint(&w, i->size);
+	if (patch) {
+		cbor_put_text(&w, "patch");
+		cbor_put_uint(&w, patch->size);
+		cbor_put_text(&w, "base");
+		cbor_put_bytes(&w, base, 32);
+	}
 	cbor_close(&w);
 	return gateway_ask(a, EF_SMP_WRITE, EF_GROUP_EDGEFERRY, EF_EF_PREFLIGHT, buf, w.used);
+}
+
+struct reply gateway_preflight(struct agent *a, const struct test_image *i)
+{
+	return preflight(a, i, i, NULL, NULL);
+}
+
+struct reply gateway_preflight_of(
+	struct agent *a, const struct test_image *i, const struct test_image *of)
+{
+	return preflight(a, i, of, NULL, NULL);
+}
+
+struct reply gateway_preflight_patch(struct agent *a, const struct test_image *i,
+	const struct test_image *patch, const uint8_t base[32])
+{
+	return preflight(a, i, i, patch, base);
 }
 
 struct reply gateway_chunk(struct agent *a, const struct test_image *i, uint32_t off, uint32_t size)

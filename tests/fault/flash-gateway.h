@@ -30,6 +30,9 @@ struct reply gateway_preflight(struct agent *a, const struct test_image *i);
 /* With the middle of the digest of another image. */
 struct reply gateway_preflight_of(
 	struct agent *a, const struct test_image *i, const struct test_image *middle);
+/* The image will come as a patch of this size, for the image with the hash base. */
+struct reply gateway_preflight_patch(struct agent *a, const struct test_image *i,
+	const struct test_image *patch, const uint8_t base[32]);
 struct reply gateway_chunk(
 	struct agent *a, const struct test_image *i, uint32_t off, uint32_t size);
 /* All of it, in order; the last answer, or the first refusal. */

@@ -2,18 +2,22 @@
 /*
  * The agent as the wire sees it: bytes in, frames taken apart, requests answered, on a board in
  * memory. First byte: 0 bytes on the line, 3 the same on a node that stock clients may update (raw
- * messages have no CRC to be found), 4 messages for a node with an address, else a sequence of
- * messages (u16 size, message) whose frames are made here so that the fuzzer need not find CRCs.
+ * messages have no CRC to be found), 4 messages for a node with an address, 5 a patch that was
+ * announced, for whatever fits a blank slot 0, else a sequence of messages (u16 size, message)
+ * whose frames are made here so that the fuzzer need not find CRCs.
  * Nothing outside slot 1 and the state pages may change.
  */
-#include "agent/agent.h"
+#include "agent/patch.h"
+#include "flash-gateway.h"
 #include "flash-sim.h"
 #include "wire/crc.h"
+#include <edgeferry/patch.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define APPROVED_SIZE 200u
 #define ADDRESS 5u
+#define PATCHED_SIZE 700u
 
 static enum self_test passed(void)
 {
@@ -62,6 +66,23 @@ static void line_in(const uint8_t *data, size_t size)
 	}
 }
 
+static void take_patch(const uint8_t *data, size_t size)
+{
+	static struct test_image patch;
+
+	if (size < EF_PATCH_SIZES_END || size > sizeof(patch.data))
+		return;
+	memcpy(patch.data, data, size);
+	patch.size = (uint32_t)size;
+	EVP_Digest(data, size, patch.digest, NULL, EVP_sha256(), NULL);
+	agent.upload.approved = true;
+	agent.upload.approved_image = PATCHED_SIZE;
+	agent.upload.approved_patch = patch.size;
+	gateway_upload(&agent, &patch, 400);
+	while (patch_poll(&agent))
+		port_watchdog_feed();
+}
+
 static bool same(const struct port_area *a, const uint8_t *before)
 {
 	return memcmp(sim.flash + a->offset, before + a->offset, a->size) == 0;
@@ -84,7 +105,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		agent.upload.approved_size = APPROVED_SIZE;
 		agent.upload.approved_image = APPROVED_SIZE - 30;
 	}
-	if (data[0] == 0 || data[0] == 3) {
+	if (data[0] == 5) {
+		take_patch(data + 1, size - 1);
+	} else if (data[0] == 0 || data[0] == 3) {
 		line_in(data + 1, size - 1);
 	} else {
 		for (size_t at = 1; size - at > 2;) {

@@ -46,6 +46,7 @@ static void parsers(const uint8_t *body, size_t size)
 {
 	static const uint8_t nonce[NODE_NONCE_SIZE] = "nonce";
 	struct node_identity id = {0};
+	struct node_made made;
 	struct error e = {0};
 	bool unsupported;
 
@@ -58,6 +59,8 @@ static void parsers(const uint8_t *body, size_t size)
 			if (*p < ' ' || *p > '~')
 				abort();
 	}
+	if (node_parse_made(body, size, &made) && made.made > made.size)
+		abort();
 	error_clear(&e);
 	node_parse_params(body, size, &id, &e);
 	error_clear(&e);

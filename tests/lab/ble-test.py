@@ -63,8 +63,12 @@ def away(guest):
     check("not in the air: unreachable (F-17)", said[0].startswith("node-unreachable"), said)
     check("within a minute", time.monotonic() - began < 60, time.monotonic() - began)
     guest.air("meter", METER, 247, "/tmp/meter.sock")
-    said = guest.drive(METER, "identify", "identify", "identify")  # as the daemon does
-    check("in the air again: found", any(line.startswith("ok host") for line in said), said)
+    said = guest.drive(METER, "identify")
+    check("in the air again: found", said[0].startswith("ok host"), said)
+    guest.stop("air-meter")
+    guest.air("meter", METER, 247, "/tmp/meter.sock", after_s=8)
+    said = guest.drive(METER, "identify")
+    check("in the air again while it is connected to: found", said[0].startswith("ok host"), said)
 
 
 CONFIGURATION = """mkdir -p /etc/edgeferry/nodes.d /tmp/ef/libexec; cp {at}/root.json /etc/edgeferry/

@@ -31,6 +31,7 @@ NOISE = {"noise_" + f: "session-crypto.c:" + of + f for of, fs in (("crypto_", (
                                                                  ("noise_", ("public", "shared", "decrypt"))) for f in fs}
 IMAGE = ["image.c:ef_image_" + f for f in ("parse_header", "preflight", "check")]
 FRAMES = ["session-transport.c:ef_session_" + f for f in ("seal", "open")]
+PATCH = {f: [f"patch-{core}.c:{f}" for core in ("generic", "thumb", "riscv")] for f in ("decode", "encode", "follow")}
 POINTERS = {
     "boot.c:boot_decide": ["@on_phase"],
     "image.c:take": READ + SHA,
@@ -59,6 +60,15 @@ POINTERS = {
     **{"crypto-rom.c:" + f.partition(":")[2]: [f] for f in IMAGE + FRAMES},
     "crypto-rom.c:crypto_p256_verify_raw": P256,
     "trap.c:fault": ["trap.c:record"],
+    "patch-map.c:examine": PATCH["decode"],
+    "patch-map.c:patch_learn": PATCH["decode"],
+    "patch-map.c:put": PATCH["encode"],
+    "patch-map.c:patch_follow": PATCH["follow"],
+    "patch.c:next_byte": ["rebuild.c:next_byte"],
+    "patch.c:check_old": ["rebuild.c:read_old"],
+    "patch.c:patch_read": ["rebuild.c:read_old", "rebuild.c:read_new"],
+    "patch.c:make_page": ["rebuild.c:next_byte", "rebuild.c:write_new"],
+    "patch.c:right": SHA,
     # leave the program for good
     "port.c:port_start_image": [],
     "start.c:start_vectors": [],

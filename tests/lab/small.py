@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 A deployment as small as it can be with nothing left out: real servers, gateways with two slots of some
-100 KiB and the simulated boot loader, one edgeferry-node each in a session. A machine goes from release
+100 KiB, each with a boot partition, and the simulated boot loader, one edgeferry-node each in a session. A machine goes from release
 1.0.0 to 2.0.0 by itself as soon as it is switched on, and can be put back as it was before, in no time:
 for what is done thousands of times (e2e/test-kill-points.py, e2e/test-fault-points.py).
 """
@@ -21,7 +21,7 @@ from gateway import Gateway
 from servers import Servers
 from stage import DBUS_CONFIG
 
-IMAGE = 256 << 10
+IMAGE, BOOT = 256 << 10, 32 << 10
 ENDS = re.compile(r"deployment \d+: \w+ -> (confirmed|reverted|refused|failed|cancelled)\b")
 
 
@@ -44,8 +44,8 @@ class Power(Gateway):
         return super().goes_off() or self.machine.lost_power()
 
     def _read_slot(self, slot):
-        with open(self.slots[slot], "rb") as f:
-            return hashlib.sha256(f.read(IMAGE)).hexdigest() in self.machine.farm.images.values()
+        """It starts when kernel and root file system are of one release."""
+        return self.machine.slot_digests(slot) in self.machine.farm.images.values()
 
 
 class Small(Farm):
@@ -65,11 +65,13 @@ class Small(Farm):
         """An image for the nodes, and one for the slots of which a third is new."""
         system = self.first[:IMAGE // 3] + random.Random(version).randbytes(IMAGE // 3) + self.first[IMAGE // 3 * 2:]
         system = system.ljust(IMAGE, b"\0")
-        path = f"{self.dir}/system-{version}.img"
-        with open(path, "wb") as f:
-            f.write(system)
-        self.images[version] = hashlib.sha256(system).hexdigest()
-        self.repo("add", "rootfs", "rootfs", path, "--version", version, "--security", "1", "--level", "3",
+        boot = random.Random("kernel " + version).randbytes(BOOT)
+        path, boot_path = (f"{self.dir}/{name}-{version}.img" for name in ("system", "boot"))
+        for name, data in ((path, system), (boot_path, boot)):
+            with open(name, "wb") as f:
+                f.write(data)
+        self.images[version] = tuple(hashlib.sha256(data).hexdigest() for data in (system, boot))
+        self.repo("add", "rootfs", "rootfs", path, "--boot", boot_path, "--version", version, "--security", "1", "--level", "3",
                   "--compatible", "edgeferry.github.io,sim-gateway")
         return super().release(version, payload)
 
@@ -106,8 +108,10 @@ class Machine:
         for p in ("daemon/edgeferryd", "net/edgeferry-net", "worker/edgeferry-worker"):
             os.symlink(f"{farm.build}/src/{p}", f"{self.dir}/libexec/{os.path.basename(p)}")
         self.slots = [f"{self.dir}/slot-{s}" for s in "ab"]
-        for s in self.slots:
+        self.boots = [f"{self.dir}/boot-{s}" for s in "ab"]
+        for s, boot in zip(self.slots, self.boots):
             shutil.copy(f"{farm.dir}/system-1.0.0.img", s)
+            shutil.copy(f"{farm.dir}/boot-1.0.0.img", boot)
         self._configure()
         with open(f"{top}/bus.conf", "w") as f:
             f.write(DBUS_CONFIG.format(socket=f"{top}/bus"))
@@ -147,6 +151,8 @@ Boot=sim
 BootDirectory={self.dir}/boot
 A={self.slots[0]}
 B={self.slots[1]}
+BootA={self.boots[0]}
+BootB={self.boots[1]}
 [Update]
 Automatic=all
 ConfirmSec=60
@@ -303,9 +309,13 @@ ChecksDirectory={self.dir}/checks.d
         with open(f"{self.dir}/boot/state.json") as f:
             return json.load(f)
 
-    def slot_digest(self, slot):
-        with open(self.slots["AB".index(slot)], "rb") as f:
-            return hashlib.sha256(f.read(IMAGE)).hexdigest()
+    def slot_digests(self, slot):
+        """Of root file system and boot partition."""
+        found = []
+        for paths, size in ((self.slots, IMAGE), (self.boots, BOOT)):
+            with open(paths["AB".index(slot)], "rb") as f:
+                found.append(hashlib.sha256(f.read(size)).hexdigest())
+        return tuple(found)
 
     def database(self, query):
         db = sqlite3.connect(f"{self.dir}/data/state.db")

@@ -140,7 +140,7 @@ static void stage(
 
 	if (file_read(file, 16 << 20, &image, &size) < 0 ||
 		node_new(&node, r->event, &config, &r->result) ||
-		node_stage(node, image, size, on_progress, on_done, r) < 0)
+		node_stage(node, image, size, NULL, on_progress, on_done, r) < 0)
 		exit(EXIT_FAILURE);
 	sd_event_loop(r->event);
 	node_free(node);

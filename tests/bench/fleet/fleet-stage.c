@@ -76,7 +76,7 @@ int main(int argc, char **argv)
 		};
 
 		if (node_new(&nodes[i], f.event, &config, &e) ||
-			node_stage(nodes[i], image, size, NULL, on_done, &f) < 0)
+			node_stage(nodes[i], image, size, NULL, NULL, on_done, &f) < 0)
 			return EXIT_FAILURE;
 	}
 	sd_event_loop(f.event);

@@ -85,7 +85,7 @@ int main(int argc, char **argv)
 	node->window_max = (uint32_t)strtoul(argv[3], NULL, 10);
 	node->buf_max = (uint32_t)strtoul(argv[4], NULL, 10);
 	start = now_monotonic_us();
-	if (node_stage(node, image, size, on_progress, on_done, &r) < 0)
+	if (node_stage(node, image, size, NULL, on_progress, on_done, &r) < 0)
 		return EXIT_FAILURE;
 	loop(&r);
 	printf("{\"bytes\": %zu, \"stage_s\": %.4f, \"transfer_bytes\": %llu, \"transfer_s\": "

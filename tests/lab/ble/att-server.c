@@ -10,6 +10,8 @@
  * value of one byte is answered by a notification of how many bytes came before it (u32,
  * little-endian). SIGUSR1 cuts the connection. A virtual controller tells of an advertiser once,
  * when either advertising or scanning begins, so advertising is begun anew four times a second.
+ * Nor does it notice that a peer is gone, as a real one does when nothing comes any more: SIGTERM
+ * ends the connection first.
  */
 #include <errno.h>
 #include <poll.h>
@@ -73,7 +75,7 @@ static struct {
 	uint32_t counted;
 } s = {.h4 = -1, .node = -1, .connection = -1};
 
-static volatile sig_atomic_t cut;
+static volatile sig_atomic_t cut, leave;
 
 static _Noreturn void fail(const char *what)
 {
@@ -549,8 +551,8 @@ static void start(void)
 
 static void on_signal(int number)
 {
-	(void)number;
 	cut = 1;
+	leave = leave || number == SIGTERM;
 }
 
 int main(int argc, char **argv)
@@ -574,8 +576,9 @@ int main(int argc, char **argv)
 	if (s.h4 < 0)
 		fail(argv[1]);
 	sigaction(SIGUSR1, &(struct sigaction){.sa_handler = on_signal}, NULL);
+	sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_signal}, NULL);
 	start();
-	for (;;) {
+	while (!leave || s.connection >= 0) {
 		struct pollfd p[2] = {{s.h4, POLLIN, 0}, {room() ? s.node : -1, POLLIN, 0}};
 		int n = poll(p, 2, 250);
 

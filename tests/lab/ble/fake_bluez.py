@@ -7,10 +7,11 @@ org.bluez on a bus of the test's own, as BlueZ 5.66 shows it: one adapter, and d
   fake_bluez.py BUS-ADDRESS ADDRESS=SOCKET[=NAME]…
 
 Commands on standard input, answered by one line each:
-  set ADDRESS FAULT [N]   mute (Connect is never answered), refuse [N] (the first N fail), unresolved, bare (no SMP service),
-                          calls (no descriptors), taken, flood (garbage and overlong values), lose N (every Nth notification),
-                          away (not seen, not reached), slow (N values a second to the node), paced MS N (a connection event
-                          every MS, with N link layer packets each way; before it is connected to), well
+  set ADDRESS FAULT [N]   mute (Connect is not answered until there is another fault), refuse [N] (the first N fail),
+                          unresolved, bare (no SMP service), calls (no descriptors), taken, flood (garbage and overlong values),
+                          lose N (every Nth notification), away (not seen, not reached), slow (N values a second to the node),
+                          paced MS N (a connection event every MS, with N link layer packets each way; before it is connected
+                          to), well
   drop ADDRESS            the connection is cut    vanish ADDRESS    its services go, and others come    forget ADDRESS    its object
                           goes
   power on|off            the adapter's            plug in|out       the adapter, with every device on it
@@ -138,7 +139,7 @@ class Device(Thing):
 
     @dbus.service.method(DEVICE)
     def Disconnect(self):
-        if not self.values["Connected"]:
+        if not self.values["Connected"] and not self.air.pending:
             raise Failed("NotConnected", "Not Connected")
         self.air.disconnect()
 
@@ -212,9 +213,10 @@ class Air:
             return failed(Failed("NotReady", "Resource Not Ready"))
         if self.wire:
             return done()
-        self.pending = None
+        if self.pending:
+            return failed(Failed("InProgress", "Operation already in progress"))
         if self.fault in ("mute", "away"):
-            self.pending = failed
+            self.pending = done, failed
             return None
         if self.fault == "refuse" and self.number:
             self.number -= 1
@@ -231,6 +233,10 @@ class Air:
         done()
         GLib.timeout_add(20, self.resolve)
         return None
+
+    def settle(self):
+        pending, self.pending = self.pending, None
+        return pending
 
     def resolve(self):
         if not self.wire or self.parts or self.fault == "unresolved":
@@ -262,8 +268,7 @@ class Air:
 
     def disconnect(self):
         if self.pending:
-            self.pending(Failed("Failed", "le-connection-abort-by-local"))
-            self.pending = None
+            self.settle()[1](Failed("Failed", "le-connection-abort-by-local"))
         self.close("wire")
         self.close("notifies", "writes")
         if self.device and self.device.values["Connected"]:
@@ -393,6 +398,8 @@ def command(words):
     elif words[0] == "set":
         d = air[words[1]]
         d.fault, d.number, d.events = words[2], int(words[3]) if len(words) > 3 else 0, [int(w) for w in words[3:]]
+        if d.pending:
+            d.connect(*d.settle())
     else:
         {"drop": Air.disconnect, "forget": Air.forget}[words[0]](air[words[1]])
     return "ok"

@@ -102,7 +102,7 @@ class Guest:
         self.run(f"setsid {command} >/tmp/{name}.log 2>&1 </dev/null & echo $! > /tmp/{name}.pid")
 
     def stop(self, name):
-        self.run(f"[ ! -e /tmp/{name}.pid ] || kill $(cat /tmp/{name}.pid); rm -f /tmp/{name}.pid; sleep 0.3", check=False)
+        self.run(f"p=$(cat /tmp/{name}.pid) && rm /tmp/{name}.pid && kill $p && while kill -0 $p; do sleep 0.1; done", check=False)
 
     def node(self, name, address, mtu, fresh=True, image="v1.img", public="edge.pub.pem"):
         """edgeferry-node, in the air as NAME."""
@@ -114,8 +114,8 @@ class Guest:
                         f"/tmp/node.key --key {AT}/{public} --image {AT}/{image} --slot-size 1048576")
         self.air(name, address, mtu, f"/tmp/{name}.sock")
 
-    def air(self, name, address, mtu, node):
-        self.background(f"air-{name}", f"{AT}/att-server {HCI} {address} {name} {mtu} {node}")
+    def air(self, name, address, mtu, node, after_s=0):
+        self.background(f"air-{name}", f"sh -c 'sleep {after_s}; exec {AT}/att-server {HCI} {address} {name} {mtu} {node}'")
 
     def drive(self, device, *commands, timeout=300):
         """A line of outcome for each command of node-drive."""

@@ -12,7 +12,7 @@ sys.path.insert(0, str(HERE.parent))
 import rootfs  # noqa: E402
 
 MIB = 1 << 20
-SLOT_MIB = 256
+SLOT_MIB, IMAGE_MIB = 256, 252   # what is left has room for a hash tree
 BIOS, ESP, LINUX = ("21686148-6449-6E6F-744E-656564454649", "C12A7328-F81F-11D2-BA4B-00A0C93EC93B",
                     "0FC63DAF-8483-4772-8E79-3D69D8477DE4")
 GRUB_SCRIPT = HERE.parents[2] / "conf/boot/edgeferry.grub"
@@ -86,8 +86,9 @@ def wanted(tree, unit, target):
     (folder / unit).symlink_to(f"/{place}/{unit}")
 
 
-def slot_image(userland, out, release, root_json, change=None):
-    """change(tree): what is different in this release. Nothing is made when it is there."""
+def slot_image(userland, out, release, root_json, change=None, finish=None, mib=IMAGE_MIB):
+    """change(tree): what is different in this release; finish(image): what comes to the file system. Nothing is made
+    when it is there."""
     if os.path.exists(out):
         return out
     with tempfile.TemporaryDirectory(prefix="slot.", dir=os.path.dirname(out)) as work:
@@ -107,24 +108,35 @@ def slot_image(userland, out, release, root_json, change=None):
             change(pathlib.Path(tree))
         call("find", tree, "-exec", "touch", "-h", "-d", "@" + rootfs.EPOCH, "{}", "+")
         fixed = {"E2FSPROGS_FAKE_TIME": rootfs.EPOCH, "SOURCE_DATE_EPOCH": rootfs.EPOCH}
-        call("mke2fs", "-q", "-t", "ext4", "-d", tree, "-m", "0", "-U", "0ed6efe4-0000-4000-8000-000000000003",
+        call("mke2fs", "-q", "-t", "ext4", "-b", "4096", "-d", tree, "-m", "0", "-U", "0ed6efe4-0000-4000-8000-000000000003",
              "-O", "^metadata_csum_seed", "-E", "hash_seed=0ed6efe4-0000-4000-8000-000000000004,root_owner=0:0,"
-             "lazy_itable_init=0,lazy_journal_init=0", f"{work}/image", f"{SLOT_MIB}M", env=fixed)
+             "lazy_itable_init=0,lazy_journal_init=0", f"{work}/image", f"{mib}M", env=fixed)
+        if finish:
+            finish(f"{work}/image")
         os.rename(f"{work}/image", out)
     return out
 
 
 class Grub:
-    """A boot loader on a disk: its partitions (name, MiB, type; the first begins at 1 MiB), and how it comes there."""
+    """A boot loader on a disk: its partitions (name, MiB, type; the first begins at 1 MiB), how large its slots and their
+    images are, and how it comes there."""
+    slot_mib, image_mib = SLOT_MIB, IMAGE_MIB
     partitions = [("bios", 1, BIOS), ("boot", 34, ESP)]
 
-    @staticmethod
-    def install(disk, places, slot, work):
+    @classmethod
+    def install(cls, disk, places, slot, work):
         at = fat(disk, places["boot"])
         pathlib.Path(f"{work}/grub.cfg").write_text(GRUB_CFG)
         call("grub-editenv", f"{work}/grubenv", "create")
+        for variable in cls.variables(slot):
+            call("grub-editenv", f"{work}/grubenv", "set", variable)
         call("mcopy", "-i", f"{disk}@@{at}", f"{work}/grub.cfg", f"{work}/grubenv", str(GRUB_SCRIPT), "::/")
-        Grub.install_core(disk, places["bios"][0] // 512, work)
+        cls.install_core(disk, places["bios"][0] // 512, work)
+
+    @staticmethod
+    def variables(slot):
+        """What the factory puts into grubenv for a gateway with this image in slot A."""
+        return []
 
     @staticmethod
     def install_core(disk, sector, work):
@@ -154,7 +166,7 @@ def fat(disk, place):
 def places(loader):
     """name -> (first byte, bytes)"""
     at, found = MIB, {}
-    for name, mib, kind in [*loader.partitions, ("system_a", SLOT_MIB, LINUX), ("system_b", SLOT_MIB, LINUX),
+    for name, mib, kind in [*loader.partitions, *((name, loader.slot_mib, LINUX) for name in ("system_a", "system_b")),
                             ("data", 64, LINUX)]:
         found[name] = (at, mib * MIB, kind)
         at += mib * MIB
@@ -175,6 +187,14 @@ def make(disk, slot, loader=Grub, other=None):
     call("mke2fs", "-q", "-F", "-t", "ext4", "-E", f"offset={at}", disk, f"{size // MIB}M")
     for name, image in (("system_a", slot), ("system_b", other or slot)):
         call("dd", f"if={image}", f"of={disk}", "bs=1M", f"seek={where[name][0] // MIB}", "conv=notrunc,sparse")
+
+
+def place(image, path, at=0):
+    """The first byte of a file in the ext4 file system that begins at byte at."""
+    block = call("debugfs", "-R", f"bmap {path} 0", f"{image}?offset={at}").split()[-1]
+    with open(image, "rb") as f:
+        f.seek(at + 1024 + 24)
+        return at + int(block) * (1024 << struct.unpack("<I", f.read(4))[0])
 
 
 def folder_disk(out, folder, mib):

@@ -17,6 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = os.environ["EDGEFERRY_BUILD"]
 COMPATIBLE = "edgeferry.github.io,lab-gateway"
 FACTORY = "1.0.0"
+ENDS = r"deployment \d+: \w+ -> (confirmed|reverted|refused|failed|cancelled)\b"
 
 
 class Lab:
@@ -61,18 +62,27 @@ class Lab:
         made = pathlib.Path(self.work)
         userland = made / "userland.tar"
         if userland.exists() and userland.stat().st_mtime < newest:
-            for path in (userland, made / "root.json", *made.glob("slot-*.img"), *made.glob("bundles/*")):
+            for path in (userland, made / "root.json", *made.glob("slot-*.img*"), *made.glob("bundles/*")):
                 path.unlink(missing_ok=True)
 
     def slot(self, release):
         return f"{self.work}/slot-{release}.img"
+
+    def make_userland(self, out):
+        disk.call(ROOT / "tests/lab/vm/userland.sh", self.package(), out)
+
+    finish = None   # as disk.slot_image has it
+
+    def add_options(self, image):
+        """More of edgeferry-repo add."""
+        return []
 
     def prepare(self, wanted):
         """Images of the releases wanted and of the factory's, bundles of those."""
         self.drop_outdated()
         userland, bundles = f"{self.work}/userland.tar", f"{self.work}/bundles"
         if not os.path.exists(userland):
-            disk.call(ROOT / "tests/lab/vm/userland.sh", self.package(), userland + ".new")
+            self.make_userland(userland + ".new")
             os.rename(userland + ".new", userland)
         root = f"{self.work}/root.json"
         if not os.path.exists(root):
@@ -81,10 +91,11 @@ class Lab:
             self.repo("export-root", root)
         os.makedirs(bundles, exist_ok=True)
         for release in [r for r in self.releases if r in {FACTORY, *wanted}]:
-            image = disk.slot_image(userland, self.slot(release), release, root, self.releases[release])
+            image = disk.slot_image(userland, self.slot(release), release, root, self.releases[release], self.finish,
+                                    self.loader.image_mib)
             if release in wanted and not os.path.exists(f"{bundles}/{release}.ferry"):
                 self.repo("add", "rootfs", "rootfs", image, "--version", release, "--security", "1", "--level", "3",
-                          "--compatible", COMPATIBLE)
+                          "--compatible", COMPATIBLE, *self.add_options(image))
                 self.repo("release", release, "--component", "rootfs")
                 self.repo("sign")
                 self.repo("bundle", release, f"{bundles}/{release}.ferry")
@@ -164,8 +175,14 @@ class Lab:
         return self.machine.wait(f"release {release}", ended, 1800)
 
     def install(self, release, source=None):
+        here = len(self.machine.serial())
         self.begin(release, source)
+        self.says(ENDS, here)
         return self.over(release)
+
+    def says(self, mark, here):
+        """Waits for it on the console behind its first here characters. To ask would cost the guest much more."""
+        self.machine.wait(mark, lambda: re.search(mark, self.machine.serial()[here:]), 1800)
 
     def restart(self):
         before = self.machine.boot_id()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An emulated PC with one disk, without a display: power switch, serial log, and commands by QEMU's guest agent."""
 import base64
+import contextlib
 import json
 import os
 import shutil
@@ -17,6 +18,8 @@ class Gone(Exception):
 
 
 class Machine:
+    board = "q35"
+
     def __init__(self, disk, other=None, memory_mib=512, kernel=None, cpus=1):
         """other: a second disk, read-only. kernel: (kernel, initrd, command line) instead of the disk's boot loader."""
         self.dir = tempfile.mkdtemp(prefix="ef-machine-")
@@ -24,7 +27,7 @@ class Machine:
         self.agent, self.log, self.monitor = (f"{self.dir}/{name}" for name in ("agent", "serial.log", "monitor"))
         # No default route and no resolver: the guest's network reaches this machine's loopback alone.
         self.command = [
-            "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35",
+            "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-machine", self.board,
             "-accel", f"tcg,tb-size=512,thread={'multi' if cpus > 1 else 'single'}",
             "-cpu", "max", "-smp", str(cpus), "-m", str(memory_mib),
             "-chardev", f"file,path={self.log},append=on,id=serial", "-serial", "chardev:serial",
@@ -116,13 +119,20 @@ class Machine:
             return answer["return"]
 
     # ---- agent ----
+    @contextlib.contextmanager
+    def _agent(self):
+        """A socket to it."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(20)
+            s.connect(self.agent)
+            yield s
+
     def _ask(self, command, arguments=None, timeout=20):
         """timeout: of the whole; an agent that starts anew sends what nobody asked for."""
         end = time.monotonic() + timeout
         try:
-            with socket.socket(socket.AF_UNIX) as s:
+            with self._agent() as s:
                 s.settimeout(timeout)
-                s.connect(self.agent)
                 lines = self._lines(s, end)
                 number = time.monotonic_ns() & 0x7FFFFFFF
                 s.sendall(b"\xff" + json.dumps({"execute": "guest-sync-delimited", "arguments": {"id": number}}).encode())

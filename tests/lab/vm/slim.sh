@@ -6,7 +6,7 @@ set -eu
 root=$1
 inside() { chroot "$root" "$@"; }
 wanted='virtio_pci virtio_blk virtio_console virtio_rng ext4 crc32c_generic crc32c_intel vfat nls_cp437 nls_ascii autofs4
-	i6300esb virtio_net'
+	i6300esb virtio_net dm_verity'
 
 version=$(ls "$root/usr/lib/modules")
 folder=usr/lib/modules/$version

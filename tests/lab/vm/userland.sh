@@ -5,7 +5,7 @@
 set -eu
 here=$(dirname "$(realpath "$0")") deb=$(realpath "$1") out=$(realpath -m "$2")
 codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
-packages=systemd-sysv,udev,dbus,kmod,linux-image-amd64,initramfs-tools,zstd,qemu-guest-agent
+packages=systemd-sysv,udev,dbus,kmod,linux-image-amd64,initramfs-tools,zstd,cryptsetup-bin,libubootenv-tool,qemu-guest-agent
 
 exec mmdebstrap --quiet --mode=root --variant=minbase --format=tar --include="$packages" \
 	--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \

@@ -371,6 +371,59 @@ static json_t *tree(json_int_t offset)
 	return json_pack("{s:I, s:s}", "offset", offset, "root", B);
 }
 
+static json_t *partition(json_int_t size)
+{
+	return json_pack("{s:{s:s, s:I}, s:{s:s, s:i}, s:{s:s, s:i}}", "image", "sha256", C, "size",
+		size, "index", "sha256", D, "size", 200, "pack", "sha256", A, "size", 300);
+}
+
+START_TEST(boot_partition)
+{
+	const struct object *o[COMPONENT_OBJECTS_MAX];
+	struct payload p[PAYLOADS_MAX];
+	struct error e = {0};
+	struct manifest *m;
+	uint8_t hash[32];
+	json_t *json = with("components/0/boot", partition(4096));
+	char *text = json_dumps(json, 0);
+
+	ck_assert_msg(
+		manifest_parse(text, strlen(text), &m, &e) == EF_REASON_OK, "%s", e.detail);
+	const struct component *root = &m->components[0], *mcu = &m->components[1];
+	ck_assert_uint_eq(root->boot.image.size, 4096);
+	ck_assert_uint_eq(mcu->boot.image.size, 0);
+	/* its boot partition first, its own image last */
+	ck_assert_uint_eq(component_payloads(root, p), 2);
+	ck_assert_uint_eq(p[0].pack.size, 300);
+	ck_assert_uint_eq(p[1].image.size, 268435456);
+	ck_assert_uint_eq(component_payloads(mcu, p), 0);
+	ck_assert_uint_eq(component_objects(root, o), 4);
+	ck_assert_ptr_eq(o[0], &root->boot.index);
+	ck_assert_ptr_eq(o[3], &root->pack);
+	ck_assert_uint_eq(component_objects(mcu, o), 1);
+	ck_assert_ptr_eq(component_held(root, 0), &root->index);
+	ck_assert_ptr_eq(component_held(root, 1), &root->boot.index);
+	ck_assert_ptr_null(component_held(root, 2));
+	ck_assert_ptr_eq(component_held(mcu, 0), &mcu->image);
+	ck_assert_ptr_null(component_held(mcu, 1));
+	component_hash(root, hash);
+	ck_assert_uint_eq(hash[5], 0xaa ^ 0xcc);
+	component_hash(mcu, hash);
+	ck_assert_uint_eq(hash[5], 0xdd);
+	manifest_free(m);
+	free(text);
+	json_decref(json);
+	refused("components/0/boot", json_null());
+	refused("components/0/boot", partition(0));
+	refused("components/0/boot", partition(INT64_MAX)); /* S-07: all together */
+	refused("components/0/boot", json_pack("{s:{s:s, s:i}}", "image", "sha256", C, "size", 1));
+	json = partition(4096);
+	json_object_set_new(json, "verity", tree(4096));
+	refused("components/0/boot", json); /* S-05 */
+	refused("components/1/boot", partition(4096)); /* mcu has none */
+}
+END_TEST
+
 START_TEST(verity)
 {
 	struct manifest *m;
@@ -416,6 +469,7 @@ static Suite *suite(void)
 	tcase_add_test(t, text_level);
 	tcase_add_test(t, many);
 	tcase_add_test(t, verity);
+	tcase_add_test(t, boot_partition);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -188,6 +188,105 @@ START_TEST(oldest_go_first) /* I-7 */
 }
 END_TEST
 
+/* --- patches --- */
+
+static const uint8_t key[32] = {1, 2, 3};
+
+static void patch_path(char ret[128])
+{
+	char hex[DIGEST_HEX_MAX];
+
+	snprintf(ret, 128, "%s/%s.patch", path, digest_hex(key, hex));
+}
+
+static enum ef_reason get_patch(size_t max, size_t *size)
+{
+	struct error e = {0};
+	uint8_t *data = NULL;
+	enum ef_reason r = object_patch_get(dir, key, max, &data, size, &e);
+
+	if (r == EF_REASON_OK)
+		ck_assert_int_eq(memcmp(data, content, SIZE), 0);
+	else
+		ck_assert_ptr_null(data);
+	free(data);
+	return r;
+}
+
+static void put_patch(void)
+{
+	struct error e = {0};
+
+	ck_assert_int_eq(object_patch_put(dir, key, content, SIZE, &e), EF_REASON_OK);
+}
+
+START_TEST(patches_come_back)
+{
+	size_t size;
+
+	ck_assert_int_eq(get_patch(SIZE, &size), EF_REASON_NOT_FOUND);
+	put_patch();
+	put_patch();
+	ck_assert_int_eq(get_patch(SIZE, &size), EF_REASON_OK);
+	ck_assert_uint_eq(size, SIZE);
+	ck_assert_int_eq(get_patch(SIZE - 1, &size), EF_REASON_BAD_DIGEST);
+	ck_assert_int_eq(get_patch(SIZE, &size), EF_REASON_NOT_FOUND);
+}
+END_TEST
+
+/* Any byte of the file, or too few of them: it is made again. */
+START_TEST(a_damaged_patch_is_removed)
+{
+	char file[128];
+	size_t size;
+
+	patch_path(file);
+	for (size_t at = 0; at <= 32 + SIZE; at++) {
+		put_patch();
+		int fd = open(file, O_RDWR);
+		uint8_t b;
+		if (at < 32 + SIZE) {
+			ck_assert_int_eq(pread(fd, &b, 1, (off_t)at), 1);
+			b ^= 0x10;
+			ck_assert_int_eq(pwrite(fd, &b, 1, (off_t)at), 1);
+		} else {
+			ck_assert_int_eq(ftruncate(fd, 31), 0);
+		}
+		close(fd);
+		ck_assert_int_eq(get_patch(SIZE, &size), EF_REASON_BAD_DIGEST);
+		ck_assert_int_eq(access(file, F_OK), -1);
+	}
+}
+END_TEST
+
+static bool look_count(void *ctx, const uint8_t digest[32])
+{
+	ck_assert_int_eq(memcmp(digest, sha, 32), 0);
+	return ++*(unsigned *)ctx == 2;
+}
+
+/* They count as objects do, go as the oldest, and are no objects. */
+START_TEST(patches_are_not_needed) /* I-7 */
+{
+	unsigned looks = 0;
+	uint64_t used, kept;
+	size_t size;
+
+	put();
+	put_patch();
+	ck_assert_int_eq(object_usage(dir, keep_this, sha, &used, &kept), 0);
+	ck_assert_uint_eq(used, SIZE + 32 + SIZE);
+	ck_assert_uint_eq(kept, SIZE);
+	ck_assert_int_eq(object_find(dir, look_count, &looks), -ENOENT);
+	ck_assert_uint_eq(looks, 1);
+	ck_assert_int_eq(object_find(dir, look_count, &looks), 0);
+	ck_assert_int_eq(object_trim(dir, used - 1, keep_this, sha, &used), 0);
+	ck_assert_uint_eq(used, SIZE);
+	ck_assert_int_eq(get_patch(SIZE, &size), EF_REASON_NOT_FOUND);
+	ck_assert(object_have(dir, sha, SIZE));
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("bundle/objects");
@@ -200,6 +299,9 @@ static Suite *suite(void)
 	tcase_add_test(t, links_do_not_count);
 	tcase_add_test(t, sweep);
 	tcase_add_test(t, oldest_go_first);
+	tcase_add_test(t, patches_come_back);
+	tcase_add_test(t, a_damaged_patch_is_removed);
+	tcase_add_test(t, patches_are_not_needed);
 	suite_add_tcase(s, t);
 	return s;
 }

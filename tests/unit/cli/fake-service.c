@@ -55,6 +55,8 @@ static const struct step endless[] = {
 	PLAIN("offered", "pending"), FETCH(1000000), FETCH(2000000), {0}};
 static const struct step cancelled[] = {
 	{"cancelled", "skipped", "", 0, "cancelled", "", STAY}, {0}};
+static const struct step one_fails[] = {
+	PLAIN("offered", "pending"), PLAIN("confirmed", "failed"), {0}};
 static const struct step fails[] = {FETCH(1000),
 	{"failed", "failed", "", 0, "net-unreachable", "repo.example: no route", STAY}, {0}};
 static const struct step newest[] = {
@@ -175,7 +177,7 @@ static int install(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	uint64_t flags;
 	char name[64];
 
-	if (sd_bus_message_read(m, "st", &version, &flags) < 0 || flags != 0)
+	if (sd_bus_message_read(m, "st", &version, &flags) < 0 || flags > 2)
 		return sd_bus_reply_method_errorf(
 			m, NAME ".Error.Usage", "the request makes no sense");
 	for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++) {
@@ -185,7 +187,11 @@ static int install(sd_bus_message *m, void *userdata, sd_bus_error *error)
 			scripts[i].error ? scripts[i].error : "");
 		if (scripts[i].error)
 			return sd_bus_reply_method_errorf(m, name, "%s", scripts[i].message);
-		begin(f, version, "source", scripts[i].steps);
+		begin(f,
+			flags == 1   ? "2.0.1"
+			: flags == 2 ? "2.0.2"
+				     : version,
+			"source", scripts[i].steps);
 		return sd_bus_reply_method_return(m, "o", f->path);
 	}
 	return sd_bus_reply_method_errorf(m, NAME ".Error.NotFound", "nothing of that name");
@@ -273,6 +279,20 @@ static int rollback(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return sd_bus_reply_method_return(m, "o", f->path);
 }
 
+/* The flags are the release's last digit. */
+static int flash(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct fake *f = userdata;
+	char version[24];
+	uint64_t flags;
+
+	if (sd_bus_message_read(m, "t", &flags) < 0)
+		return -EINVAL;
+	snprintf(version, sizeof(version), "2.0.%llu", (unsigned long long)flags);
+	begin(f, version, "catch-up", flags == 2 ? one_fails : good);
+	return sd_bus_reply_method_return(m, "o", f->path);
+}
+
 #define NODES                                                                                     \
 	"[{\"name\":\"badge\",\"compatible\":\"v,microbit\",\"link\":\"uart\",\"device\":\"/dev/" \
 	"ttyACM1\","                                                                              \
@@ -282,7 +302,7 @@ static int rollback(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	"ttyACM0\","                                                                              \
 	"\"present\":true,\"board\":\"mps2-an385\",\"hardware\":1,\"running\":\"2.0.0\","         \
 	"\"other\":\"1.0.0\","                                                                    \
-	"\"trial\":false,\"reason\":\"ok\",\"detail\":\"\"}]"
+	"\"trial\":false,\"saved\":1234567,\"reason\":\"ok\",\"detail\":\"\"}]"
 
 static int get_status(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
@@ -461,6 +481,7 @@ static const sd_bus_vtable manager[] = {
 	METHOD("Check", "", "s", check),
 	METHOD("Install", "st", "o", install),
 	METHOD("InstallBundle", "hst", "o", install_bundle),
+	METHOD("Flash", "t", "o", flash),
 	METHOD("Plan", "st", "s", plan),
 	METHOD("PlanBundle", "hst", "s", plan_bundle),
 	METHOD("Confirm", "", "", confirm),

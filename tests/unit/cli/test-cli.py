@@ -179,6 +179,7 @@ def test_tables(s):
     r = s.run("nodes")
     expect(r, 0, "NODE", "/dev/ttyACM0")
     assert "BOOT" not in r.stdout  # no node says: no column
+    assert "SAVED" in r.stdout and "1.23 MB" in r.stdout
     r = s.run("history", "-n", "3")
     expect(r, 0, "2026-11-21 08:00:00", "trial > reverted", "not confirmed before the deadline: meter")
     assert r.stdout.count("\n") == 4
@@ -343,6 +344,19 @@ def test_simple_verbs(s):
     expect(s.run("confirm"), 0, "being kept")
     expect(s.run("reject"), 0, "edgeferry monitor")
     expect(s.run("rollback"), 0, "release 1.0.0 is confirmed")
+
+
+def test_transfer(s):
+    """--full and --patch are the flags of the call."""
+    expect(s.run("flash"), 0, "release 2.0.0 is confirmed")
+    expect(s.run("flash", "--full"), 0, "release 2.0.1 is confirmed")
+    expect(s.run("flash", "--patch"), 1, "release 2.0.2 is confirmed")  # but on one that failed
+    expect(s.run("install", "2.0.0", "--full"), 0, "release 2.0.1 is confirmed")
+    expect(s.run("install", "2.0.0", "--patch"), 0, "release 2.0.2 is confirmed")
+    expect(s.run("flash", "--full", "--patch"), 64, "--full or --patch", stream="stderr")
+    expect(s.run("install", "--dry-run", "--full"), 64, "sends nothing", stream="stderr")
+    expect(s.run("flash", "meter"), 64)
+    expect(s.run("rollback", "--full"), 64)
 
 
 def test_log(s):

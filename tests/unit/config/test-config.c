@@ -107,7 +107,7 @@ START_TEST(every_key)
 		"[Mqtt]\nBroker=[::1]:1234\nCAFile=/etc/m.pem\nUsername=u\nPasswordFile=/etc/"
 		"p\nTopicPrefix=a/b/\n"
 		"[Network]\nUser=nobody\n"
-		"[Slots]\nBoot=sim\nBootDirectory=/b\nA=/dev/a\nB=/dev/b\n"
+		"[Slots]\nBoot=sim\nBootDirectory=/b\nA=/dev/a\nB=/dev/b\nBootA=/dev/c\nBootB=/dev/d\n"
 		"[Update]\nAutomatic=all\nChecksDirectory=/c\nConfirmSec=10\nObjectQuota=3G\n"
 		"Window=22:00-05:30\nWindowDays=Fri..Mon "
 		"Wed\nReboot=request\nPostponeMax=1d\nCatchUp=no\nCheckServices=no\n");
@@ -133,6 +133,8 @@ START_TEST(every_key)
 	ck_assert_str_eq(c->boot_dir, "/b");
 	ck_assert_str_eq(c->slot_a, "/dev/a");
 	ck_assert_str_eq(c->slot_b, "/dev/b");
+	ck_assert_str_eq(c->boot_a, "/dev/c");
+	ck_assert_str_eq(c->boot_b, "/dev/d");
 	ck_assert_int_eq(c->automatic, AUTOMATIC_ALL);
 	ck_assert_str_eq(c->checks_dir, "/c");
 	ck_assert_uint_eq(c->check_us, 10000000);
@@ -474,6 +476,12 @@ START_TEST(incomplete)
 	load_bad("edgeferry.conf: [Slots] A= is missing");
 	put("edgeferry.conf", BASE "[Slots]\nA=/a\nB=/a\nBootDirectory=/x\n");
 	load_bad("edgeferry.conf: [Slots] A= and B= are the same");
+	put("edgeferry.conf", BASE "[Slots]\nA=/a\nB=/b\nBootDirectory=/x\nBootA=/c\n");
+	load_bad("edgeferry.conf: [Slots] BootB= is missing");
+	put("edgeferry.conf", BASE "[Slots]\nBootA=/c\nBootB=/d\n");
+	load_bad("edgeferry.conf: [Slots] A= is missing");
+	put("edgeferry.conf", BASE "[Slots]\nA=/a\nB=/b\nBootDirectory=/x\nBootA=/c\nBootB=/b\n");
+	load_bad("edgeferry.conf: [Slots] B= and BootB= are the same");
 	put("edgeferry.conf", BASE "[Mqtt]\nUsername=u\n");
 	load_bad("edgeferry.conf: [Mqtt] PasswordFile= is missing");
 	put("edgeferry.conf", BASE "[Mqtt]\nClientCertificate=/c\n");

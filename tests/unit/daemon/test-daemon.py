@@ -256,7 +256,7 @@ def errors_carry_word_and_hint(b):
     b.up()
     for member, args, word in (("Confirm", (), "not-found"), ("Reject", (), "not-found"),
                                ("Cancel", (), "not-found"), ("Rollback", (), "not-found"),
-                               ("Install", ("st", "1.0.0", "1"), "flags must be 0"),
+                               ("Install", ("st", "1.0.0", "3"), "unknown flags"),
                                ("Install", ("st", "9" * 60, "0"), "usage"),
                                ("Install", ("st", "x" * 100000, "0"), "usage")):
         code, text = b.call(member, *args)

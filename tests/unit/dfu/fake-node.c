@@ -25,11 +25,12 @@ static const struct {
 	[FAKE_ERASE] = {EF_GROUP_IMAGE, EF_IMAGE_ERASE, EF_SMP_WRITE},
 	[FAKE_RESET] = {EF_GROUP_OS, EF_OS_RESET, EF_SMP_WRITE},
 	[FAKE_INFO] = {EF_GROUP_OS, EF_OS_INFO, EF_SMP_READ},
+	[FAKE_PATCH] = {EF_GROUP_EDGEFERRY, EF_EF_PATCH, EF_SMP_READ},
 };
 
 struct request {
-	uint64_t off, len, size, deadline;
-	struct smp_string sha, data, hdr, tlv, hash, nonce;
+	uint64_t off, len, size, deadline, patch;
+	struct smp_string sha, data, hdr, tlv, hash, nonce, base;
 	bool confirm;
 };
 
@@ -38,6 +39,8 @@ static const struct smp_field request_fields[] = {
 	{"len", SMP_UINT, false, offsetof(struct request, len), UINT32_MAX},
 	{"size", SMP_UINT, false, offsetof(struct request, size), UINT32_MAX},
 	{"deadline", SMP_UINT, false, offsetof(struct request, deadline), UINT32_MAX},
+	{"patch", SMP_UINT, false, offsetof(struct request, patch), UINT32_MAX},
+	{"base", SMP_BYTES, false, offsetof(struct request, base), 32},
 	{"sha", SMP_BYTES, false, offsetof(struct request, sha), 32},
 	{"data", SMP_BYTES, false, offsetof(struct request, data), 0},
 	{"hdr", SMP_BYTES, false, offsetof(struct request, hdr), 32},
@@ -103,6 +106,11 @@ static void put_identity(struct fake *f, struct cbor_writer *w, const struct req
 	put_uint(w, "revert", f->revert);
 	put_uint(w, "attempts", 1);
 	put_uint(w, "cause", 2);
+	if (f->models) {
+		put_uint(w, "models", f->models);
+		put_uint(w, "page", f->page);
+		put_uint(w, "mem", 6144);
+	}
 	put_uint(w, "later", 99); /* a key of a later version */
 	memset(nonce, 0, sizeof nonce);
 	if (q->nonce.data && !f->wrong_nonce)
@@ -144,7 +152,7 @@ static int fake_boot(sd_event_source *source, uint64_t usec, void *userdata)
 
 	f->booting = false;
 	f->boots++;
-	f->approved = f->open = false;
+	f->approved = f->open = f->making = false;
 	f->in_bootloader = f->stays_in_bootloader;
 	f->test = 0;
 	if (f->trial) {
@@ -177,9 +185,9 @@ static void fake_reset(struct fake *f)
 	}
 }
 
-static void finish_upload(struct fake *f, struct cbor_writer *w)
+static void hold(struct fake *f, struct cbor_writer *w, const uint8_t *image, uint32_t size)
 {
-	struct image_memory m = {f->flash, f->size};
+	struct image_memory m = {image, size};
 	struct ef_image_source src;
 	struct ef_image_info info;
 	bool match;
@@ -190,6 +198,40 @@ static void finish_upload(struct fake *f, struct cbor_writer *w)
 	f->slot[1].present = match && !f->forget_staged;
 	memcpy(f->slot[1].hash, info.digest, 32);
 	ef_version_format(&info.header.version, f->slot[1].version);
+}
+
+static void finish_upload(struct fake *f, struct cbor_writer *w)
+{
+	f->making = f->patch;
+	f->made = 0;
+	if (f->patch)
+		put_bool(w, "match", true);
+	else
+		hold(f, w, f->flash, f->size);
+}
+
+/* A quarter more each time that it is asked. */
+static void patch(struct fake *f, struct cbor_writer *w)
+{
+	uint32_t size = f->comes_out_size;
+
+	if (f->reset_at_made && f->made >= f->reset_at_made) {
+		f->reset_at_made = 0;
+		fake_boot(NULL, 0, f);
+	}
+	if (!f->making) {
+		put_uint(w, "rc", EF_SMP_BAD_STATE);
+	} else if (f->patch_why && f->made) {
+		put_reason(w, EF_REASON_PATCH);
+		put_uint(w, "why", f->patch_why);
+	} else {
+		put_uint(w, "made", f->made);
+		put_uint(w, "size", size);
+		if (f->made == size)
+			hold(f, w, f->comes_out, size);
+		if (!f->never_makes)
+			f->made = size - f->made < size / 4 ? size : f->made + size / 4;
+	}
 }
 
 static void upload(struct fake *f, struct cbor_writer *w, const struct request *q)
@@ -236,6 +278,8 @@ static void serve(
 	case FAKE_PREFLIGHT:
 		ck_assert(q->hdr.data && q->tlv.data && q->size);
 		f->approved = !f->preflight_reason;
+		f->patch = (uint32_t)q->patch;
+		ck_assert(!q->patch || !memcmp(q->base.data, f->slot[0].hash, 32));
 		if (f->preflight_reason)
 			put_reason(w, f->preflight_reason);
 		break;
@@ -257,6 +301,9 @@ static void serve(
 	case FAKE_INFO:
 		cbor_put_text(w, "output");
 		cbor_put_text(w, f->info);
+		break;
+	case FAKE_PATCH:
+		patch(f, w);
 		break;
 	case FAKE_RESET:
 	case FAKE_COMMANDS:
@@ -348,7 +395,8 @@ static void fake_message(struct fake *f, const uint8_t *data, size_t size)
 	ck_assert(ef_smp_header_decode(data, size, &h));
 	ck_assert_uint_eq(h.length, size - EF_SMP_HEADER_SIZE);
 	ck_assert_uint_eq(h.version, 1);
-	ck_assert(smp_body_read(data + 8, size - 8, request_fields, 11, &q));
+	ck_assert(smp_body_read(data + 8, size - 8, request_fields,
+		sizeof request_fields / sizeof *request_fields, &q));
 	c = find(&h, &q);
 	ck_assert_msg(c != FAKE_COMMANDS, "op %u group %u command %u", h.op, h.group, h.command);
 	if (f->booting || chance(f) < f->lose)

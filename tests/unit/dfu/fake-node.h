@@ -20,6 +20,7 @@ enum fake_command {
 	FAKE_ERASE,
 	FAKE_RESET,
 	FAKE_INFO,
+	FAKE_PATCH,
 	FAKE_COMMANDS,
 };
 
@@ -55,6 +56,9 @@ struct fake {
 	bool pending, trial, approved, open, booting, in_bootloader;
 	uint32_t test, revert, wanted, size, deadline;
 	uint8_t sha[32], flash[200000];
+	uint32_t patch; /* bytes of the one that was announced; 0: none */
+	bool making;
+	uint32_t made;
 	/* script */
 	enum fake_fault fault[FAKE_COMMANDS];
 	unsigned fault_after[FAKE_COMMANDS]; /* well so many times before */
@@ -64,6 +68,12 @@ struct fake {
 	bool plain, wrong_nonce, hang_up_at_reset, refuse_at_boot, deaf_to_first_reset, forget_staged,
 		stays_in_bootloader, test_after_boot_fails, never_confirms, bad_match, restarts_before_state;
 	uint32_t preflight_reason; /* answers with it */
+	uint32_t models, page; /* that it takes patches of; 0: it takes none */
+	const uint8_t *comes_out; /* image that any patch makes, of so many bytes */
+	uint32_t comes_out_size;
+	uint32_t patch_why; /* what is wrong with it, when it is half made; 0: nothing */
+	bool never_makes;
+	uint32_t reset_at_made; /* once */
 	unsigned boot_ms;
 	const char *board, *info;
 	/* what happened */

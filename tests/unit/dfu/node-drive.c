@@ -6,7 +6,8 @@
  *
  * In the environment: READY, and what ENTRY (smp, lines) needs: RESET, BOOT; for ble BUS (an
  * address) and ADAPTER, and QUICK for shorter patience. identify | stage FILE | activate FILE
- * DEADLINE TIMEOUT | self-test FILE TIMEOUT | confirm FILE | revert TIMEOUT
+ * DEADLINE TIMEOUT | patch FILE PATCH (for the image that was in slot 0 at the last identify) |
+ * self-test FILE TIMEOUT | confirm FILE | revert TIMEOUT
  */
 #include "dfu/image-openssl.h"
 #include "dfu/node.h"
@@ -23,8 +24,10 @@ struct drive {
 	struct node *node;
 	struct bluez *bluez;
 	struct node_identity identity;
-	uint8_t *image, hash[32];
+	uint8_t *image, *patch_data, hash[32];
 	size_t size;
+	struct node_patch patch;
+	uint64_t progress; /* what was said last */
 	bool done;
 	struct error result;
 };
@@ -54,8 +57,32 @@ static bool load(struct drive *d, const char *path)
 	return true;
 }
 
-static int begin(struct drive *d, const char *verb, const char *file, unsigned a, unsigned b)
+static void on_progress(void *ctx, uint64_t done, uint64_t total)
 {
+	struct drive *d = ctx;
+
+	d->progress = done;
+	if (done > total)
+		abort();
+}
+
+static int begin_patch(struct drive *d, const char *path)
+{
+	free(d->patch_data);
+	d->patch_data = NULL;
+	if (file_read(path, 16 << 20, &d->patch_data, &d->patch.size) < 0)
+		return -1;
+	d->patch.data = d->patch_data;
+	memcpy(d->patch.base, d->identity.slots[0].hash, sizeof d->patch.base);
+	return node_stage(d->node, d->image, d->size, &d->patch, on_progress, on_done, d);
+}
+
+/* words: what stands behind the file */
+static int begin(struct drive *d, const char *verb, const char *file, const char *words)
+{
+	unsigned a = 0, b = 0;
+
+	sscanf(words, "%u %u", &a, &b);
 	if (!strcmp(verb, "identify"))
 		return node_identify(d->node, &d->identity, on_done, d);
 	if (!strcmp(verb, "revert"))
@@ -73,7 +100,9 @@ static int begin(struct drive *d, const char *verb, const char *file, unsigned a
 	if (!load(d, file))
 		return -1;
 	if (!strcmp(verb, "stage"))
-		return node_stage(d->node, d->image, d->size, NULL, on_done, d);
+		return node_stage(d->node, d->image, d->size, NULL, on_progress, on_done, d);
+	if (!strcmp(verb, "patch"))
+		return begin_patch(d, words);
 	if (!strcmp(verb, "activate"))
 		return node_activate(d->node, d->hash, a, b, on_done, d);
 	if (!strcmp(verb, "self-test"))
@@ -95,6 +124,9 @@ static void tell(const struct drive *d, const char *verb)
 			id->bootloader ? "bootloader " : "", id->board, version, id->trial,
 			id->self_test, reason_word(id->reverted), id->floor);
 	}
+	if (!strcmp(verb, "patch") && d->result.reason == EF_REASON_OK)
+		printf(" done=%llu of %zu + %zu", (unsigned long long)d->progress, d->patch.size,
+			d->size);
 	printf("%s%s\n", d->result.reason ? " | " : "", d->result.reason ? d->result.detail : "");
 	fflush(stdout);
 }
@@ -103,7 +135,7 @@ int main(int argc, char **argv)
 {
 	struct drive d = {0};
 	struct error e = {0};
-	char line[4300];
+	char line[8300];
 	struct node_config config = {.name = "node"};
 	static const struct bluez_timing quick = {.find_us = 2000000,
 		.connect_us = 2000000,
@@ -143,12 +175,12 @@ int main(int argc, char **argv)
 	if (node_new(&d.node, d.event, &config, &e))
 		return EXIT_FAILURE;
 	while (fgets(line, sizeof line, stdin)) {
-		char verb[16] = "", file[4096] = "";
-		unsigned a = 0, b = 0;
+		char verb[16] = "", file[4096] = "", words[4096] = "";
 
-		sscanf(line, "%15s %4095s %u %u", verb, file, &a, &b);
+		sscanf(line, "%15s %4095s %4095[^\n]", verb, file, words);
 		d.done = false;
-		if (begin(&d, verb, file, a, b) < 0)
+		d.progress = 0;
+		if (begin(&d, verb, file, words) < 0)
 			return EXIT_FAILURE;
 		while (!d.done)
 			sd_event_run(d.event, UINT64_MAX);
@@ -158,5 +190,6 @@ int main(int argc, char **argv)
 	bluez_free(d.bluez);
 	sd_event_unref(d.event);
 	free(d.image);
+	free(d.patch_data);
 	return EXIT_SUCCESS;
 }

@@ -122,7 +122,7 @@ static int start(enum operation op)
 	case IDENTIFY:
 		return node_identify(node, &identity, on_done, &dones);
 	case STAGE:
-		return node_stage(node, image, image_size, on_progress, on_done, &dones);
+		return node_stage(node, image, image_size, NULL, on_progress, on_done, &dones);
 	case ACTIVATE:
 		return node_activate(node, hash, 77, 2, on_done, &dones);
 	case SELF_TEST_OP:
@@ -254,10 +254,10 @@ START_TEST(images_that_never_leave)
 {
 	uint8_t nothing[64] = {0};
 
-	ck_assert_int_eq(node_stage(node, nothing, sizeof nothing, NULL, on_done, &dones), 0);
+	ck_assert_int_eq(node_stage(node, nothing, sizeof nothing, NULL, NULL, on_done, &dones), 0);
 	ck_assert_int_eq(wait_done(2000), EF_REASON_BAD_IMAGE);
 	ck_assert_uint_eq(fake.count[FAKE_IDENTIFY], 0);
-	ck_assert_int_eq(node_stage(node, image, 0, NULL, on_done, &dones), 0);
+	ck_assert_int_eq(node_stage(node, image, 0, NULL, NULL, on_done, &dones), 0);
 	ck_assert_int_eq(wait_done(2000), EF_REASON_BAD_IMAGE);
 }
 END_TEST
@@ -342,7 +342,8 @@ START_TEST(self_test_outcomes)
 }
 END_TEST
 
-/* E-05: who it is was asked before it went back, what runs there after: the reason is found all the same. */
+/* E-05: who it is was asked before it went back, what runs there after: the reason is found all the
+ * same. */
 START_TEST(reverts_between_two_answers)
 {
 	prepare(SELF_TEST_OP);

@@ -201,7 +201,7 @@ static bool preflight(void)
 
 	info.header.hdr_size = (uint16_t)(image.data[8] | image.data[9] << 8);
 	info.header.img_size = image.tlv_at - info.header.hdr_size;
-	n = node_put_preflight(body, sizeof(body), image.data, &info);
+	n = node_put_preflight(body, sizeof(body), image.data, &info, NULL);
 	ck_assert_int_eq(smp_client_call(&client, now, &call, body, n, &order), 0);
 	while (seen.answered == before && seen.lost == lost)
 		ck_assert(happen());

@@ -120,7 +120,11 @@ class Machine:
     def tryboot(self):
         """Raspberry Pi in place of GRUB."""
         self.remove("boot/grub/grubenv")
-        self.conf("Boot=grub\nBootDirectory=/boot/grub", "Boot=tryboot\nBootDirectory=/bootfs")
+        self.conf("Boot=grub\nBootDirectory=/boot/grub", "Boot=tryboot\nBootDirectory=/bootfs\n"
+                  "BootA=/dev/disk/by-partlabel/boot_a\nBootB=/dev/disk/by-partlabel/boot_b")
+        for part, label in (("vda6", "boot_a"), ("vda7", "boot_b")):
+            self.write("dev/" + part, "\0" * 4096)
+            self.link("dev/disk/by-partlabel/" + label, "../../" + part)
         self.write("bootfs/autoboot.txt", AUTOBOOT)
         self.write("proc/sys/kernel/random/boot_id", "11111111-2222-3333-4444-555555555555\n")
         self.write("sys/firmware/devicetree/base/model", "Raspberry Pi 4 Model B\0")
@@ -227,10 +231,17 @@ WRONG = [
     ("slots", "error", "one and the same", "two different",
      lambda m: (m.remove("dev/disk/by-partlabel/system_b"), m.link("dev/disk/by-partlabel/system_b", "../../vda2"))),
     ("slots", "warning", "slot A has 4096 bytes, slot B 8192", "equal", lambda m: m.write("dev/vda3", "\0" * 8192)),
+    ("slots", "error", "the boot partition of slot B", "correct [Slots] BootB=", both(Machine.tryboot, lambda m: m.remove("dev/vda7"))),
+    ("slots", "error", "BootA=", "BootA= and BootB=",
+     both(Machine.tryboot, lambda m: (m.remove("dev/disk/by-partlabel/boot_b"), m.link("dev/disk/by-partlabel/boot_b", "../../vda6")))),
+    ("slots", "error", "the boot partition of slot B is mounted at /boot/firmware", "umount",
+     both(Machine.tryboot, lambda m: m.change("proc/self/mountinfo", "40 22", "41 22 254:7 / /boot/firmware rw - vfat /dev/vda7 rw\n40 22"))),
+    ("slots", "warning", "releases bring no kernel", "--boot", both(Machine.tryboot, lambda m: m.conf(
+        "BootA=/dev/disk/by-partlabel/boot_a\nBootB=/dev/disk/by-partlabel/boot_b\n", ""))),
     ("slots", "error", "/ comes from slot B", "exchange A= and B=", lambda m: m.change("proc/self/mountinfo", "vda2", "vda3")),
     ("slots", "error", "mounted at /mnt", "umount",
      lambda m: m.change("proc/self/mountinfo", "40 22", "41 22 254:3 / /mnt rw - ext4 /dev/vda3 rw\n40 22")),
-    ("slots", "warning", "nothing is mounted from", "dm-verity", lambda m: m.change("proc/self/mountinfo", "vda2", "vda9")),
+    ("slots", "warning", "nothing is mounted from", "overlay", lambda m: m.change("proc/self/mountinfo", "vda2", "vda9")),
     ("shared", "error", "in the running slot", "slot-shared.d",
      lambda m: (m.remove("var/lib/edgeferry"), shutil.copytree(m.state, m.path("var/lib/edgeferry")))),
     ("watchdog", "error", "no /dev/watchdog", "driver", lambda m: m.remove("dev/watchdog0")),
@@ -319,6 +330,13 @@ def automatic(workspace):
         equal([f for f in found if f["level"] != "ok"], [], f"{name}: in order, but")
         holds(any(f["check"] == "boot" and f["text"].startswith(f"{name}: slot A runs") for f in found), seen(found))
         holds(any(f["check"] == "found" and "system_a and system_b" in f["text"] for f in found), seen(found))
+
+
+def verified(workspace):
+    """/ lies on dm-verity, with the root hash that the boot loader hands over."""
+    found = detect(workspace, lambda m: (m.change("proc/self/mountinfo", "vda2", "dm-0"), m.change(
+        "proc/cmdline", "edgeferry.slot=A", f"edgeferry.slot=A edgeferry.roothash={'ab' * 32} edgeferry.hashoffset=4096")), None)
+    equal([f for f in found if f["level"] != "ok"], [], "in order, but")
 
 
 def automatic_missing(workspace):
@@ -672,6 +690,7 @@ def main():
         for w in WRONG:
             t.case(f"{w[0]}: {w[2]}", wrong, workspace, *w)
         t.case("Boot=auto finds each boot loader and the slots", automatic, workspace)
+        t.case("/ on dm-verity is as it should be", verified, workspace)
         t.case("Boot=auto says what is missing and what to write where", automatic_missing, workspace)
         t.case("Boot=auto beside a left-over, and with slots that are named", automatic_beside_a_left_over, workspace)
         t.case("slots that nobody configured", not_configured, workspace)

@@ -145,7 +145,8 @@ static void cut_once(const struct sim *before, enum sim_cut kind, uint32_t at,
 	ck_assert_int_eq(sim_run(bring, &a), SIM_NONE);
 	if (!a.whole) {
 		++*anew;
-		ck_assert(a.refused == EF_REASON_IMAGE_DIGEST || a.refused == EF_REASON_BAD_IMAGE);
+		ck_assert(a.refused == EF_REASON_IMAGE_DIGEST || a.refused == EF_REASON_BAD_IMAGE ||
+			  a.refused == EF_REASON_PATCH);
 		ck_assert_int_eq(sim_run(bring, &a), SIM_NONE);
 	}
 	ck_assert(a.whole && node_slot_is(1, &node.fresh));

@@ -48,6 +48,7 @@ static const struct known known[] = {
 	{EF_GROUP_EDGEFERRY, EF_EF_DATA, EF_SMP_WRITE, true},
 	{EF_GROUP_EDGEFERRY, EF_EF_SPREAD, EF_SMP_READ, true},
 	{EF_GROUP_EDGEFERRY, EF_EF_SPREAD, EF_SMP_WRITE, true},
+	{EF_GROUP_EDGEFERRY, EF_EF_PATCH, EF_SMP_READ, true},
 	{EF_GROUP_EDGEFERRY, EF_EF_KEY, EF_SMP_WRITE, true},
 };
 #define N_KNOWN (sizeof(known) / sizeof(*known))

@@ -53,6 +53,7 @@ START_TEST(exchanges)
 	crash_record(PORT_CAUSE_FAULT, &site);
 	asked("crash-request", "crash-response");
 	asked("data-request", "data-response");
+	asked("patch-request", "patch-response");
 	/* a node that knows no key has no image that it could vouch for */
 	node.agent.factory.n_keys = 0;
 	node.agent.slot[0].known = false;

@@ -92,4 +92,17 @@ def test_tampered():
         assert not (p.path / "ws/staged/rootfs.json").exists()
 
 
+def test_small_blocks():
+    """A file system that no kernel would mount there is refused, with the way out: mke2fs takes 1 KiB when it is small."""
+    with Place() as p:
+        p.run("init", "demo")
+        for size, code in ((1024, 64), (2048, 64), (4096, 0)):
+            with open(p.path / "image", "wb") as f:
+                f.truncate(2 << 20)
+            subprocess.run(["/sbin/mke2fs", "-q", "-b", str(size), p.path / "image"], check=True)
+            said = add(p, "image", "make", expect=code)
+            assert code == 0 or "mke2fs -b 4096" in said.stderr, said.stderr
+            assert (p.path / "ws/staged/rootfs.json").exists() == (code == 0)
+
+
 main(dict(globals()))

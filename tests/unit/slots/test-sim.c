@@ -255,13 +255,6 @@ static enum ef_reason op_bad(struct boot *x, struct error *e)
 	return boot_mark_bad(x, SLOT_B, e);
 }
 
-static enum ef_reason op_reboot(struct boot *x, struct error *e)
-{
-	const char *parameter;
-
-	return boot_rebooting(x, &parameter, e);
-}
-
 static const struct {
 	enum ef_reason (*op)(struct boot *, struct error *);
 	struct slot_vars before;
@@ -270,7 +263,6 @@ static const struct {
 	{op_try, {SLOT_A, SLOT_NONE, {SLOT_GOOD, SLOT_BAD}}, {SLOT_A, false}},
 	{op_good, {SLOT_A, SLOT_NONE, {SLOT_GOOD, SLOT_GOOD}}, {SLOT_B, true}},
 	{op_bad, {SLOT_A, SLOT_B, {SLOT_GOOD, SLOT_GOOD}}, {SLOT_A, false}},
-	{op_reboot, {SLOT_A, SLOT_B, {SLOT_GOOD, SLOT_GOOD}}, {SLOT_A, false}},
 };
 
 static int cut; /* the one under test */

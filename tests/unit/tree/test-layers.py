@@ -20,7 +20,7 @@ MAY = {
     "links": ["util", "wire"],
     "dfu": ["util", "wire", "links"],
     "net": ["util", "config", "sources"],
-    "worker": ["util", "bundle", "net"],  # net: the datagram helpers of net/ipc.h
+    "worker": ["util", "patch", "bundle", "net"],  # net: the datagram helpers of net/ipc.h
     "update": ["util", "wire", "config", "trust", "bundle", "slots", "links", "dfu", "net", "worker"],
     "bus": ["util", "wire", "config", "trust", "bundle", "slots", "links", "dfu", "net", "update"],
     "daemon": ["util", "config", "net", "update", "bus", "sources"],

@@ -134,6 +134,57 @@ START_TEST(a_deferred_node_is_caught_up)
 }
 END_TEST
 
+/* Leaves OFFERED within so long. */
+static bool planned(uint64_t us)
+{
+	uint64_t end = now_monotonic_us() + us;
+
+	while (w->update->current->state == DEPLOYMENT_OFFERED && now_monotonic_us() < end)
+		ck_assert_int_ge(sd_event_run(w->event, 1000), 0);
+	return w->update->current->state != DEPLOYMENT_OFFERED;
+}
+
+static void begin(const char *version)
+{
+	struct error e = {0};
+	uint64_t id;
+
+	ck_assert_msg(update_install(w->update, version, &id, &e) == EF_REASON_OK, "%s", e.detail);
+}
+
+/* One that nobody needs and that has stopped to speak goes as one that is away; one that is needed
+ * is waited for (F-32). */
+START_TEST(a_plan_does_not_wait_for_a_slow_node_F32)
+{
+	world_kill(w);
+	w->patience_us = 5000;
+	w->config_nodes[1].required = false;
+	world_start(w);
+	install("1.0.0");
+	w->nodes[1].mute = true;
+	begin("2.0.0");
+	ck_assert(planned(5 * USEC_PER_SEC));
+	ck_assert_int_eq(part_on("sensor-1")->state, COMPONENT_SKIPPED);
+	ck_assert_int_eq(part_on("sensor-1")->error.reason, EF_REASON_NODE_UNREACHABLE);
+	w->nodes[1].mute = false;
+	world_run(w, 0, false);
+	ends(DEPLOYMENT_CONFIRMED);
+	ck_assert(node_has(0, "2.0.0") && node_has(1, "1.0.0"));
+	caught_up();
+	ck_assert(node_has(1, "2.0.0"));
+
+	w->config_nodes[1].required = true;
+	w->nodes[1].mute = true;
+	world_publish(w, &(struct world_release){.version = "3.0.0", .sequence = 3});
+	begin("3.0.0");
+	ck_assert(!planned(100 * USEC_PER_MSEC));
+	w->nodes[1].mute = false;
+	world_run(w, 0, false);
+	ends(DEPLOYMENT_CONFIRMED);
+	ck_assert(node_has(1, "3.0.0"));
+}
+END_TEST
+
 /* Deferred is about being away: one that is there and cannot run it fails the release. */
 START_TEST(a_deferred_node_that_fails)
 {
@@ -340,6 +391,7 @@ static Suite *suite(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, a_deferred_node_is_caught_up);
+	tcase_add_test(t, a_plan_does_not_wait_for_a_slow_node_F32);
 	tcase_add_test(t, a_deferred_node_that_fails);
 	tcase_add_test(t, a_failure_within_the_budget);
 	tcase_add_test(t, a_node_lost_within_the_budget);

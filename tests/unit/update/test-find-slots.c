@@ -89,6 +89,33 @@ START_TEST(what_is_set_stays)
 }
 END_TEST
 
+/* Where the kernel lies beside the slot. */
+START_TEST(boot_partitions)
+{
+	static const char text[] =
+		"[all]\ntryboot_a_b=1\nboot_partition=2\n[tryboot]\nboot_partition=3\n";
+	struct config *c = configured("auto", NULL);
+	struct error e = {0};
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/boot/grub/grubenv", root);
+	ck_assert_int_eq(unlink(path), 0);
+	put("bootfs", "autoboot.txt", text, sizeof(text) - 1);
+	put("sys/firmware/devicetree/base/chosen/bootloader", "partition", "\0\0\0\2", 4);
+	ck_assert_msg(update_find_slots(root, c, &e) == EF_REASON_OK, "%s", e.detail);
+	ck_assert_str_eq(c->boot, "tryboot");
+	ck_assert_ptr_null(c->boot_a);
+	config_free(c);
+	put("dev/disk/by-partlabel", "boot_a", "", 0);
+	put("dev/disk/by-partlabel", "boot_b", "", 0);
+	c = configured("auto", NULL);
+	ck_assert_msg(update_find_slots(root, c, &e) == EF_REASON_OK, "%s", e.detail);
+	ck_assert_str_eq(c->boot_a, "/dev/disk/by-partlabel/boot_a");
+	ck_assert_str_eq(c->boot_b, "/dev/disk/by-partlabel/boot_b");
+	config_free(c);
+}
+END_TEST
+
 /* Named slots do without labels; a boot loader they do not do without. */
 START_TEST(missing)
 {
@@ -122,6 +149,7 @@ static Suite *suite(void)
 	tcase_add_checked_fixture(t, machine, gone);
 	tcase_add_test(t, all_of_it);
 	tcase_add_test(t, what_is_set_stays);
+	tcase_add_test(t, boot_partitions);
 	tcase_add_test(t, missing);
 	suite_add_tcase(s, t);
 	return s;

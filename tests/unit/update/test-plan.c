@@ -185,6 +185,22 @@ START_TEST(a_component_needs_a_place) /* S-05 */
 }
 END_TEST
 
+/* Kernel and root file system come together, or not at all. */
+START_TEST(a_boot_partition_goes_with_its_slot)
+{
+	components[0].boot.image = (struct object){{0xdd}, 2048};
+	ck_assert_int_eq(admit(), EF_REASON_UNKNOWN_COMPONENT);
+	gateway.boots = true;
+	ck_assert_int_eq(admit(), EF_REASON_OK); /* its size is not known */
+	gateway.boot_size[SLOT_B] = 2048;
+	ck_assert_int_eq(admit(), EF_REASON_OK);
+	gateway.boot_size[SLOT_B] = 2047;
+	ck_assert_int_eq(admit(), EF_REASON_TOO_LARGE);
+	components[0].boot.image.size = 0;
+	ck_assert_int_eq(admit(), EF_REASON_REQUIREMENT);
+}
+END_TEST
+
 START_TEST(requirements)
 {
 	components[1].n_requires = 1;
@@ -431,6 +447,7 @@ static Suite *suite(void)
 	tcase_add_test(t, order_and_floor);
 	tcase_add_test(t, other_hardware_is_refused);
 	tcase_add_test(t, a_component_needs_a_place);
+	tcase_add_test(t, a_boot_partition_goes_with_its_slot);
 	tcase_add_test(t, requirements);
 	tcase_add_test(t, old_and_new_understand_each_other_I3);
 	tcase_add_test(t, image_must_be_of_the_board);

@@ -15,6 +15,7 @@ struct node {
 	struct node_identity *ret;
 	const uint8_t *image;
 	size_t size;
+	const struct node_patch *patch;
 	uint8_t hash[32];
 	node_progress progress;
 	node_done done;
@@ -82,8 +83,23 @@ static void effect_stage(struct node *n)
 	if (runs(f, info.digest) ||
 		(f->id.slots[1].present && memcmp(f->id.slots[1].hash, info.digest, 32) == 0))
 		return;
+	if (f->line_cuts > 0 && f->line_cuts-- > 0) {
+		error_set(&n->error, EF_REASON_NODE_UNREACHABLE, "cut");
+		return;
+	}
+	if (n->patch) {
+		ck_assert_int_eq(memcmp(n->patch->base, f->id.slots[0].hash, 32), 0);
+		ck_assert_int_eq(memcmp(n->patch->data, n->patch->base, 32), 0);
+		ck_assert_int_eq(memcmp(n->patch->data + 32, info.digest, 32), 0);
+		f->patches++;
+		if (f->bad_patches) {
+			error_set(&n->error, EF_REASON_PATCH, "another image came out");
+			return;
+		}
+	} else {
+		f->uploads++;
+	}
 	f->erases++;
-	f->uploads++;
 	f->id.slots[1] = (struct node_slot){.present = true};
 	memcpy(f->id.slots[1].hash, info.digest, 32);
 	f->id.slots[1].version.major = n->image[20];
@@ -148,10 +164,22 @@ static void effect(struct node *n)
 	}
 }
 
+static int on_turn(sd_event_source *s, void *userdata);
+
+static int on_later(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	return on_turn(s, userdata);
+}
+
 static int on_turn(sd_event_source *s, void *userdata)
 {
 	struct node *n = userdata;
 
+	if (n->fake->mute && n->error.reason == EF_REASON_OK) {
+		sd_event_source_disable_unref(n->turn);
+		return sd_event_add_time_relative(
+			n->event, &n->turn, CLOCK_MONOTONIC, 1000, 1, on_later, n);
+	}
 	if (!n->effected) {
 		n->effected = true;
 		if (n->error.reason == EF_REASON_OK)
@@ -210,13 +238,19 @@ int node_identify(struct node *n, struct node_identity *ret, node_done done, voi
 	return begin(n, OP_IDENTIFY, done, ctx);
 }
 
-int node_stage(struct node *n, const uint8_t *image, size_t size, node_progress progress,
-	node_done done, void *ctx)
+int node_stage(struct node *n, const uint8_t *image, size_t size, const struct node_patch *patch,
+	node_progress progress, node_done done, void *ctx)
 {
 	n->image = image;
 	n->size = size;
+	n->patch = patch;
 	n->progress = progress;
 	return begin(n, OP_STAGE, done, ctx);
+}
+
+uint32_t node_patch_room(const struct node_identity *id, uint32_t image_size)
+{
+	return id->patch_models && image_size <= id->slot_size ? id->patch_memory : 0;
 }
 
 int node_activate(struct node *n, const uint8_t hash[32], uint32_t deadline_s, uint32_t timeout_s,

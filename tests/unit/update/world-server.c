@@ -153,6 +153,8 @@ struct worker {
 	bool got_data;
 	enum ef_reason bad_data;
 	sd_event_source *turn;
+	bool boot; /* it is the slot's boot partition */
+	uint8_t patch[64]; /* hash of the old image and of the new one */
 };
 
 static int on_work(sd_event_source *s, void *userdata)
@@ -186,9 +188,14 @@ static int on_work(sd_event_source *s, void *userdata)
 	else if (w->worker_error)
 		error_set(&e, w->worker_error, "slot");
 	else
-		memcpy(w->slot_image[wk->slot], wk->image, 32);
+		memcpy(wk->boot ? w->boot_image[wk->slot] : w->slot_image[wk->slot], wk->image, 32);
 	wk->cb.done(wk->cb.ctx, &e);
 	return 0;
+}
+
+static bool is_one(const char *path, const char *a, const char *b)
+{
+	return (a && strcmp(path, a) == 0) || (b && strcmp(path, b) == 0);
 }
 
 enum ef_reason worker_stage(struct worker **ret, sd_event *event,
@@ -199,7 +206,9 @@ enum ef_reason worker_stage(struct worker **ret, sd_event *event,
 	ck_assert_str_ne(spec->target, spec->running);
 	wk->event = event;
 	wk->cb = *cb;
-	wk->slot = strcmp(spec->target, the_world->config.slot_a) == 0 ? SLOT_A : SLOT_B;
+	wk->slot = is_one(spec->target, the_world->config.slot_a, the_world->config.boot_a) ? SLOT_A
+												: SLOT_B;
+	wk->boot = is_one(spec->target, the_world->config.boot_a, the_world->config.boot_b);
 	ck_assert_int_ne(wk->slot, world_boot(the_world).running); /* I-1 */
 	memcpy(wk->image, spec->image_sha256, 32);
 	struct chunk_index *x = NULL;
@@ -214,6 +223,45 @@ enum ef_reason worker_stage(struct worker **ret, sd_event *event,
 	/* what is fetched for it comes before it is done */
 	sd_event_source_set_priority(wk->turn, SD_EVENT_PRIORITY_IDLE);
 	*ret = wk;
+	return EF_REASON_OK;
+}
+
+static int on_patch(sd_event_source *s, void *userdata)
+{
+	struct worker *wk = userdata;
+	struct error e = {0};
+
+	sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+	if (wk->turns++ < 3)
+		return 0;
+	wk->turn = sd_event_source_disable_unref(wk->turn);
+	error_set(&e, the_world->patch_error, "patch");
+	wk->cb.done(wk->cb.ctx, &e);
+	return 0;
+}
+
+enum ef_reason worker_patch(struct worker **ret, sd_event *event,
+	const struct worker_patch_spec *spec, const struct worker_callbacks *cb, struct error *e)
+{
+	struct worker *wk = calloc(1, sizeof(*wk));
+
+	wk->event = event;
+	wk->cb = *cb;
+	memcpy(wk->patch, spec->old + spec->old_size - 32, 32);
+	memcpy(wk->patch + 32, spec->new + spec->new_size - 32, 32);
+	the_world->patch_jobs++;
+	the_world->workers++;
+	sd_event_add_defer(event, &wk->turn, on_patch, wk);
+	*ret = wk;
+	return EF_REASON_OK;
+}
+
+enum ef_reason worker_take_patch(
+	const struct worker *wk, uint8_t **ret, size_t *size, struct error *e)
+{
+	*size = the_world->patch_size > 0 ? the_world->patch_size : WORLD_PATCH;
+	*ret = calloc(1, *size);
+	memcpy(*ret, wk->patch, sizeof(wk->patch));
 	return EF_REASON_OK;
 }
 

@@ -169,38 +169,60 @@ static void add_mcu(struct world *w, json_t *list, size_t node, const struct wor
 	say_protocol(list, r->node_protocol);
 }
 
-static void add_rootfs(struct world *w, json_t *list, const struct world_release *r)
+/* Image, index and pack of one partition; the pack's bytes are all fill. */
+static json_t *payload(
+	struct world *w, const uint8_t image_sha256[32], uint32_t image_size, int fill, char pack[65])
 {
-	uint32_t image_size = r->verity ? 2 * WORLD_VERITY : 4096;
 	struct chunk_group group = {.body = {.size = image_size, .pack_size = 90}, .leaf_size = 10};
 	struct chunk_index x = {
 		.image_size = image_size, .pack_size = 100, .groups = &group, .n_groups = 1};
-	char image[65], index[65], pack[65];
+	char image[65], index[65];
 	uint8_t *data, bytes[100];
 	size_t size;
 
-	memset(bytes, (int)major_of(r->version), sizeof(bytes));
+	memset(bytes, fill, sizeof(bytes));
 	memset(group.body.digest, 1, sizeof(group.body.digest));
 	memset(group.body.pack_digest, 2, sizeof(group.body.pack_digest));
-	world_rootfs(r->version, x.image_sha256);
+	memcpy(x.image_sha256, image_sha256, 32);
 	sha256(bytes, sizeof(bytes), x.pack_sha256);
 	ck_assert_int_eq(chunk_index_format(&x, &data, &size), 0);
 	put_object(w, data, size, index);
 	put_object(w, bytes, sizeof(bytes), pack);
+	free(data);
 	digest_hex(x.image_sha256, image);
-	json_array_append_new(list,
-		json_pack("{s:s, s:s, s:s, s:{s:i, s:i}, s:s, s:i, s:s, s:{s:s, s:i}, s:{s:s, s:i},"
-			  " s:{s:s, s:i}, s:[], s:i, s:i}",
-			"name", "rootfs", "type", "rootfs", "compatible", VENDOR ",sim-gateway",
-			"hardware", "min", 1, "max", 1, "version", r->version, "security",
-			r->security ? r->security : 1, "policy", "required", "image", "sha256",
-			image, "size", (int)image_size, "index", "sha256", index, "size", (int)size, "pack",
-			"sha256", pack, "size", 100, "requires", "self_test", 5, "confirm", 60));
+	return json_pack("{s:{s:s, s:i}, s:{s:s, s:i}, s:{s:s, s:i}}", "image", "sha256", image,
+		"size", (int)image_size, "index", "sha256", index, "size", (int)size, "pack",
+		"sha256", pack, "size", 100);
+}
+
+void world_boot_image(const char *version, uint8_t out[32])
+{
+	world_rootfs(version, out);
+	out[31] ^= 0xff;
+}
+
+static void add_rootfs(struct world *w, json_t *list, const struct world_release *r)
+{
+	int fill = (int)major_of(r->version);
+	uint8_t image[32], boot[32];
+	char pack[65], other[65];
+
+	world_rootfs(r->same_root ? r->same_root : r->version, image);
+	world_boot_image(r->version, boot);
+	json_t *c = payload(w, image, r->verity ? 2 * WORLD_VERITY : 4096, fill, pack);
+	json_object_update_new(c,
+		json_pack("{s:s, s:s, s:s, s:{s:i, s:i}, s:s, s:i, s:s, s:[], s:i, s:i}", "name",
+			"rootfs", "type", "rootfs", "compatible", VENDOR ",sim-gateway", "hardware",
+			"min", 1, "max", 1, "version", r->version, "security",
+			r->security ? r->security : 1, "policy", "required", "requires",
+			"self_test", 5, "confirm", 60));
+	json_array_append_new(list, c);
 	say_protocol(list, r->gateway_protocol);
 	if (r->verity)
-		json_object_set_new(json_array_get(list, json_array_size(list) - 1), "verity",
+		json_object_set_new(c, "verity",
 			json_pack("{s:i, s:s}", "offset", WORLD_VERITY, "root", pack));
-	free(data);
+	if (r->boot)
+		json_object_set_new(c, "boot", payload(w, boot, 2048, fill + 100, other));
 }
 
 void world_publish(struct world *w, const struct world_release *r)
@@ -490,6 +512,16 @@ struct world *world_new(void)
 	return w;
 }
 
+void world_boot_partitions(struct world *w)
+{
+	uint8_t bytes[4096] = {0};
+
+	write_at(w, "boot-a", bytes, sizeof(bytes), 0600);
+	write_at(w, "boot-b", bytes, sizeof(bytes), 0600);
+	w->config.boot_a = path_in(w, "boot-a");
+	w->config.boot_b = path_in(w, "boot-b");
+}
+
 static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *f)
 {
 	return remove(path);
@@ -505,6 +537,8 @@ void world_free(struct world *w)
 		json_decref(w->releases[i].custom);
 	free(w->config.state_dir);
 	free(w->config.boot_dir);
+	free(w->config.boot_a);
+	free(w->config.boot_b);
 	free(w->config.slot_a);
 	free(w->config.slot_b);
 	free(w->config.checks_dir);
@@ -541,6 +575,7 @@ void world_start(struct world *w)
 		.root_file = w->repo ? root : NULL,
 		.synchronised = synchronised,
 		.retry_us = 1000,
+		.patience_us = w->patience_us,
 		.services = w->services,
 		.observer = {.ctx = w, .rebooting = on_rebooting}};
 	struct error e = {0};

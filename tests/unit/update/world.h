@@ -20,12 +20,15 @@ struct fake_node {
 
 	/* what it is going to do */
 	bool unreachable;
+	bool mute;			/* what it is asked has no end until it speaks again */
 	bool reject_image;		/* refuses it at preflight: IMAGE_KEY */
 	bool bad_start;			/* goes back at its first start */
 	bool bad_self_test;
+	bool bad_patches;		/* what it makes of one is another image: PATCH */
+	unsigned line_cuts;		/* so many uploads end NODE_UNREACHABLE first */
 	bool back_in_trial;		/* goes back when asked the nth time in a trial */
 	unsigned back_after;
-	unsigned uploads, erases, resets;
+	unsigned uploads, erases, resets, patches;
 	unsigned starts[64], n_starts;	/* of a new image: when, by a count of all nodes */
 };
 
@@ -39,16 +42,21 @@ struct world {
 	unsigned starts;
 	bool rebooting;
 	unsigned start_tries;	/* of world_start; 0: one */
+	uint64_t patience_us;	/* of a plan, from world_start on; 0: as it is */
 	int64_t clock;		/* the wall clock */
 	bool unsynchronised;
 
 	struct fake_node nodes[WORLD_NODES];
 	uint8_t slot_image[2][32];	/* what lies in the slots */
+	uint8_t boot_image[2][32];	/* what lies in their boot partitions, where they have them */
 	bool slot_unbootable[2];
 	enum ef_reason worker_error;	/* the next job ends with it */
 	unsigned worker_deaths;		/* so many jobs die first */
 	unsigned worker_jobs, workers;	/* begun; at work now */
 	uint64_t verity_offset;		/* of the last job */
+	unsigned patch_jobs;
+	size_t patch_size;		/* of what comes out of one; 0: 100 bytes */
+	enum ef_reason patch_error;	/* all of them end with it */
 
 	struct update_services services;	/* who knows of them; ask NULL: nobody */
 	sd_event_source *services_answer;	/* on its way; dropped when the engine ends */
@@ -98,6 +106,8 @@ struct world_release {
 	uint64_t sequence;
 	uint32_t security;
 	bool no_rootfs;
+	bool boot;		/* brings a boot partition */
+	const char *same_root;	/* the root file system is that of another release; NULL: its own */
 	bool verity;		/* a tree at WORLD_VERITY, with the digest of the pack for a root hash */
 	unsigned gateway_protocol[2], node_protocol[2];	/* min and max; 0: not said */
 	const char *sensor_policy;	/* NULL: "required" */
@@ -107,9 +117,14 @@ struct world_release {
 	const char *order;		/* JSON array; NULL: meter, sensor, rootfs */
 };
 void world_publish(struct world *w, const struct world_release *r);
+/* A false patch: its beginning says what it is for. The world's nodes do not look at the rest. */
+#define WORLD_PATCH 100
 /* Hash of the image that release version has for node i. */
 void world_hash(const struct world *w, const char *version, size_t node, uint8_t out[32]);
 void world_rootfs(const char *version, uint8_t out[32]);
+void world_boot_image(const char *version, uint8_t out[32]);
+/* From the next start on. */
+void world_boot_partitions(struct world *w);
 
 /*
  * Real metadata (world-repo.c): root, and a role for releases, trusted from the start. What was

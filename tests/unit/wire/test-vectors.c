@@ -2,12 +2,14 @@
 /* The vectors of SPEC-dfu, at the gateway's end; tests/unit/edge-fw/test-spec.c is the node's. */
 #include "dfu/node-messages.h"
 #include "dfu/smp-client.h"
+#include "dfu/smp-map.h"
 #include "dfu/upload.h"
 #include "unit.h"
 #include "vectors.h"
 #include "wire/cobs.h"
 #include "wire/console.h"
 #include "wire/spi.h"
+#include <string.h>
 
 #define FILE_NAME "dfu.txt"
 
@@ -166,6 +168,20 @@ START_TEST(upload) /* E-01 */
 }
 END_TEST
 
+START_TEST(why_a_patch_is_refused)
+{
+	uint8_t message[64];
+	size_t n = vector(FILE_NAME, "patch-refusal", message, sizeof(message));
+	struct error refusal = {0};
+	bool unsupported;
+
+	ck_assert_int_eq(smp_body_status(message + EF_SMP_HEADER_SIZE, n - EF_SMP_HEADER_SIZE,
+				 "patch", &unsupported, &refusal),
+		EF_REASON_PATCH);
+	ck_assert_ptr_nonnull(strstr(refusal.detail, "requirement"));
+}
+END_TEST
+
 START_TEST(spi_exchanges) /* E-09 */
 {
 	static const char *const names[][2] = {
@@ -208,6 +224,7 @@ static Suite *suite(void)
 
 	tcase_add_test(t, documented);
 	tcase_add_test(t, frames);
+	tcase_add_test(t, why_a_patch_is_refused);
 	tcase_add_test(t, spi_exchanges);
 	tcase_add_test(t, console_lines);
 	tcase_add_test(t, identify);
