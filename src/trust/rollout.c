@@ -228,7 +228,10 @@ bool rollout_place(const char *salt, const char *device, unsigned *ret)
 
 	if (!rollout_bucket(salt, device, &bucket))
 		return false;
-	*ret = (unsigned)((unsigned __int128)bucket * ROLLOUT_WHOLE >> 64);
+	/* bucket * ROLLOUT_WHOLE / 2^64, on processors of 32 bits, too */
+	*ret = (unsigned)(((bucket >> 32) * ROLLOUT_WHOLE +
+				  ((bucket & UINT32_MAX) * ROLLOUT_WHOLE >> 32)) >>
+			  32);
 	return true;
 }
 

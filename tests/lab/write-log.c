@@ -310,7 +310,11 @@ static void after(const struct call *c, int64_t ret)
 	case SYS_linkat:
 		one_name("X link", c, (int)a[2], a[3], "");
 		break;
+#ifdef SYS_mmap
 	case SYS_mmap:
+#else
+	case SYS_mmap2:
+#endif
 		if ((a[3] & MAP_SHARED) && (a[2] & PROT_WRITE))
 			not_understood(c, (int)a[4]);
 		break;
