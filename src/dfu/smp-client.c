@@ -29,13 +29,17 @@ void smp_client_init(struct smp_client *c, int (*send)(void *ctx, const uint8_t 
 static uint64_t client_timeout(const struct smp_client *c, const struct smp_request *q)
 {
 	bool soon = q->call.soon && c->srtt_us;
-	uint64_t t = soon	  ? SOON_TRIPS * c->srtt_us
-		     : c->srtt_us ? c->srtt_us + 4 * c->rttvar_us
-				  : c->first_us;
-	uint64_t least = soon ? SOON_MIN_US : c->srtt_us ? SMP_TIMEOUT_MIN_US : 0;
+	bool alone = q->call.alone && c->srtt_us && !c->backoff;
+	uint64_t trips = SOON_TRIPS * c->srtt_us;
+	uint64_t t = c->srtt_us ? c->srtt_us + 4 * c->rttvar_us : c->first_us;
+	uint64_t least = c->srtt_us ? SMP_TIMEOUT_MIN_US : 0;
 	/* A request may wait for all others in front of it, there and back. */
 	uint64_t line = 2 * q->size * c->us_per_kib / 1024;
 
+	if (soon)
+		t = trips;
+	if (soon || alone)
+		least = trips > SOON_MIN_US ? trips : SOON_MIN_US;
 	if (t < least)
 		t = least;
 	/* Those that are sent again have their own doubling. */

@@ -29,6 +29,8 @@ struct smp_call {
 	uint64_t least_us; /* the node may take as long: no time-out before */
 	uint64_t total_us; /* sent again, with doubled time-outs, until then; 0: sent once */
 	bool soon;	   /* again first after two measured round trips, however short they are */
+	bool alone;	   /* sent once, and nothing behind it tells that it was lost: the first
+			    * time-out in a row may be as short as that, too */
 	smp_done done;
 	void *ctx;
 	uint32_t offset, length; /* the owner's */

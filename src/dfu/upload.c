@@ -165,6 +165,7 @@ static bool upload_send(struct upload *u, uint32_t at, uint32_t size, uint32_t *
 		.ctx = u,
 		.offset = at,
 		.length = size,
+		.alone = u->config.window == 1,
 	};
 	size_t n = compact(u, at) ? put_data(u, body, at, size) : put_upload(u, body, at, size);
 

@@ -16,7 +16,7 @@
 
 #define WORTH_NUMERATOR 3 /* at most so many quarters of the image */
 #define WORTH_DENOMINATOR 4
-#define TRIES_MAX 2 /* with a patch, when the line fails */
+#define TRIES_MAX 2 /* with a patch, when the line fails on the way */
 #define KEY_MAX 48
 #define MARK_MAX (3 * DIGEST_HEX_MAX)
 
@@ -332,14 +332,17 @@ void patch_put(struct node_state *ns)
 
 bool patch_failed(struct update *u, struct node_state *ns, size_t part, const struct error *e)
 {
+	struct part *p = &u->current->parts[part];
 	struct part_run *r = run_of(u, part);
 	struct error why = {0}, ignored = {0};
+	bool begun = p->done > 0;
 
 	if (!r->patch)
 		return false;
+	p->done = 0;
 	if (e->reason == EF_REASON_PATCH)
 		remember_failed(u, ns, r->patch);
-	else if (reason_passes(e->reason) && ++r->patch_tries < TRIES_MAX)
+	else if (reason_passes(e->reason) && (!begun || ++r->patch_tries < TRIES_MAX))
 		return false; /* it is the line's, more likely than not */
 	error_set(&why, EF_REASON_PATCH, "%s: %s", reason_word(e->reason), e->detail);
 	return fall_back(u, part, e->reason == EF_REASON_PATCH ? e : &why, &ignored);

@@ -56,6 +56,6 @@ echo "== Patches for microcontrollers: code and RAM of the decoder; sizes of the
 # shellcheck disable=SC2086
 tests/bench/mcu-patch/mcu-patch.py --build build ${MCU_PAIRS:-}
 echo
-echo "== Patches for microcontrollers: a node brought up at 115200 baud, by full image and by patch, with the folders of PATCH_ROAD (old.bin, new.bin)"
+echo "== Patches for microcontrollers: seconds on a serial line, of the pairs in MCU_PAIRS"
 # shellcheck disable=SC2086
-tests/bench/patch-road/patch-road.py build ${PATCH_ROAD:-}
+tests/bench/mcu-patch/wire.py --build build ${MCU_PAIRS:-}

@@ -4,10 +4,11 @@
 session, or to the cross-built boards in QEMU, where the application's agent takes them and then the bootloader's. TAP.
 
     patch-node.py [--rounds N] DRIVE REPO NODE
-    patch-node.py [--rounds N] [--application] DRIVE REPO FOLDER BOARD…      FOLDER holds boot-BOARD.elf and app-BOARD.bin
+    patch-node.py [--rounds N] [--application] DRIVE REPO FOLDER BOARD…      FOLDER holds boot-BOARD.elf and app-BOARD.bin,
+or boot-patch-BOARD.elf and app-patch-BOARD.bin of a board whose usual ones have no room for it.
 
---rounds: how many versions one after the other by each agent; the first is taken back and brought again. Without it
-there is one, and it stays. --application: by its agent only.
+--rounds: how many versions one after the other by each agent; the first is taken back and brought again, and boards
+lose power as often in the middle. Without it there is one, and it stays. --application: by its agent only.
 """
 
 import argparse
@@ -138,6 +139,29 @@ def refusals(drive, images, old, n):
     check("taken back", drive("revert", 20) == "ok")
 
 
+def cut(machine, images, secret, old, n, seconds, what):
+    """The plug is pulled so many seconds after the first question, and the board comes back (F-18)."""
+    tty, new = f"{images.work}/tty", images.make(n + 1, 8000)
+    shim = subprocess.Popen([f"{LAB}/line_shim.py", f"pty:{tty}", f"unix:{machine.serial}"], stdout=subprocess.PIPE)
+    shim.stdout.readline()
+    drive = Drive([DRIVE], "uart", tty, "115200", secret, images.board)
+    patch, _ = images.patch(old, new)
+    drive("identify")
+    drive.begin("patch", new, patch)
+    time.sleep(seconds)
+    machine.cut()
+    machine.start()
+    said = drive.end()
+    check(f"{what}: plug pulled {seconds:.2f} s after the beginning", said.startswith("ok done=") or said == "ok", said)
+    tried(drive, new, n + 1, what)
+    said = drive("confirm", new)
+    check(f"{what}: confirmed", said == "ok", said)
+    drive.close()
+    shim.terminate()
+    shim.communicate()
+    return new, n + 1
+
+
 def bad_line(node, images, secret, old, n):
     """Frames are lost and spoiled, and the node dies in the middle of the patch (F-15, F-16)."""
     tty, new = f"{images.work}/tty", images.make(n + 1, 60000)
@@ -177,7 +201,8 @@ def host(program, repo, rounds):
 
 
 def emulated(folder, repo, board, rounds, entries):
-    with open(f"{folder}/app-{board}.bin", "rb") as f:
+    name = f"patch-{board}" if os.path.exists(f"{folder}/boot-patch-{board}.elf") else board
+    with open(f"{folder}/app-{name}.bin", "rb") as f:
         code = f.read()
     with tempfile.TemporaryDirectory(prefix="edgeferry-patch-") as work:
         images = Images(repo, work, board, code)
@@ -187,13 +212,16 @@ def emulated(folder, repo, board, rounds, entries):
             flash = factory.flash(board, f.read(), [factory.image_key(images.public)], psk=factory.read_psk(secret))
         with open(f"{work}/flash", "wb") as f:
             f.write(flash)
-        machine = qemu_board.Board(board, f"{folder}/boot-{board}.elf", f"{work}/flash", f"{work}/serial")
+        machine = qemu_board.Board(board, f"{folder}/boot-{name}.elf", f"{work}/flash", f"{work}/serial")
         machine.start()
         try:
             for entry in entries:
                 drive = Drive([DRIVE], "sim", f"{work}/serial", secret=secret, board=board, **entry)
                 old, n = way(drive, images, old, n, rounds, f"{board}, {'bootloader' if entry else 'application'}")
                 drive.close()
+            dice = random.Random(3)
+            for i in range(rounds):     # 8,000 bytes take about a second
+                old, n = cut(machine, images, secret, old, n, dice.uniform(0.2, 2.0), f"{board}, cut {i + 1}")
         finally:
             machine.cut()
 

@@ -472,6 +472,27 @@ START_TEST(lost_frame_costs_one)
 }
 END_TEST
 
+/* F-16: with one request at a time nothing tells of a loss but the time: four round trips of 48 ms;
+ * and a node that says nothing is waited for as long as with more of them. */
+START_TEST(lost_frame_alone_costs_round_trips)
+{
+	uint64_t clean;
+
+	run(39999, 512, 1);
+	clean = world.now_us;
+	setup();
+	world.t = (struct trouble){.lose_request = 20};
+	run(39999, 512, 1);
+	expect_whole(39999);
+	ck_assert_uint_lt(world.now_us, clean + 200000);
+	setup();
+	world.t = (struct trouble){.silent_after_us = 1000000};
+	run(39999, 512, 1);
+	ck_assert_int_eq(world.e.reason, EF_REASON_NODE_UNREACHABLE);
+	ck_assert_uint_gt(world.now_us, 20 * 1000000);
+}
+END_TEST
+
 /* F-16: nothing comes behind the last frame, which is missed all the same after a few round trips.
  */
 START_TEST(lost_last_frame_costs_round_trips)
@@ -736,6 +757,7 @@ static Suite *suite(void)
 	tcase_add_test(c, troubled_line);
 	tcase_add_test(c, hopeless_line);
 	tcase_add_test(c, lost_frame_costs_one);
+	tcase_add_test(c, lost_frame_alone_costs_round_trips);
 	tcase_add_test(c, lost_last_frame_costs_round_trips);
 	tcase_add_test(c, node_at_work_is_waited_for);
 	tcase_add_test(c, chunks_follow_the_line);

@@ -327,6 +327,25 @@ START_TEST(a_line_that_fails_once)
 }
 END_TEST
 
+/* One that is away before anything was sent has nothing against patches. */
+START_TEST(away_for_a_while)
+{
+	struct error e = {0}, why;
+	uint64_t id;
+
+	ck_assert_int_eq(update_install(w->update, "3.0.0", &id, &e), EF_REASON_OK);
+	while (w->patch_jobs == 0)
+		ck_assert_int_ge(sd_event_run(w->event, UINT64_MAX), 0);
+	w->nodes[0].unreachable = true;
+	while (w->update->run.parts[0].attempts < 3)
+		ck_assert_int_ge(sd_event_run(w->event, UINT64_MAX), 0);
+	w->nodes[0].unreachable = false;
+	world_run(w, 0, false);
+	ck_assert_int_eq(world_outcome(w, &why), DEPLOYMENT_CONFIRMED);
+	sent(0, 1, 0);
+}
+END_TEST
+
 /* The same way on the same device: not by itself, but when somebody says so. */
 START_TEST(failed_once_is_not_tried_again)
 {
@@ -508,6 +527,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_patch_although_it_saves_little);
 	tcase_add_test(t, a_broadcast_is_shorter);
 	tcase_add_test(t, a_line_that_fails_once);
+	tcase_add_test(t, away_for_a_while);
 	tcase_add_test(t, failed_once_is_not_tried_again);
 	tcase_add_loop_test(t, killed_anywhere, 0, 24);
 	tcase_add_test(t, called_off_while_it_is_made);

@@ -188,7 +188,7 @@ static int on_turn(sd_event_source *s, void *userdata)
 	}
 	n->turn = sd_event_source_disable_unref(n->turn);
 	n->op = OP_NONE;
-	if (n->progress)
+	if (n->progress && !n->fake->unreachable)
 		n->progress(n->ctx, n->size, n->size);
 	n->progress = NULL;
 	n->done(n->ctx, &n->error);
