@@ -85,6 +85,13 @@ unsigned patch_code_hit(
 uint8_t patch_code_byte(struct ef_patch *s, uint8_t want, unsigned kind, unsigned index,
 	unsigned guess, bool differs);
 
+/*
+ * patch-field.c: a number in an instruction w. field: its bits (32 when it has no sign); how many
+ * of the lowest are left out; width and place of each piece, from the lowest on; 0.
+ */
+uint32_t patch_field_get(const uint8_t *field, uint32_t w);
+uint32_t patch_field_put(const uint8_t *field, uint32_t w, uint32_t v);
+
 /* patch-map.c: addresses */
 void patch_map_add(struct ef_patch *s); /* map[n_segments] is set */
 uint32_t patch_address(const struct ef_patch *s, unsigned which, uint32_t offset);
