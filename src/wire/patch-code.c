@@ -228,7 +228,7 @@ uint32_t patch_code_number(struct ef_patch *s, unsigned set, uint32_t want)
 	unsigned n = 0;
 	uint32_t v = 1;
 
-	want++;
+	want = patch_want(s) ? want + 1 : 0;
 	while (n < NUMBER_BITS && flag(s, &c[n < 20 ? n : 20], want >> n > 1))
 		n++;
 	for (unsigned k = n; k--;) {

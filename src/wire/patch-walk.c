@@ -23,6 +23,16 @@ bool patch_finished(const struct ef_patch *s)
 	return s->phase == PHASE_FINISHED;
 }
 
+/* The segment that the encoder wants next; a decoder has none. */
+static const struct ef_patch_segment *wanted(const struct ef_patch *s)
+{
+	const struct ef_patch_want *want = patch_want(s);
+
+	if (!want)
+		return NULL;
+	return s->phase == PHASE_MAP ? &want->map[s->n_segments] : want->inserts;
+}
+
 /* The encoder's choice for w, behind a gap. */
 static enum form choose_form(
 	const struct ef_patch *s, const struct ef_patch_segment *w, uint32_t gap)
@@ -44,11 +54,13 @@ static uint32_t code_move(struct ef_patch *s, uint32_t want)
 }
 
 /* A segment in [at, end). */
-static void code_segment(struct ef_patch *s, struct ef_patch_segment *g, uint32_t at, uint32_t end,
-	const struct ef_patch_segment *w)
+static void code_segment(struct ef_patch *s, struct ef_patch_segment *g, uint32_t at, uint32_t end)
 {
-	uint32_t gap = patch_code_number(s, N_GAP, w->to - at), old_size = s->header.old_size, room;
-	uint32_t form = patch_code_number(s, gap ? N_FORM_GAP : N_FORM, choose_form(s, w, gap));
+	const struct ef_patch_segment *w = wanted(s);
+	uint32_t gap = patch_code_number(s, N_GAP, w ? w->to - at : 0);
+	uint32_t form =
+		patch_code_number(s, gap ? N_FORM_GAP : N_FORM, w ? choose_form(s, w, gap) : 0);
+	uint32_t old_size = s->header.old_size, room;
 
 	s->reason = EF_REASON_BAD_FORMAT; /* unless all of it holds */
 	if (gap >= end - at || form >= FORMS)
@@ -59,7 +71,7 @@ static void code_segment(struct ef_patch *s, struct ef_patch_segment *g, uint32_
 		g->from = PATCH_LITERALS;
 	else if (form == FORM_SELF) {
 		uint32_t far = g->to - EF_PATCH_FAR;
-		uint32_t back = patch_code_number(s, N_SELF, far - (w->from - old_size));
+		uint32_t back = patch_code_number(s, N_SELF, w ? far - (w->from - old_size) : 0);
 
 		if (g->to < EF_PATCH_FAR || back > far)
 			return;
@@ -69,13 +81,13 @@ static void code_segment(struct ef_patch *s, struct ef_patch_segment *g, uint32_
 		if (form == FORM_AHEAD)
 			g->from += gap;
 		else if (form == FORM_MOVED)
-			g->from += code_move(s, w->from - s->from_end);
+			g->from += code_move(s, w ? w->from - s->from_end : 0);
 		if (g->from >= old_size)
 			return;
 		if (room > old_size - g->from)
 			room = old_size - g->from;
 	}
-	g->size = patch_code_number(s, N_SIZE + form, w->size - 1) + 1;
+	g->size = patch_code_number(s, N_SIZE + form, w ? w->size - 1 : 0) + 1;
 	if (g->size > room)
 		return;
 	if (form <= FORM_MOVED)
@@ -83,15 +95,12 @@ static void code_segment(struct ef_patch *s, struct ef_patch_segment *g, uint32_
 	s->reason = EF_REASON_OK;
 }
 
-static const struct ef_patch_segment nothing;
-
 static void step_map(struct ef_patch *s)
 {
 	unsigned n = s->n_segments;
-	const struct ef_patch_want *want = patch_want(s);
 	uint32_t at = n ? s->map[n - 1].to + s->map[n - 1].size : 0;
 
-	code_segment(s, &s->map[n], at, s->header.new_size, want ? &want->map[n] : &nothing);
+	code_segment(s, &s->map[n], at, s->header.new_size);
 	if (s->reason)
 		return;
 	patch_map_add(s);
@@ -159,11 +168,8 @@ static void step_insert(struct ef_patch *s)
 	s->insert.to = s->range_end;
 	s->insert.size = 0;
 	if (s->inserts) {
-		const struct ef_patch_want *want = patch_want(s);
-		const struct ef_patch_segment *w = want ? want->inserts : &nothing;
-
 		s->inserts--;
-		code_segment(s, &s->insert, s->to, s->range_end, w);
+		code_segment(s, &s->insert, s->to, s->range_end);
 	}
 	begin_piece(s, range_segment(s), s->insert.to);
 }
