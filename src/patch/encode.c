@@ -114,8 +114,7 @@ static bool sure(const struct ef_patch *state, unsigned units)
 
 		if (memcmp(u.bytes, s->want->image + s->to, n) != 0)
 			return false;
-		if (n == 4)
-			patch_follow(s, s->to, s->to - s->piece.to + s->piece.from, old, u.bytes);
+		patch_follow(s, n, old, u.bytes);
 		s->to += n;
 	}
 	return true;

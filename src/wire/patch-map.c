@@ -13,31 +13,52 @@ void patch_map_add(struct ef_patch *s)
 	s->order[k] = (uint8_t)n;
 }
 
-/* Where the byte at x of the old image went, or its nearest neighbour would have taken it. */
-static uint32_t map_offset(const struct ef_patch *s, uint32_t x, uint8_t *exact)
+/* What the map, in order of from, or what was learned knows k-th. */
+__attribute__((noinline)) static const struct ef_patch_segment *segment(
+	const struct ef_patch *s, unsigned k)
 {
-	const struct ef_patch_segment *g = &s->piece, *above;
-	unsigned lo = 0, hi = s->n_segments;
+	return &s->map[s->order[k]];
+}
 
-	*exact = 1;
-	if (x - g->from < g->size)
-		return x - g->from + g->to;
+/* How many of n begin at x or below: segments of the map, or learned addresses. */
+static unsigned count_below(const struct ef_patch *s, bool map, uint32_t x)
+{
+	unsigned lo = 0, hi = map ? s->n_segments : s->n_learned;
+
 	while (lo < hi) {
 		unsigned middle = (lo + hi) / 2;
 
-		if (s->map[s->order[middle]].from <= x)
+		if ((map ? segment(s, middle)->from : s->learned[middle].address) <= x)
 			lo = middle + 1;
 		else
 			hi = middle;
 	}
-	g = lo ? &s->map[s->order[lo - 1]] : NULL;
-	if (g && x - g->from < g->size)
-		return x - g->from + g->to;
-	*exact = 0;
-	above = lo < s->n_segments ? &s->map[s->order[lo]] : NULL;
-	if (!g || (above && above->from - x <= x - (g->from + g->size)))
-		g = above;
-	return g ? x - g->from + g->to : x;
+	return lo;
+}
+
+/* Where the byte at x of the old image went, or its nearest neighbour would have taken it. */
+static uint32_t map_offset(const struct ef_patch *s, uint32_t x, uint8_t *exact)
+{
+	const struct ef_patch_segment *g = &s->piece;
+	unsigned k;
+
+	*exact = 1;
+	if (x - g->from >= g->size) {
+		k = count_below(s, true, x);
+		if (k)
+			g = segment(s, k - 1);
+		if (!k || x - g->from >= g->size) {
+			*exact = 0;
+			if (k < s->n_segments) {
+				const struct ef_patch_segment *above = segment(s, k);
+
+				if (!k || above->from - x <= x - g->from - g->size)
+					g = above;
+			} else if (!k)
+				return x;
+		}
+	}
+	return x - g->from + g->to;
 }
 
 uint32_t patch_address(const struct ef_patch *s, unsigned which, uint32_t offset)
@@ -47,6 +68,13 @@ uint32_t patch_address(const struct ef_patch *s, unsigned which, uint32_t offset
 	while (r->offset > offset)
 		r--;
 	return offset - r->offset + r->address;
+}
+
+uint32_t patch_from_address(const struct ef_patch *s, uint32_t from)
+{
+	uint32_t old_size = s->header.old_size;
+
+	return from < old_size ? patch_address(s, 0, from) : patch_address(s, 1, from - old_size);
 }
 
 /* The offset in an image; false when the address is not in it. */
@@ -68,22 +96,6 @@ static bool in_ram(const struct ef_patch *s, uint32_t address)
 	return address - s->header.ram < s->header.ram_size;
 }
 
-/* index of the first learned address above x */
-static unsigned learned_above(const struct ef_patch *s, uint32_t x)
-{
-	unsigned lo = 0, hi = s->n_learned;
-
-	while (lo < hi) {
-		unsigned middle = (lo + hi) / 2;
-
-		if (s->learned[middle].address <= x)
-			lo = middle + 1;
-		else
-			hi = middle;
-	}
-	return lo;
-}
-
 /* Where u->address went. Code is corrected one by one, memory by the nearest below. */
 static uint32_t map_address(const struct ef_patch *s, struct patch_unit *u)
 {
@@ -99,7 +111,7 @@ static uint32_t map_address(const struct ef_patch *s, struct patch_unit *u)
 		return u->mapped;
 	if (u->kind < PATCH_UPPER)
 		return u->mapped;
-	unsigned k = learned_above(s, u->address);
+	unsigned k = count_below(s, false, u->address);
 	if (!k)
 		return u->mapped;
 	const struct ef_patch_learned *l = &s->learned[k - 1];
@@ -180,27 +192,16 @@ void patch_learn(struct ef_patch *s, uint32_t to, struct patch_unit *u)
 	int32_t d = (int32_t)(is - u->mapped);
 	if (d != (int16_t)d)
 		return;
-	k = learned_above(s, address);
+	k = count_below(s, false, address);
 	if (!k || s->learned[k - 1].address != address) {
 		if (s->n_learned == EF_PATCH_LEARNED)
 			forget(s);
-		k = learned_above(s, address);
+		k = count_below(s, false, address);
 		memmove(&s->learned[k + 1], &s->learned[k],
 			(s->n_learned++ - k) * sizeof(s->learned[0]));
 		s->learned[k++].address = address;
 	}
 	s->learned[k - 1].shift = (int16_t)d;
-}
-
-void patch_follow(
-	struct ef_patch *s, uint32_t to, uint32_t from, const uint8_t *old, const uint8_t *new)
-{
-	bool self = from >= s->header.old_size;
-
-	if (s->model->follow)
-		s->model->follow(s, old,
-			patch_address(s, self, self ? from - s->header.old_size : from), new,
-			patch_address(s, 1, to));
 }
 
 unsigned patch_neutral(const struct ef_patch *s, unsigned which, uint32_t offset,

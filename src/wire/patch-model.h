@@ -33,9 +33,10 @@ struct ef_patch_model {
 	/* Has the bytes name address from pc, if they can. */
 	void (*encode)(
 		const struct ef_patch *s, struct patch_unit *u, uint32_t pc, uint32_t address);
-	/* NULL or: what the units after it need of one that is known now */
-	void (*follow)(struct ef_patch *s, const uint8_t *old, uint32_t old_pc, const uint8_t *new,
-		uint32_t new_pc);
+	/* NULL or: what the units after it need of one of four bytes that is known now: its bytes
+	 * at from, and at to of the new image */
+	void (*follow)(struct ef_patch *s, const uint8_t *old, uint32_t from, const uint8_t *new,
+		uint32_t to);
 };
 
 /* The encoder's. Segments and inserts in order of to; inserts is what is left of them. */
@@ -55,6 +56,14 @@ static inline uint32_t patch_sign(uint32_t v, unsigned bits)
 	uint32_t top = 1u << (bits - 1);
 
 	return ((v & (2 * top - 1)) ^ top) - top;
+}
+
+/* After a unit of n bytes, at s->to. */
+static inline void patch_follow(
+	struct ef_patch *s, unsigned n, const uint8_t *old, const uint8_t *new)
+{
+	if (n == 4 && s->model->follow)
+		s->model->follow(s, old, s->to - s->piece.to + s->piece.from, new, s->to);
 }
 
 /* patch-want.c, patch-want-none.c: NULL: this is a decoder */
@@ -95,12 +104,11 @@ uint32_t patch_field_put(const uint8_t *field, uint32_t w, uint32_t v);
 /* patch-map.c: addresses */
 void patch_map_add(struct ef_patch *s); /* map[n_segments] is set */
 uint32_t patch_address(const struct ef_patch *s, unsigned which, uint32_t offset);
+uint32_t patch_from_address(const struct ef_patch *s, uint32_t from); /* as in a segment */
 void patch_predict(const struct ef_patch *s, uint32_t to, uint32_t from, const uint8_t *code,
 	struct patch_unit *u);
 /* u->bytes are the true ones now; old: the code that they were predicted from */
 void patch_learn(struct ef_patch *s, uint32_t to, struct patch_unit *u);
-void patch_follow(
-	struct ef_patch *s, uint32_t to, uint32_t from, const uint8_t *old, const uint8_t *new);
 /* What is left of an instruction when its addresses are taken out; the size of the unit. */
 unsigned patch_neutral(const struct ef_patch *s, unsigned which, uint32_t offset,
 	const uint8_t *code, uint8_t ret[EF_PATCH_AHEAD]);

@@ -27,7 +27,7 @@ static const uint8_t forms[CALL + 14] = {[PLAIN] = PATCH_PLAIN,
 	[CALL] = FORM(PATCH_CALL, 25, 1, 11, 16, 10, 0, 1, 27, 1, 29, 1, 10)};
 #define UPWARDS 0x80u /* of LOAD_WIDE */
 
-static unsigned find_form(uint32_t w)
+__attribute__((noinline)) static unsigned find_form(uint32_t w)
 {
 	uint32_t h = w & 0xffff, top = h >> 11;
 

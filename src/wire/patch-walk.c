@@ -110,7 +110,8 @@ static void step_map(struct ef_patch *s)
 	}
 }
 
-static void begin_piece(struct ef_patch *s, const struct ef_patch_segment *g, uint32_t end)
+__attribute__((noinline)) static void begin_piece(
+	struct ef_patch *s, const struct ef_patch_segment *g, uint32_t end)
 {
 	s->piece.from = PATCH_LITERALS;
 	s->piece.size = 0;
@@ -246,8 +247,7 @@ static unsigned step_unit(struct ef_patch *s, uint8_t *bytes)
 	}
 	memcpy(bytes, u.bytes, EF_PATCH_AHEAD);
 	s->last = bytes[n - 1];
-	if (n == 4)
-		patch_follow(s, s->to, s->to - s->piece.to + s->piece.from, old, bytes);
+	patch_follow(s, n, old, bytes);
 	return n;
 }
 

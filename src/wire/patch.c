@@ -126,11 +126,13 @@ static enum ef_reason read_header(struct ef_patch *p)
 {
 	struct ef_patch_header *h = &p->header;
 
-	if (next_byte(p) != 'E' || next_byte(p) != 'P')
+	uint32_t first = next_word(p);
+
+	if ((first & 0xffff) != ('E' | 'P' << 8))
 		return EF_REASON_BAD_FORMAT;
-	if (next_byte(p) != EF_PATCH_VERSION)
+	if ((first >> 16 & 255) != EF_PATCH_VERSION)
 		return EF_REASON_NOT_COMPATIBLE;
-	h->model = (uint8_t)next_byte(p);
+	h->model = (uint8_t)(first >> 24);
 	h->n_regions = (uint8_t)next_byte(p);
 	h->old_crc = next_word(p);
 	h->new_crc = next_word(p);
