@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From the addresses of the old image to those of the new one. */
-#include "wire/le.h"
 #include "wire/patch-model.h"
 #include <string.h>
 
@@ -121,12 +120,12 @@ static uint32_t map_address(const struct ef_patch *s, struct patch_unit *u)
 }
 
 /* words: what lies at a multiple of four may be an address. */
-static void examine(const struct ef_patch *s, unsigned which, uint32_t offset, bool words,
-	const uint8_t *code, struct patch_unit *u)
+static void examine(
+	const struct ef_patch *s, unsigned which, uint32_t offset, bool words, struct patch_unit *u)
 {
-	uint32_t x, word = le32_get(code);
+	uint32_t x;
 
-	memcpy(u->bytes, code, EF_PATCH_AHEAD);
+	u->code = le32_get(u->bytes);
 	u->kind = PATCH_PLAIN;
 	u->exact = 1;
 	u->size = 1;
@@ -136,13 +135,13 @@ static void examine(const struct ef_patch *s, unsigned which, uint32_t offset, b
 	s->model->decode(s, u, patch_address(s, which, offset), which);
 	if (u->kind == PATCH_UPPER || !words || offset & 3)
 		return;
-	if (to_offset(s, which, word, &x))
+	if (to_offset(s, which, u->code, &x))
 		u->kind = PATCH_POINTER;
-	else if (in_ram(s, word))
+	else if (in_ram(s, u->code))
 		u->kind = PATCH_RAM;
 	else
 		return;
-	u->address = word;
+	u->address = u->code;
 	u->size = 4;
 }
 
@@ -154,15 +153,14 @@ static void put(const struct ef_patch *s, struct patch_unit *u, uint32_t pc, uin
 		s->model->encode(s, u, pc, address);
 }
 
-void patch_predict(const struct ef_patch *s, uint32_t to, uint32_t from, const uint8_t *code,
-	struct patch_unit *u)
+void patch_predict(const struct ef_patch *s, uint32_t to, uint32_t from, struct patch_unit *u)
 {
 	bool self = from >= s->header.old_size;
 	uint32_t offset = self ? from - s->header.old_size : from;
 
 	if ((to ^ offset) & 1)
 		offset |= 1; /* nothing is aligned any more: byte by byte */
-	examine(s, self, offset, !((to ^ offset) & 2), code, u);
+	examine(s, self, offset, !((to ^ offset) & 2), u);
 	if (u->kind < PATCH_BRANCH)
 		return;
 	u->mapped = u->address;
@@ -210,7 +208,8 @@ unsigned patch_neutral(const struct ef_patch *s, unsigned which, uint32_t offset
 	struct patch_unit u;
 	uint32_t pc = patch_address(s, which, offset);
 
-	examine(s, which, offset, true, code, &u);
+	memcpy(u.bytes, code, EF_PATCH_AHEAD);
+	examine(s, which, offset, true, &u);
 	if (u.kind == PATCH_UPPER) {
 		u.bytes[1] &= 15;
 		u.bytes[2] = u.bytes[3] = 0;

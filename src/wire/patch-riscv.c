@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* RV32IMC: jal, branches and their compressed forms; lui and auipc with the instruction that adds
  * the low bits. */
-#include "wire/le.h"
 #include "wire/patch-model.h"
 
 /* The number in an instruction of each form, as patch_field_get wants it. */
@@ -100,10 +99,9 @@ static void encode(const struct ef_patch *s, struct patch_unit *u, uint32_t pc, 
 	le32_put(u->bytes, patch_field_put(fields[u->form], w, a));
 }
 
-static void follow(
-	struct ef_patch *s, const uint8_t *old, uint32_t from, const uint8_t *new, uint32_t to)
+static void follow(struct ef_patch *s, uint32_t w, uint32_t from, uint32_t v, uint32_t to)
 {
-	uint32_t w = le32_get(old), v = le32_get(new), op = v & 0x7f;
+	uint32_t op = v & 0x7f;
 	if ((w & 0xfff) != (v & 0xfff) || (op != 0x37 && op != 0x17))
 		return;
 	unsigned k = v >> 7 & 3;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Thumb, ARMv6-M to ARMv8-M: branches and loads of literals. */
-#include "wire/le.h"
 #include "wire/patch-model.h"
 
 /* Where a form begins in forms: its kind, then the offset in it, the first halfword being lower. */

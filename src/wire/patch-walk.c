@@ -191,12 +191,12 @@ static void end_piece(struct ef_patch *s)
 	}
 }
 
-unsigned patch_next(struct ef_patch *s, struct patch_unit *u, uint8_t old[EF_PATCH_AHEAD])
+unsigned patch_next(struct ef_patch *s, struct patch_unit *u)
 {
 	uint32_t from = s->to - s->piece.to + s->piece.from;
 
-	patch_read(s, from, old);
-	patch_predict(s, s->to, from, old, u);
+	patch_read(s, from, u->bytes);
+	patch_predict(s, s->to, from, u);
 	return u->size < s->end - s->to ? u->size : s->end - s->to;
 }
 
@@ -224,17 +224,16 @@ static bool code_block(struct ef_patch *s)
 
 static unsigned step_unit(struct ef_patch *s, uint8_t *bytes)
 {
-	uint8_t old[EF_PATCH_AHEAD];
 	struct patch_unit u;
-	unsigned n = patch_next(s, &u, old);
+	unsigned n = patch_next(s, &u);
 	const struct ef_patch_want *want = patch_want(s);
 	const uint8_t *is = want ? want->image + s->to : NULL;
 	bool differs = false;
 
 	if (code_block(s))
 		s->run++;
-	else if (!patch_code_hit(s, u.kind, u.exact, old[0] | (uint32_t)old[1] << 8,
-			 is && memcmp(u.bytes, is, n) == 0)) {
+	else if (!patch_code_hit(
+			 s, u.kind, u.exact, u.code & 0xffff, is && memcmp(u.bytes, is, n) == 0)) {
 		for (unsigned k = 0; k < n; k++) {
 			uint8_t guess = u.bytes[k];
 
@@ -245,9 +244,9 @@ static unsigned step_unit(struct ef_patch *s, uint8_t *bytes)
 		if (n == u.size && u.kind >= PATCH_CALL)
 			patch_learn(s, s->to, &u);
 	}
-	memcpy(bytes, u.bytes, EF_PATCH_AHEAD);
+	memcpy(bytes, u.bytes, n);
 	s->last = bytes[n - 1];
-	patch_follow(s, n, old, bytes);
+	patch_follow(s, n, &u);
 	return n;
 }
 
