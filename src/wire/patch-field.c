@@ -2,6 +2,11 @@
 /* Numbers that lie in an instruction in pieces. */
 #include "wire/patch-model.h"
 
+uint32_t patch_word(const struct patch_unit *u)
+{
+	return le32_get(u->bytes);
+}
+
 uint32_t patch_field_get(const uint8_t *f, uint32_t w)
 {
 	unsigned bits = *f++, at = *f++;

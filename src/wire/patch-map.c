@@ -13,8 +13,7 @@ void patch_map_add(struct ef_patch *s)
 }
 
 /* What the map, in order of from, or what was learned knows k-th. */
-__attribute__((noinline)) static const struct ef_patch_segment *segment(
-	const struct ef_patch *s, unsigned k)
+PATCH_APART static const struct ef_patch_segment *segment(const struct ef_patch *s, unsigned k)
 {
 	return &s->map[s->order[k]];
 }
@@ -125,7 +124,7 @@ static void examine(
 {
 	uint32_t x;
 
-	u->code = le32_get(u->bytes);
+	u->code = patch_word(u);
 	u->kind = PATCH_PLAIN;
 	u->exact = 1;
 	u->size = 1;
@@ -177,7 +176,7 @@ static void forget(struct ef_patch *s)
 
 void patch_learn(struct ef_patch *s, uint32_t to, struct patch_unit *u)
 {
-	uint32_t address = u->address, is = le32_get(u->bytes);
+	uint32_t address = u->address, is = patch_word(u);
 	unsigned kind = u->kind, k;
 
 	if (kind < PATCH_POINTER) {

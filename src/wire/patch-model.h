@@ -25,6 +25,7 @@ struct patch_unit {
 	uint8_t kind, size, exact, form;
 	uint8_t bytes[EF_PATCH_AHEAD];
 	uint32_t code;		  /* the first four bytes as they were read */
+	uint32_t offset;	  /* the model's: by which it names its address */
 	uint32_t address, mapped; /* that the old code names; where the map alone puts it */
 };
 
@@ -52,6 +53,9 @@ struct ef_patch_want {
 	bool (*sure)(const struct ef_patch *s, unsigned units);
 };
 
+/* of functions that compilers put into their callers, which makes the decoder larger */
+#define PATCH_APART __attribute__((noinline))
+
 static inline uint32_t patch_sign(uint32_t v, unsigned bits)
 {
 	uint32_t top = 1u << (bits - 1);
@@ -59,12 +63,15 @@ static inline uint32_t patch_sign(uint32_t v, unsigned bits)
 	return ((v & (2 * top - 1)) ^ top) - top;
 }
 
+/* patch-field.c: its first four bytes as they are now */
+uint32_t patch_word(const struct patch_unit *u);
+
 /* After a unit of n bytes, at s->to; u->bytes are the true ones. */
 static inline void patch_follow(struct ef_patch *s, unsigned n, const struct patch_unit *u)
 {
 	if (n == 4 && s->model->follow)
 		s->model->follow(
-			s, u->code, s->to - s->piece.to + s->piece.from, le32_get(u->bytes), s->to);
+			s, u->code, s->to - s->piece.to + s->piece.from, patch_word(u), s->to);
 }
 
 /* patch-want.c, patch-want-none.c: NULL: this is a decoder */

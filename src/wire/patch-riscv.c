@@ -31,7 +31,7 @@ static unsigned low_form(uint32_t w)
 
 static void decode(const struct ef_patch *s, struct patch_unit *u, uint32_t pc, unsigned which)
 {
-	uint32_t w = le32_get(u->bytes), op = w & 0x7f;
+	uint32_t w = patch_word(u), op = w & 0x7f;
 	if ((w & 3) != 3) {
 		uint32_t f = w >> 13 & 7;
 		u->size = 2;
@@ -81,7 +81,7 @@ static void decode(const struct ef_patch *s, struct patch_unit *u, uint32_t pc, 
 
 static void encode(const struct ef_patch *s, struct patch_unit *u, uint32_t pc, uint32_t a)
 {
-	uint32_t w = le32_get(u->bytes);
+	uint32_t w = u->code;
 	static const uint16_t reach[] = {0, 0, 4096, 0, 2048, 256};
 	if (u->form == 6) {
 		a -= (w & 0x7f) == 0x17 ? pc : 0;

@@ -26,7 +26,7 @@ static const uint8_t forms[CALL + 14] = {[PLAIN] = PATCH_PLAIN,
 	[CALL] = FORM(PATCH_CALL, 25, 1, 11, 16, 10, 0, 1, 27, 1, 29, 1, 10)};
 #define UPWARDS 0x80u /* of LOAD_WIDE */
 
-__attribute__((noinline)) static unsigned find_form(uint32_t w)
+PATCH_APART static unsigned find_form(uint32_t w)
 {
 	uint32_t h = w & 0xffff, top = h >> 11;
 
@@ -60,7 +60,7 @@ static uint32_t call(uint32_t d)
 
 static void decode(const struct ef_patch *s, struct patch_unit *u, uint32_t pc, unsigned which)
 {
-	uint32_t w = le32_get(u->bytes), d;
+	uint32_t w = patch_word(u), d;
 
 	(void)s;
 	(void)which;
@@ -75,24 +75,26 @@ static void decode(const struct ef_patch *s, struct patch_unit *u, uint32_t pc, 
 		d = call(d);
 	if (u->form == LOAD_WIDE && !(w & UPWARDS))
 		d = -d;
+	u->offset = d;
 	u->address = base(u, pc) + d;
 }
 
 static void encode(const struct ef_patch *s, struct patch_unit *u, uint32_t pc, uint32_t a)
 {
 	const uint8_t *field = &forms[u->form + 1];
-	uint32_t w = le32_get(u->bytes), d = a - base(u, pc);
+	uint32_t w = u->code, d = a - base(u, pc);
 
 	(void)s;
-	if (u->form == CALL)
-		d = call(d);
 	if (u->form == LOAD_WIDE) {
 		w |= UPWARDS;
 		if (d >> 31) {
 			w ^= UPWARDS;
 			d = -d;
 		}
-	}
+	} else if (d == u->offset) /* as most are */
+		return;
+	if (u->form == CALL)
+		d = call(d);
 	w = patch_field_put(field, w, d);
 	/* a branch leaves out the lowest bit */
 	if (u->form >= FAR || (patch_field_get(field, w) ^ d) <= (u->kind == PATCH_BRANCH))

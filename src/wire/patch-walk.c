@@ -110,7 +110,7 @@ static void step_map(struct ef_patch *s)
 	}
 }
 
-__attribute__((noinline)) static void begin_piece(
+PATCH_APART static void begin_piece(
 	struct ef_patch *s, const struct ef_patch_segment *g, uint32_t end)
 {
 	s->piece.from = PATCH_LITERALS;
