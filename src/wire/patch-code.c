@@ -316,13 +316,18 @@ uint8_t patch_code_byte(struct ef_patch *s, uint8_t want, unsigned kind, unsigne
 	return s->last;
 }
 
-/* From s->hits on, one behind the other: how many, and what they begin as. */
+/* From hits on, one behind the other: how many, and what they begin as. */
+#define SIZE(field) sizeof(((struct ef_patch *)NULL)->field)
 static const uint16_t beginnings[][2] = {
-	{sizeof(((struct ef_patch *)NULL)->hits) / 2, PROBABILITY(3900, 2)},
-	{sizeof(((struct ef_patch *)NULL)->even) / 2, PROBABILITY(2048, 0)},
-	{sizeof(((struct ef_patch *)NULL)->flag_weights) / 2, 5400},
-	{sizeof(((struct ef_patch *)NULL)->byte_weights) / 2, 7333},
+	{SIZE(hits) / 2, PROBABILITY(3900, 2)},
+	{SIZE(even) / 2, PROBABILITY(2048, 0)},
+	{SIZE(flag_weights) / 2, 5400},
+	{SIZE(byte_weights) / 2, 7333},
 };
+_Static_assert(
+	offsetof(struct ef_patch, byte_weights) ==
+		offsetof(struct ef_patch, hits) + SIZE(hits) + SIZE(even) + SIZE(flag_weights),
+	"one behind the other");
 
 void patch_code_start(struct ef_patch *s)
 {

@@ -12,13 +12,13 @@ void patch_map_add(struct ef_patch *s)
 	s->order[k] = (uint8_t)n;
 }
 
-/* What the map, in order of from, or what was learned knows k-th. */
+/* The k-th of the map in order of from. */
 PATCH_APART static const struct ef_patch_segment *segment(const struct ef_patch *s, unsigned k)
 {
 	return &s->map[s->order[k]];
 }
 
-/* How many of n begin at x or below: segments of the map, or learned addresses. */
+/* How many begin at x or below: segments of the map, or learned addresses. */
 static unsigned count_below(const struct ef_patch *s, bool map, uint32_t x)
 {
 	unsigned lo = 0, hi = map ? s->n_segments : s->n_learned;
@@ -34,29 +34,32 @@ static unsigned count_below(const struct ef_patch *s, bool map, uint32_t x)
 	return lo;
 }
 
-/* Where the byte at x of the old image went, or its nearest neighbour would have taken it. */
-static uint32_t map_offset(const struct ef_patch *s, uint32_t x, uint8_t *exact)
+/* The segment that holds x of the old image, else the nearest one, if any. */
+static const struct ef_patch_segment *nearest(const struct ef_patch *s, uint32_t x, uint8_t *exact)
 {
-	const struct ef_patch_segment *g = &s->piece;
+	const struct ef_patch_segment *g = &s->piece, *above;
 	unsigned k;
 
 	*exact = 1;
-	if (x - g->from >= g->size) {
-		k = count_below(s, true, x);
-		if (k)
-			g = segment(s, k - 1);
-		if (!k || x - g->from >= g->size) {
-			*exact = 0;
-			if (k < s->n_segments) {
-				const struct ef_patch_segment *above = segment(s, k);
+	if (x - g->from < g->size)
+		return g;
+	k = count_below(s, true, x);
+	g = k ? segment(s, k - 1) : NULL;
+	if (g && x - g->from < g->size)
+		return g;
+	*exact = 0;
+	if (k == s->n_segments)
+		return g;
+	above = segment(s, k);
+	return g && above->from - x > x - g->from - g->size ? g : above;
+}
 
-				if (!k || above->from - x <= x - g->from - g->size)
-					g = above;
-			} else if (!k)
-				return x;
-		}
-	}
-	return x - g->from + g->to;
+/* Where the byte at x of the old image went, or its nearest neighbour would have taken it. */
+static uint32_t map_offset(const struct ef_patch *s, uint32_t x, uint8_t *exact)
+{
+	const struct ef_patch_segment *g = nearest(s, x, exact);
+
+	return g ? x - g->from + g->to : x;
 }
 
 uint32_t patch_address(const struct ef_patch *s, unsigned which, uint32_t offset)

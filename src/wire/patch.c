@@ -125,7 +125,6 @@ enum ef_reason ef_patch_look(const uint8_t *data, size_t size,
 static enum ef_reason read_header(struct ef_patch *p)
 {
 	struct ef_patch_header *h = &p->header;
-
 	uint32_t first = next_word(p);
 
 	if ((first & 0xffff) != ('E' | 'P' << 8))
