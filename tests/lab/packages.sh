@@ -156,8 +156,9 @@ run_foreign() { # ARCHITECTURE EMULATOR
 	done | grep -v '^edgeferry' | sort -u | paste -sd,)
 	mmdebstrap --quiet --mode=root --variant=extract --architectures="$1" --include="$wanted" "$suite" "$root" "$mirror"
 	for deb in "$folder/cross-$1.debs"/*.deb; do dpkg-deb -x "$deb" "$root"; done
+	libraries=lib/$(dpkg-architecture -a"$1" -qDEB_HOST_MULTIARCH)
 	for program in bin/edgeferry libexec/edgeferry/edgeferryd bin/edgeferry-repo; do
-		say "$1: $("$2" -L "$root" "$root/usr/$program" --version)"
+		say "$1: $("$2" -L "$root" -E LD_LIBRARY_PATH="$root/$libraries:$root/usr/$libraries" "$root/usr/$program" --version)"
 	done
 }
 
