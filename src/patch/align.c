@@ -146,8 +146,9 @@ static void unit(struct table *t, struct state *st, uint32_t i)
 	if (t->predicted) {
 		struct patch_unit u;
 
-		patch_predict(
-			t->s, i, from, self ? im->new + (from - im->old_size) : im->old + from, &u);
+		memcpy(u.bytes, self ? im->new + (from - im->old_size) : im->old + from,
+			EF_PATCH_AHEAD);
+		patch_predict(t->s, i, from, &u);
 		memcpy(st->bytes, u.bytes, sizeof(u.bytes));
 		st->size = u.size;
 		st->address = u.kind >= PATCH_BRANCH;

@@ -74,7 +74,8 @@ static void count_segment(const struct images *im, struct ef_patch *s,
 			from >= im->old_size ? im->new + (from - im->old_size) : im->old + from;
 		struct patch_unit u;
 
-		patch_predict(s, to, from, code, &u);
+		memcpy(u.bytes, code, EF_PATCH_AHEAD);
+		patch_predict(s, to, from, &u);
 		uint32_t size = u.size < end - to ? u.size : end - to;
 		unsigned address = u.kind >= PATCH_BRANCH, class = costs_run(run);
 		bool hit = memcmp(u.bytes, im->new + to, size) == 0;

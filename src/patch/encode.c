@@ -109,13 +109,11 @@ static bool sure(const struct ef_patch *state, unsigned units)
 	e.im = ((const struct encoder *)state)->im;
 	while (units-- && s->to < s->end) {
 		struct patch_unit u;
-		uint8_t old[EF_PATCH_AHEAD];
-		unsigned n = patch_next(s, &u, old);
+		unsigned n = patch_next(s, &u);
 
 		if (memcmp(u.bytes, s->want->image + s->to, n) != 0)
 			return false;
-		if (n == 4)
-			patch_follow(s, s->to, s->to - s->piece.to + s->piece.from, old, u.bytes);
+		patch_follow(s, n, &u);
 		s->to += n;
 	}
 	return true;

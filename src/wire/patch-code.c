@@ -180,7 +180,7 @@ static unsigned squash(int32_t x)
 	if (x < -2047)
 		x = -2047;
 	unsigned at = (unsigned)(x + 2048), w = at & 127, k = at >> 7;
-	return (table[k] * (128 - w) + table[k + 1] * w + 64) >> 7;
+	return (unsigned)(table[k] * 128 + (table[k + 1] - table[k]) * (int)w + 64) >> 7;
 }
 
 /* A bit by n contexts whose opinions are weighed. */
@@ -228,7 +228,7 @@ uint32_t patch_code_number(struct ef_patch *s, unsigned set, uint32_t want)
 	unsigned n = 0;
 	uint32_t v = 1;
 
-	want++;
+	want = patch_want(s) ? want + 1 : 0;
 	while (n < NUMBER_BITS && flag(s, &c[n < 20 ? n : 20], want >> n > 1))
 		n++;
 	for (unsigned k = n; k--;) {
@@ -282,7 +282,6 @@ uint8_t patch_code_byte(struct ef_patch *s, uint8_t want, unsigned kind, unsigne
 	bool literal = kind == PATCH_LITERAL;
 	unsigned address = kind >= PATCH_BRANCH;
 	uint32_t node = 1, context[3];
-	int16_t *w = s->byte_weights[kind];
 
 	if (literal) {
 		context[0] = index;
@@ -294,7 +293,6 @@ uint8_t patch_code_byte(struct ef_patch *s, uint8_t want, unsigned kind, unsigne
 		context[2] = 5u << 9 | s->difference;
 		want = (uint8_t)(want - guess);
 		node = differs;
-		w = node ? w : s->byte_weights[EF_PATCH_KINDS + address];
 	}
 	for (unsigned k = node ? 8 : 9; k--;) {
 		uint16_t *c[3];
@@ -304,11 +302,13 @@ uint8_t patch_code_byte(struct ef_patch *s, uint8_t want, unsigned kind, unsigne
 
 			c[q] = &s->even[TABLE + ((h >> 16) * TABLE_SIZE >> 16)];
 		}
-		unsigned bit = mix(s, c, 3, w, k == 8 ? want != 0 : want >> k & 1, BYTE_SPEED);
+		int16_t *w = s->byte_weights[k == 8 ? EF_PATCH_KINDS + address : kind];
+		unsigned bit = !patch_want(s) ? 0 : k == 8 ? want != 0 : want >> k & 1;
+
+		bit = mix(s, c, 3, w, bit, BYTE_SPEED);
 		if (k == 8 && !bit)
 			break;
 		node = node << 1 | bit;
-		w = s->byte_weights[kind];
 	}
 	if (!literal && node)
 		s->difference = (uint8_t)node;
@@ -316,16 +316,24 @@ uint8_t patch_code_byte(struct ef_patch *s, uint8_t want, unsigned kind, unsigne
 	return s->last;
 }
 
-static void fill(uint16_t *c, size_t n, uint16_t value)
-{
-	while (n--)
-		*c++ = value;
-}
+/* From hits on, one behind the other: how many, and what they begin as. */
+#define SIZE(field) sizeof(((struct ef_patch *)NULL)->field)
+static const uint16_t beginnings[][2] = {
+	{SIZE(hits) / 2, PROBABILITY(3900, 2)},
+	{SIZE(even) / 2, PROBABILITY(2048, 0)},
+	{SIZE(flag_weights) / 2, 5400},
+	{SIZE(byte_weights) / 2, 7333},
+};
+_Static_assert(
+	offsetof(struct ef_patch, byte_weights) ==
+		offsetof(struct ef_patch, hits) + SIZE(hits) + SIZE(even) + SIZE(flag_weights),
+	"one behind the other");
 
 void patch_code_start(struct ef_patch *s)
 {
-	fill(s->hits, sizeof(s->hits) / 2, PROBABILITY(3900, 2));
-	fill(s->even, sizeof(s->even) / 2, PROBABILITY(2048, 0));
-	fill((uint16_t *)s->flag_weights, sizeof(s->flag_weights) / 2, 5400);
-	fill((uint16_t *)s->byte_weights, sizeof(s->byte_weights) / 2, 7333);
+	uint16_t *c = (uint16_t *)((uint8_t *)s + offsetof(struct ef_patch, hits));
+
+	for (unsigned k = 0; k < sizeof(beginnings) / sizeof(beginnings[0]); k++)
+		for (unsigned n = beginnings[k][0]; n--;)
+			*c++ = beginnings[k][1];
 }

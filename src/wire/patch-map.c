@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From the addresses of the old image to those of the new one. */
-#include "wire/le.h"
 #include "wire/patch-model.h"
 #include <string.h>
 
@@ -13,30 +12,53 @@ void patch_map_add(struct ef_patch *s)
 	s->order[k] = (uint8_t)n;
 }
 
-/* Where the byte at x of the old image went, or its nearest neighbour would have taken it. */
-static uint32_t map_offset(const struct ef_patch *s, uint32_t x, uint8_t *exact)
+/* The k-th of the map in order of from. */
+PATCH_APART static const struct ef_patch_segment *segment(const struct ef_patch *s, unsigned k)
 {
-	const struct ef_patch_segment *g = &s->piece, *above;
-	unsigned lo = 0, hi = s->n_segments;
+	return &s->map[s->order[k]];
+}
 
-	*exact = 1;
-	if (x - g->from < g->size)
-		return x - g->from + g->to;
+/* How many begin at x or below: segments of the map, or learned addresses. */
+static unsigned count_below(const struct ef_patch *s, bool map, uint32_t x)
+{
+	unsigned lo = 0, hi = map ? s->n_segments : s->n_learned;
+
 	while (lo < hi) {
 		unsigned middle = (lo + hi) / 2;
 
-		if (s->map[s->order[middle]].from <= x)
+		if ((map ? segment(s, middle)->from : s->learned[middle].address) <= x)
 			lo = middle + 1;
 		else
 			hi = middle;
 	}
-	g = lo ? &s->map[s->order[lo - 1]] : NULL;
+	return lo;
+}
+
+/* The segment that holds x of the old image, else the nearest one, if any. */
+static const struct ef_patch_segment *nearest(const struct ef_patch *s, uint32_t x, uint8_t *exact)
+{
+	const struct ef_patch_segment *g = &s->piece, *above;
+	unsigned k;
+
+	*exact = 1;
+	if (x - g->from < g->size)
+		return g;
+	k = count_below(s, true, x);
+	g = k ? segment(s, k - 1) : NULL;
 	if (g && x - g->from < g->size)
-		return x - g->from + g->to;
+		return g;
 	*exact = 0;
-	above = lo < s->n_segments ? &s->map[s->order[lo]] : NULL;
-	if (!g || (above && above->from - x <= x - (g->from + g->size)))
-		g = above;
+	if (k == s->n_segments)
+		return g;
+	above = segment(s, k);
+	return g && above->from - x > x - g->from - g->size ? g : above;
+}
+
+/* Where the byte at x of the old image went, or its nearest neighbour would have taken it. */
+static uint32_t map_offset(const struct ef_patch *s, uint32_t x, uint8_t *exact)
+{
+	const struct ef_patch_segment *g = nearest(s, x, exact);
+
 	return g ? x - g->from + g->to : x;
 }
 
@@ -47,6 +69,13 @@ uint32_t patch_address(const struct ef_patch *s, unsigned which, uint32_t offset
 	while (r->offset > offset)
 		r--;
 	return offset - r->offset + r->address;
+}
+
+uint32_t patch_from_address(const struct ef_patch *s, uint32_t from)
+{
+	uint32_t old_size = s->header.old_size;
+
+	return from < old_size ? patch_address(s, 0, from) : patch_address(s, 1, from - old_size);
 }
 
 /* The offset in an image; false when the address is not in it. */
@@ -68,22 +97,6 @@ static bool in_ram(const struct ef_patch *s, uint32_t address)
 	return address - s->header.ram < s->header.ram_size;
 }
 
-/* index of the first learned address above x */
-static unsigned learned_above(const struct ef_patch *s, uint32_t x)
-{
-	unsigned lo = 0, hi = s->n_learned;
-
-	while (lo < hi) {
-		unsigned middle = (lo + hi) / 2;
-
-		if (s->learned[middle].address <= x)
-			lo = middle + 1;
-		else
-			hi = middle;
-	}
-	return lo;
-}
-
 /* Where u->address went. Code is corrected one by one, memory by the nearest below. */
 static uint32_t map_address(const struct ef_patch *s, struct patch_unit *u)
 {
@@ -99,7 +112,7 @@ static uint32_t map_address(const struct ef_patch *s, struct patch_unit *u)
 		return u->mapped;
 	if (u->kind < PATCH_UPPER)
 		return u->mapped;
-	unsigned k = learned_above(s, u->address);
+	unsigned k = count_below(s, false, u->address);
 	if (!k)
 		return u->mapped;
 	const struct ef_patch_learned *l = &s->learned[k - 1];
@@ -109,12 +122,12 @@ static uint32_t map_address(const struct ef_patch *s, struct patch_unit *u)
 }
 
 /* words: what lies at a multiple of four may be an address. */
-static void examine(const struct ef_patch *s, unsigned which, uint32_t offset, bool words,
-	const uint8_t *code, struct patch_unit *u)
+static void examine(
+	const struct ef_patch *s, unsigned which, uint32_t offset, bool words, struct patch_unit *u)
 {
-	uint32_t x, word = le32_get(code);
+	uint32_t x;
 
-	memcpy(u->bytes, code, EF_PATCH_AHEAD);
+	u->code = patch_word(u);
 	u->kind = PATCH_PLAIN;
 	u->exact = 1;
 	u->size = 1;
@@ -124,13 +137,13 @@ static void examine(const struct ef_patch *s, unsigned which, uint32_t offset, b
 	s->model->decode(s, u, patch_address(s, which, offset), which);
 	if (u->kind == PATCH_UPPER || !words || offset & 3)
 		return;
-	if (to_offset(s, which, word, &x))
+	if (to_offset(s, which, u->code, &x))
 		u->kind = PATCH_POINTER;
-	else if (in_ram(s, word))
+	else if (in_ram(s, u->code))
 		u->kind = PATCH_RAM;
 	else
 		return;
-	u->address = word;
+	u->address = u->code;
 	u->size = 4;
 }
 
@@ -142,15 +155,14 @@ static void put(const struct ef_patch *s, struct patch_unit *u, uint32_t pc, uin
 		s->model->encode(s, u, pc, address);
 }
 
-void patch_predict(const struct ef_patch *s, uint32_t to, uint32_t from, const uint8_t *code,
-	struct patch_unit *u)
+void patch_predict(const struct ef_patch *s, uint32_t to, uint32_t from, struct patch_unit *u)
 {
 	bool self = from >= s->header.old_size;
 	uint32_t offset = self ? from - s->header.old_size : from;
 
 	if ((to ^ offset) & 1)
 		offset |= 1; /* nothing is aligned any more: byte by byte */
-	examine(s, self, offset, !((to ^ offset) & 2), code, u);
+	examine(s, self, offset, !((to ^ offset) & 2), u);
 	if (u->kind < PATCH_BRANCH)
 		return;
 	u->mapped = u->address;
@@ -167,7 +179,7 @@ static void forget(struct ef_patch *s)
 
 void patch_learn(struct ef_patch *s, uint32_t to, struct patch_unit *u)
 {
-	uint32_t address = u->address, is = le32_get(u->bytes);
+	uint32_t address = u->address, is = patch_word(u);
 	unsigned kind = u->kind, k;
 
 	if (kind < PATCH_POINTER) {
@@ -180,27 +192,16 @@ void patch_learn(struct ef_patch *s, uint32_t to, struct patch_unit *u)
 	int32_t d = (int32_t)(is - u->mapped);
 	if (d != (int16_t)d)
 		return;
-	k = learned_above(s, address);
+	k = count_below(s, false, address);
 	if (!k || s->learned[k - 1].address != address) {
 		if (s->n_learned == EF_PATCH_LEARNED)
 			forget(s);
-		k = learned_above(s, address);
+		k = count_below(s, false, address);
 		memmove(&s->learned[k + 1], &s->learned[k],
 			(s->n_learned++ - k) * sizeof(s->learned[0]));
 		s->learned[k++].address = address;
 	}
 	s->learned[k - 1].shift = (int16_t)d;
-}
-
-void patch_follow(
-	struct ef_patch *s, uint32_t to, uint32_t from, const uint8_t *old, const uint8_t *new)
-{
-	bool self = from >= s->header.old_size;
-
-	if (s->model->follow)
-		s->model->follow(s, old,
-			patch_address(s, self, self ? from - s->header.old_size : from), new,
-			patch_address(s, 1, to));
 }
 
 unsigned patch_neutral(const struct ef_patch *s, unsigned which, uint32_t offset,
@@ -209,7 +210,8 @@ unsigned patch_neutral(const struct ef_patch *s, unsigned which, uint32_t offset
 	struct patch_unit u;
 	uint32_t pc = patch_address(s, which, offset);
 
-	examine(s, which, offset, true, code, &u);
+	memcpy(u.bytes, code, EF_PATCH_AHEAD);
+	examine(s, which, offset, true, &u);
 	if (u.kind == PATCH_UPPER) {
 		u.bytes[1] &= 15;
 		u.bytes[2] = u.bytes[3] = 0;

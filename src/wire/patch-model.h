@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* What the decoder and the encoder of patches share, so that they cannot drift apart. */
+#include "wire/le.h"
 #include <edgeferry/patch.h>
 
 enum patch_kind {
@@ -23,6 +24,8 @@ enum patch_kind {
 struct patch_unit {
 	uint8_t kind, size, exact, form;
 	uint8_t bytes[EF_PATCH_AHEAD];
+	uint32_t code;		  /* the first four bytes as they were read */
+	uint32_t offset;	  /* the model's: by which it names its address */
 	uint32_t address, mapped; /* that the old code names; where the map alone puts it */
 };
 
@@ -33,9 +36,9 @@ struct ef_patch_model {
 	/* Has the bytes name address from pc, if they can. */
 	void (*encode)(
 		const struct ef_patch *s, struct patch_unit *u, uint32_t pc, uint32_t address);
-	/* NULL or: what the units after it need of one that is known now */
-	void (*follow)(struct ef_patch *s, const uint8_t *old, uint32_t old_pc, const uint8_t *new,
-		uint32_t new_pc);
+	/* NULL or: what the units after it need of one of four bytes that is known now: its bytes
+	 * at from, and at to of the new image */
+	void (*follow)(struct ef_patch *s, uint32_t old, uint32_t from, uint32_t new, uint32_t to);
 };
 
 /* The encoder's. Segments and inserts in order of to; inserts is what is left of them. */
@@ -50,11 +53,25 @@ struct ef_patch_want {
 	bool (*sure)(const struct ef_patch *s, unsigned units);
 };
 
+/* of functions that compilers put into their callers, which makes the decoder larger */
+#define PATCH_APART __attribute__((noinline))
+
 static inline uint32_t patch_sign(uint32_t v, unsigned bits)
 {
 	uint32_t top = 1u << (bits - 1);
 
 	return ((v & (2 * top - 1)) ^ top) - top;
+}
+
+/* patch-field.c: its first four bytes as they are now */
+uint32_t patch_word(const struct patch_unit *u);
+
+/* After a unit of n bytes, at s->to; u->bytes are the true ones. */
+static inline void patch_follow(struct ef_patch *s, unsigned n, const struct patch_unit *u)
+{
+	if (n == 4 && s->model->follow)
+		s->model->follow(
+			s, u->code, s->to - s->piece.to + s->piece.from, patch_word(u), s->to);
 }
 
 /* patch-want.c, patch-want-none.c: NULL: this is a decoder */
@@ -72,8 +89,8 @@ void patch_read(struct ef_patch *s, uint32_t from, uint8_t *buf);
 /* One step; the new image's bytes that it made, at most 4; s->reason when the stream is wrong. */
 unsigned patch_step(struct ef_patch *s, uint8_t bytes[EF_PATCH_AHEAD]);
 bool patch_finished(const struct ef_patch *s);
-/* The unit that comes next: its prediction, and in old its code. */
-unsigned patch_next(struct ef_patch *s, struct patch_unit *u, uint8_t old[EF_PATCH_AHEAD]);
+/* The unit that comes next, as predicted. */
+unsigned patch_next(struct ef_patch *s, struct patch_unit *u);
 
 /* patch-code.c: probabilities as they begin; numbers, flags and bytes by adaptive binary contexts
  */
@@ -85,15 +102,21 @@ unsigned patch_code_hit(
 uint8_t patch_code_byte(struct ef_patch *s, uint8_t want, unsigned kind, unsigned index,
 	unsigned guess, bool differs);
 
+/*
+ * patch-field.c: a number in an instruction w. field: its bits (32 when it has no sign); how many
+ * of the lowest are left out; width and place of each piece, from the lowest on; 0.
+ */
+uint32_t patch_field_get(const uint8_t *field, uint32_t w);
+uint32_t patch_field_put(const uint8_t *field, uint32_t w, uint32_t v);
+
 /* patch-map.c: addresses */
 void patch_map_add(struct ef_patch *s); /* map[n_segments] is set */
 uint32_t patch_address(const struct ef_patch *s, unsigned which, uint32_t offset);
-void patch_predict(const struct ef_patch *s, uint32_t to, uint32_t from, const uint8_t *code,
-	struct patch_unit *u);
+uint32_t patch_from_address(const struct ef_patch *s, uint32_t from); /* as in a segment */
+/* u->bytes are those at from; then they are the prediction. */
+void patch_predict(const struct ef_patch *s, uint32_t to, uint32_t from, struct patch_unit *u);
 /* u->bytes are the true ones now; old: the code that they were predicted from */
 void patch_learn(struct ef_patch *s, uint32_t to, struct patch_unit *u);
-void patch_follow(
-	struct ef_patch *s, uint32_t to, uint32_t from, const uint8_t *old, const uint8_t *new);
 /* What is left of an instruction when its addresses are taken out; the size of the unit. */
 unsigned patch_neutral(const struct ef_patch *s, unsigned which, uint32_t offset,
 	const uint8_t *code, uint8_t ret[EF_PATCH_AHEAD]);

@@ -1,60 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* RV32IMC: jal, branches and their compressed forms; lui and auipc with the instruction that adds
  * the low bits. */
-#include "wire/le.h"
 #include "wire/patch-model.h"
 
-#define BITS(v, at, n, to) (((v) >> (at) & ((1u << (n)) - 1)) << (to))
+/* The number in an instruction of each form, as patch_field_get wants it. */
+static const uint8_t fields[6][19] = {
+	{12, 0, 12, 20},					   /* I */
+	{12, 0, 5, 7, 7, 25},					   /* S */
+	{13, 1, 4, 8, 6, 25, 1, 7, 1, 31},			   /* B */
+	{21, 1, 10, 21, 1, 20, 8, 12, 1, 31},			   /* J */
+	{12, 1, 3, 3, 1, 11, 1, 2, 1, 7, 1, 6, 2, 9, 1, 8, 1, 12}, /* CJ */
+	{9, 1, 2, 3, 2, 10, 1, 2, 2, 5, 1, 12},			   /* CB */
+};
 
-/* imm of the forms, and back */
 static uint32_t imm(uint32_t w, unsigned form)
 {
-	switch (form) {
-	case 0: /* I */
-		return patch_sign(w >> 20, 12);
-	case 1: /* S */
-		return patch_sign(BITS(w, 25, 7, 5) | BITS(w, 7, 5, 0), 12);
-	case 2: /* B */
-		return patch_sign(BITS(w, 31, 1, 12) | BITS(w, 7, 1, 11) | BITS(w, 25, 6, 5) |
-					  BITS(w, 8, 4, 1),
-			13);
-	case 3: /* J */
-		return patch_sign(BITS(w, 31, 1, 20) | BITS(w, 12, 8, 12) | BITS(w, 20, 1, 11) |
-					  BITS(w, 21, 10, 1),
-			21);
-	case 4: /* CJ */
-		return patch_sign(BITS(w, 12, 1, 11) | BITS(w, 11, 1, 4) | BITS(w, 9, 2, 8) |
-					  BITS(w, 8, 1, 10) | BITS(w, 7, 1, 6) | BITS(w, 6, 1, 7) |
-					  BITS(w, 3, 3, 1) | BITS(w, 2, 1, 5),
-			12);
-	default: /* CB */
-		return patch_sign(BITS(w, 12, 1, 8) | BITS(w, 10, 2, 3) | BITS(w, 5, 2, 6) |
-					  BITS(w, 3, 2, 1) | BITS(w, 2, 1, 5),
-			9);
-	}
+	return patch_field_get(fields[form], w);
 }
-static uint32_t with_imm(uint32_t w, unsigned form, uint32_t i)
-{
-	switch (form) {
-	case 0:
-		return (w & 0x000fffff) | i << 20;
-	case 1:
-		return (w & 0x01fff07f) | BITS(i, 5, 7, 25) | BITS(i, 0, 5, 7);
-	case 2:
-		return (w & 0x01fff07f) | BITS(i, 12, 1, 31) | BITS(i, 11, 1, 7) |
-		       BITS(i, 5, 6, 25) | BITS(i, 1, 4, 8);
-	case 3:
-		return (w & 0x00000fff) | BITS(i, 20, 1, 31) | BITS(i, 12, 8, 12) |
-		       BITS(i, 11, 1, 20) | BITS(i, 1, 10, 21);
-	case 4:
-		return (w & 0xffffe003) | BITS(i, 11, 1, 12) | BITS(i, 4, 1, 11) |
-		       BITS(i, 8, 2, 9) | BITS(i, 10, 1, 8) | BITS(i, 6, 1, 7) | BITS(i, 7, 1, 6) |
-		       BITS(i, 1, 3, 3) | BITS(i, 5, 1, 2);
-	default:
-		return (w & 0xffffe383) | BITS(i, 8, 1, 12) | BITS(i, 3, 2, 10) | BITS(i, 6, 2, 5) |
-		       BITS(i, 1, 2, 3) | BITS(i, 5, 1, 2);
-	}
-}
+
 /* form of the low half that uses register r, or 9 */
 static unsigned low_form(uint32_t w)
 {
@@ -68,7 +31,7 @@ static unsigned low_form(uint32_t w)
 
 static void decode(const struct ef_patch *s, struct patch_unit *u, uint32_t pc, unsigned which)
 {
-	uint32_t w = le32_get(u->bytes), op = w & 0x7f;
+	uint32_t w = patch_word(u), op = w & 0x7f;
 	if ((w & 3) != 3) {
 		uint32_t f = w >> 13 & 7;
 		u->size = 2;
@@ -118,7 +81,7 @@ static void decode(const struct ef_patch *s, struct patch_unit *u, uint32_t pc, 
 
 static void encode(const struct ef_patch *s, struct patch_unit *u, uint32_t pc, uint32_t a)
 {
-	uint32_t w = le32_get(u->bytes);
+	uint32_t w = u->code;
 	static const uint16_t reach[] = {0, 0, 4096, 0, 2048, 256};
 	if (u->form == 6) {
 		a -= (w & 0x7f) == 0x17 ? pc : 0;
@@ -133,20 +96,18 @@ static void encode(const struct ef_patch *s, struct patch_unit *u, uint32_t pc, 
 		return;
 	if (u->form >= 4 && a + reach[u->form] >= 2u * reach[u->form])
 		return;
-	le32_put(u->bytes, with_imm(w, u->form, a));
+	le32_put(u->bytes, patch_field_put(fields[u->form], w, a));
 }
 
-/* old: the unit as it was; pc of both */
-static void follow(struct ef_patch *s, const uint8_t *old, uint32_t old_pc, const uint8_t *new,
-	uint32_t new_pc)
+static void follow(struct ef_patch *s, uint32_t w, uint32_t from, uint32_t v, uint32_t to)
 {
-	uint32_t w = le32_get(old), v = le32_get(new), op = v & 0x7f;
+	uint32_t op = v & 0x7f;
 	if ((w & 0xfff) != (v & 0xfff) || (op != 0x37 && op != 0x17))
 		return;
 	unsigned k = v >> 7 & 3;
 	s->upper[k].reg = (uint8_t)((v >> 7 & 31) + 1);
-	s->upper[k].old = (w & 0xfffff000) + (op == 0x17 ? old_pc : 0);
-	s->upper[k].new = (v & 0xfffff000) + (op == 0x17 ? new_pc : 0);
+	s->upper[k].old = (w & 0xfffff000) + (op == 0x17 ? patch_from_address(s, from) : 0);
+	s->upper[k].new = (v & 0xfffff000) + (op == 0x17 ? patch_address(s, 1, to) : 0);
 }
 
 const struct ef_patch_model ef_patch_riscv = {2, decode, encode, follow};

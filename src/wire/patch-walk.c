@@ -23,6 +23,16 @@ bool patch_finished(const struct ef_patch *s)
 	return s->phase == PHASE_FINISHED;
 }
 
+/* The segment that the encoder wants next; a decoder has none. */
+static const struct ef_patch_segment *wanted(const struct ef_patch *s)
+{
+	const struct ef_patch_want *want = patch_want(s);
+
+	if (!want)
+		return NULL;
+	return s->phase == PHASE_MAP ? &want->map[s->n_segments] : want->inserts;
+}
+
 /* The encoder's choice for w, behind a gap. */
 static enum form choose_form(
 	const struct ef_patch *s, const struct ef_patch_segment *w, uint32_t gap)
@@ -44,11 +54,13 @@ static uint32_t code_move(struct ef_patch *s, uint32_t want)
 }
 
 /* A segment in [at, end). */
-static void code_segment(struct ef_patch *s, struct ef_patch_segment *g, uint32_t at, uint32_t end,
-	const struct ef_patch_segment *w)
+static void code_segment(struct ef_patch *s, struct ef_patch_segment *g, uint32_t at, uint32_t end)
 {
-	uint32_t gap = patch_code_number(s, N_GAP, w->to - at), old_size = s->header.old_size, room;
-	uint32_t form = patch_code_number(s, gap ? N_FORM_GAP : N_FORM, choose_form(s, w, gap));
+	const struct ef_patch_segment *w = wanted(s);
+	uint32_t gap = patch_code_number(s, N_GAP, w ? w->to - at : 0);
+	uint32_t form =
+		patch_code_number(s, gap ? N_FORM_GAP : N_FORM, w ? choose_form(s, w, gap) : 0);
+	uint32_t old_size = s->header.old_size, room;
 
 	s->reason = EF_REASON_BAD_FORMAT; /* unless all of it holds */
 	if (gap >= end - at || form >= FORMS)
@@ -59,7 +71,7 @@ static void code_segment(struct ef_patch *s, struct ef_patch_segment *g, uint32_
 		g->from = PATCH_LITERALS;
 	else if (form == FORM_SELF) {
 		uint32_t far = g->to - EF_PATCH_FAR;
-		uint32_t back = patch_code_number(s, N_SELF, far - (w->from - old_size));
+		uint32_t back = patch_code_number(s, N_SELF, w ? far - (w->from - old_size) : 0);
 
 		if (g->to < EF_PATCH_FAR || back > far)
 			return;
@@ -69,13 +81,13 @@ static void code_segment(struct ef_patch *s, struct ef_patch_segment *g, uint32_
 		if (form == FORM_AHEAD)
 			g->from += gap;
 		else if (form == FORM_MOVED)
-			g->from += code_move(s, w->from - s->from_end);
+			g->from += code_move(s, w ? w->from - s->from_end : 0);
 		if (g->from >= old_size)
 			return;
 		if (room > old_size - g->from)
 			room = old_size - g->from;
 	}
-	g->size = patch_code_number(s, N_SIZE + form, w->size - 1) + 1;
+	g->size = patch_code_number(s, N_SIZE + form, w ? w->size - 1 : 0) + 1;
 	if (g->size > room)
 		return;
 	if (form <= FORM_MOVED)
@@ -83,15 +95,12 @@ static void code_segment(struct ef_patch *s, struct ef_patch_segment *g, uint32_
 	s->reason = EF_REASON_OK;
 }
 
-static const struct ef_patch_segment nothing;
-
 static void step_map(struct ef_patch *s)
 {
 	unsigned n = s->n_segments;
-	const struct ef_patch_want *want = patch_want(s);
 	uint32_t at = n ? s->map[n - 1].to + s->map[n - 1].size : 0;
 
-	code_segment(s, &s->map[n], at, s->header.new_size, want ? &want->map[n] : &nothing);
+	code_segment(s, &s->map[n], at, s->header.new_size);
 	if (s->reason)
 		return;
 	patch_map_add(s);
@@ -101,7 +110,8 @@ static void step_map(struct ef_patch *s)
 	}
 }
 
-static void begin_piece(struct ef_patch *s, const struct ef_patch_segment *g, uint32_t end)
+PATCH_APART static void begin_piece(
+	struct ef_patch *s, const struct ef_patch_segment *g, uint32_t end)
 {
 	s->piece.from = PATCH_LITERALS;
 	s->piece.size = 0;
@@ -159,11 +169,8 @@ static void step_insert(struct ef_patch *s)
 	s->insert.to = s->range_end;
 	s->insert.size = 0;
 	if (s->inserts) {
-		const struct ef_patch_want *want = patch_want(s);
-		const struct ef_patch_segment *w = want ? want->inserts : &nothing;
-
 		s->inserts--;
-		code_segment(s, &s->insert, s->to, s->range_end, w);
+		code_segment(s, &s->insert, s->to, s->range_end);
 	}
 	begin_piece(s, range_segment(s), s->insert.to);
 }
@@ -184,12 +191,12 @@ static void end_piece(struct ef_patch *s)
 	}
 }
 
-unsigned patch_next(struct ef_patch *s, struct patch_unit *u, uint8_t old[EF_PATCH_AHEAD])
+unsigned patch_next(struct ef_patch *s, struct patch_unit *u)
 {
 	uint32_t from = s->to - s->piece.to + s->piece.from;
 
-	patch_read(s, from, old);
-	patch_predict(s, s->to, from, old, u);
+	patch_read(s, from, u->bytes);
+	patch_predict(s, s->to, from, u);
 	return u->size < s->end - s->to ? u->size : s->end - s->to;
 }
 
@@ -217,17 +224,16 @@ static bool code_block(struct ef_patch *s)
 
 static unsigned step_unit(struct ef_patch *s, uint8_t *bytes)
 {
-	uint8_t old[EF_PATCH_AHEAD];
 	struct patch_unit u;
-	unsigned n = patch_next(s, &u, old);
+	unsigned n = patch_next(s, &u);
 	const struct ef_patch_want *want = patch_want(s);
 	const uint8_t *is = want ? want->image + s->to : NULL;
 	bool differs = false;
 
 	if (code_block(s))
 		s->run++;
-	else if (!patch_code_hit(s, u.kind, u.exact, old[0] | (uint32_t)old[1] << 8,
-			 is && memcmp(u.bytes, is, n) == 0)) {
+	else if (!patch_code_hit(
+			 s, u.kind, u.exact, u.code & 0xffff, is && memcmp(u.bytes, is, n) == 0)) {
 		for (unsigned k = 0; k < n; k++) {
 			uint8_t guess = u.bytes[k];
 
@@ -238,10 +244,9 @@ static unsigned step_unit(struct ef_patch *s, uint8_t *bytes)
 		if (n == u.size && u.kind >= PATCH_CALL)
 			patch_learn(s, s->to, &u);
 	}
-	memcpy(bytes, u.bytes, EF_PATCH_AHEAD);
+	memcpy(bytes, u.bytes, n);
 	s->last = bytes[n - 1];
-	if (n == 4)
-		patch_follow(s, s->to, s->to - s->piece.to + s->piece.from, old, bytes);
+	patch_follow(s, n, &u);
 	return n;
 }
 

@@ -125,12 +125,13 @@ enum ef_reason ef_patch_look(const uint8_t *data, size_t size,
 static enum ef_reason read_header(struct ef_patch *p)
 {
 	struct ef_patch_header *h = &p->header;
+	uint32_t first = next_word(p);
 
-	if (next_byte(p) != 'E' || next_byte(p) != 'P')
+	if ((first & 0xffff) != ('E' | 'P' << 8))
 		return EF_REASON_BAD_FORMAT;
-	if (next_byte(p) != EF_PATCH_VERSION)
+	if ((first >> 16 & 255) != EF_PATCH_VERSION)
 		return EF_REASON_NOT_COMPATIBLE;
-	h->model = (uint8_t)next_byte(p);
+	h->model = (uint8_t)(first >> 24);
 	h->n_regions = (uint8_t)next_byte(p);
 	h->old_crc = next_word(p);
 	h->new_crc = next_word(p);

@@ -63,7 +63,7 @@ POINTERS = {
     "patch-map.c:examine": PATCH["decode"],
     "patch-map.c:patch_learn": PATCH["decode"],
     "patch-map.c:put": PATCH["encode"],
-    "patch-map.c:patch_follow": PATCH["follow"],
+    "patch-model.h:patch_follow": PATCH["follow"],
     "patch.c:next_byte": ["rebuild.c:next_byte"],
     "patch.c:check_old": ["rebuild.c:read_old"],
     "patch.c:patch_read": ["rebuild.c:read_old", "rebuild.c:read_new"],
@@ -87,7 +87,7 @@ CORES = {
 STARTED = ["reset_handler", "forward", "first", "trap", "board_uart_irq", "board_tick_irq", "board_watchdog_irq", "fault"]
 NOWHERE = ("??", "<artificial>")     # what the linker's compiler has no file for
 # tables of the libraries, in which a number may look like an address
-NUMBERS = ("P256_", "C255_", "K", "P1305", "R2", "br_sha256_IV")
+NUMBERS = ("P256_", "C255_", "K", "P1305", "R2", "br_sha256_IV", "Gwin")
 # the compiler's and the library's own that are called by name alone: a number may look like their address
 BY_NAME = ("__riscv_", "br_i15_", "GT.")
 BINUTILS = {elf.ARM: "arm-none-eabi-", elf.RISCV: "riscv64-unknown-elf-"}

@@ -27,7 +27,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
-PATCH = ["patch", "patch-code", "patch-generic", "patch-map", "patch-riscv", "patch-thumb", "patch-walk", "patch-want-none", "crc"]
+PATCH = ["patch", "patch-code", "patch-field", "patch-generic", "patch-map", "patch-riscv", "patch-thumb", "patch-walk", "patch-want-none", "crc"]
 BOARDS = ["nrf51-microbit", "mps2-an385", "mps2-an505", "riscv-virt"]
 EMULATORS = {"thumb": ("nrf51-microbit", ["qemu-system-arm", "-M", "mps2-an385"], 0x21000000, 0, 0x20000000),
              "riscv": ("riscv-virt", ["qemu-system-riscv32", "-M", "virt", "-bios", "none", "-m", "64"], 0x81000000, 0x80000000, 0x80100000)}
