@@ -18,15 +18,37 @@ bool stage_is_hole(struct stage *s, uint64_t offset, uint64_t size)
 	return size <= s->data - offset;
 }
 
+/* Bytes of c that are zeros and need not be copied to know it: a slot may hold nothing else. */
+static uint32_t zeros_of(struct stage *s, const struct chunk *c)
+{
+	uint32_t done = 0;
+	const uint8_t *data;
+	size_t n;
+
+	while (done < c->size && reader_peek(s->reader, c->offset + done, &data, &n) > 0) {
+		n = n < c->size - done ? n : c->size - done;
+		if (!stage_all_zero(data, n))
+			break;
+		done += (uint32_t)n;
+	}
+	return done;
+}
+
 bool stage_look(struct stage *s, const struct chunk *c, bool *zero)
 {
 	*zero = stage_is_hole(s, c->offset, c->size);
 	if (*zero)
 		return false;
 	s->empty = false;
+	uint32_t zeros = zeros_of(s, c), rest = c->size - zeros;
+	*zero = rest == 0;
+	if (*zero)
+		return false;
+	memset(s->out, 0, zeros);
 	/* A block that cannot be read may well take a write. */
-	if (reader_read(s->reader, s->out, c->size, c->offset) != (ssize_t)c->size &&
-		target_read(&s->target, s->out, c->size, c->offset) < 0)
+	if (reader_read(s->reader, s->out + zeros, rest, c->offset + zeros) == (ssize_t)rest)
+		return true;
+	if (target_read(&s->target, s->out, c->size, c->offset) < 0)
 		return false;
 	*zero = stage_all_zero(s->out, c->size);
 	return !*zero;
