@@ -213,8 +213,6 @@ static int send_patch(struct worker *w, const struct worker_patch_spec *spec)
 		.old_size = (uint32_t)spec->old_size,
 		.new_size = (uint32_t)spec->new_size,
 		.models = spec->models,
-		.has_base = spec->has_base,
-		.base = spec->base,
 	};
 	int r;
 

@@ -30,8 +30,6 @@ struct worker_patch_spec {
 	const uint8_t *old, *new;
 	size_t old_size, new_size;	/* below 4 GiB; the worker says TOO_LARGE beyond PATCH_INPUT_MAX */
 	uint32_t models;		/* as in struct job_patch */
-	bool has_base;
-	uint32_t base;
 };
 
 /* need and progress: of a stage job only. */

@@ -71,7 +71,6 @@ struct job_data {
 struct job_patch {
 	uint32_t old_size, new_size;
 	uint32_t models;	/* that the node takes: bit N is model N */
-	uint32_t has_base, base;	/* address of the images' first byte, when it is known */
 	uint32_t zero;
 };
 #define JOB_PATCH_S 30	/* of CPU, and on the clock; it gives no sign of life */

@@ -90,8 +90,7 @@ static const struct ef_patch_model *choose_model(const struct work *w)
 
 static enum ef_reason make(struct work *w, struct error *e)
 {
-	const struct patch_hints hints = {
-		.model = choose_model(w), .has_base = w->job.has_base != 0, .base = w->job.base};
+	const struct patch_hints hints = {.model = choose_model(w)};
 	int r = patch_make(&w->old, &w->new, &hints, &w->patch, &w->patch_size);
 
 	if (r == -ENOMEM)
