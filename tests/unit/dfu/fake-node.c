@@ -486,6 +486,18 @@ void fake_open(struct fake *f, sd_event *event)
 	ck_assert_int_ge(sd_event_add_io(event, &f->listen_io, f->listener, 1, fake_accept, f), 0);
 }
 
+struct node *fake_reach(struct fake *f, sd_event *event, const struct node_timing *timing)
+{
+	const struct node_config config = {
+		.name = "lamp", .link = link_find("sim"), .spec = {f->path, 1000000}};
+	struct node *node = NULL;
+	struct error e = {0};
+
+	ck_assert_int_eq(node_new(&node, event, &config, &e), EF_REASON_OK);
+	node_set_timing(node, timing);
+	return node;
+}
+
 void fake_close(struct fake *f)
 {
 	sd_event_source_disable_unref(f->listen_io);

@@ -4,6 +4,7 @@
  * A node as a model on a unix socket, in the same event loop as the code under test, which can be
  * told to misbehave at any command.
  */
+#include "dfu/node-internal.h"
 #include "wire/cobs.h"
 #include <edgeferry/image.h>
 #include <edgeferry/smp.h>
@@ -83,3 +84,5 @@ struct fake {
 
 void fake_open(struct fake *f, sd_event *event);
 void fake_close(struct fake *f);
+/* The gateway's end, "lamp", by the link sim. The caller frees it. */
+struct node *fake_reach(struct fake *f, sd_event *event, const struct node_timing *timing);

@@ -67,17 +67,10 @@ static void setup(void)
 	struct image_memory m;
 	struct ef_image_source src;
 	struct ef_image_info info;
-	struct error e = {0};
 
 	ck_assert_int_ge(sd_event_new(&event), 0);
 	fake_open(&fake, event);
-	ck_assert_int_eq(node_new(&node, event,
-				 &(struct node_config){.name = "lamp",
-					 .link = link_find("sim"),
-					 .spec = {fake.path, 1000000}},
-				 &e),
-		EF_REASON_OK);
-	node_set_timing(node, &quick);
+	node = fake_reach(&fake, event, &quick);
 	ck_assert_int_eq(file_read(VECTOR_DIR "/good-p256.bin", 1 << 20, &image, &image_size), 0);
 	m = (struct image_memory){image, image_size};
 	image_source_memory(&src, &m);

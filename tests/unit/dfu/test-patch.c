@@ -39,17 +39,10 @@ static void setup(void)
 		.look_us = 300000,
 		.poll_us = 30000,
 		.reset_us = 250000};
-	struct error e = {0};
 
 	ck_assert_int_ge(sd_event_new(&event), 0);
 	fake_open(&fake, event);
-	ck_assert_int_eq(node_new(&node, event,
-				 &(struct node_config){.name = "lamp",
-					 .link = link_find("sim"),
-					 .spec = {fake.path, 1000000}},
-				 &e),
-		EF_REASON_OK);
-	node_set_timing(node, &quick);
+	node = fake_reach(&fake, event, &quick);
 	ck_assert_int_eq(file_read(VECTOR_DIR "/good-p256.bin", 1 << 20, &image, &image_size), 0);
 	fake.models = 1u << 1;
 	fake.page = 4096;
