@@ -49,6 +49,7 @@ def in_1970(f, servers):
     g.present(1)
     said = g.cli("check", check=False)
     check("with the clock at 1970 no server is believed", said.returncode != 0 and "not yet valid" in said.stderr, said)
+    check("and its clock is what to look at", "clock says 1970-01-01T" in said.stderr and "which is wrong" in said.stderr, said)
     said = g.cli("install", "3.0.0", check=False)
     check("and nothing is installed from it", said.returncode == 1 and g.running() == {"meter": "1.0.0"}, said)
     d, _ = g.install("2.0.0")
