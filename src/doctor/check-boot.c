@@ -55,25 +55,6 @@ static void check_writable(struct doctor *d)
 		d->boot_dir);
 }
 
-static void check_redundant(struct doctor *d)
-{
-	_cleanup_free_ char *text = NULL;
-	char path[PATH_MAX];
-	unsigned lines = 0;
-
-	snprintf(path, sizeof(path), "%s/fw_env.config", d->boot_dir);
-	text = text_below(d, path);
-	for (const char *at = text; at && *at; at += strcspn(at, "\n"), at += *at == '\n')
-		lines += *at != '#' && *at != '\n';
-	if (lines == 1)
-		say(d, LEVEL_WARNING,
-			"build U-Boot with CONFIG_SYS_REDUNDAND_ENVIRONMENT and name both places "
-			"in "
-			"fw_env.config",
-			"U-Boot's environment is a single one: a power cut while it is written can "
-			"lose it");
-}
-
 static void check_eeprom(struct doctor *d)
 {
 	struct error e = {0};
@@ -142,7 +123,7 @@ void check_boot(struct doctor *d)
 	say_state(d, &s);
 	check_writable(d);
 	if (strcmp(d->boot, "uboot") == 0)
-		check_redundant(d);
+		check_copies(d);
 	if (strcmp(d->boot, "tryboot") == 0)
 		check_eeprom(d);
 }

@@ -67,6 +67,7 @@ void check_space(struct doctor *d);
 void check_trust(struct doctor *d);
 void check_found(struct doctor *d);
 void check_boot(struct doctor *d);
+void check_copies(struct doctor *d); /* of U-Boot's environment, within check_boot */
 void check_slots(struct doctor *d);
 void check_shared(struct doctor *d);
 void check_watchdog(struct doctor *d);

@@ -186,6 +186,12 @@ def put(name, text):
     return write
 
 
+def spoil_copy(m):
+    with open(m.path("dev/env"), "r+b") as f:
+        f.seek(100)
+        f.write(b"?")
+
+
 def both(*actions):
     def act(m):
         for a in actions:
@@ -223,6 +229,15 @@ WRONG = [
           lambda m: (os.makedirs(m.path("boot/efi")), os.rename(m.path("boot/grub"), m.path("boot/efi/grub"))))),
     ("boot", "warning", "sim is for demonstrations", "auto", lambda m: m.conf("Boot=grub", "Boot=sim"), {"boot"}),
     ("boot", "warning", "single one", "REDUNDAND", lambda m: m.uboot(1)),
+    ("boot", "warning", "single one", "REDUNDAND",
+     both(lambda m: m.uboot(1), lambda m: m.change("etc/fw_env.config", "# device offset size\n", " \nhalf a line\n"))),
+    ("boot", "error", "in one place", "ENV_OFFSET_REDUND",
+     both(Machine.uboot, lambda m: m.change("etc/fw_env.config", "0x1000 0x", "0x0 0x"))),
+    ("boot", "warning", "copies of U-Boot's environment is not valid", "saveenv",
+     both(Machine.uboot, spoil_copy)),
+    ("boot", "warning", "at 0x2000", "another place",
+     both(Machine.uboot, lambda m: os.truncate(m.path("dev/env"), 12288),
+          lambda m: m.change("etc/fw_env.config", "0x1000 0x", "0x2000 0x"))),
     ("boot", "error", "fw_env.config", "BOOT LOADERS", both(Machine.uboot, lambda m: m.write("dev/env", "\0" * 8192))),
     ("boot", "error", "which autoboot.txt does not name", "BOOT LOADERS",
      both(Machine.tryboot, lambda m: m.write(f"{CHOSEN}/partition", struct.pack(">I", 7)))),
