@@ -55,9 +55,10 @@ run() {
 	rm -rf "$folder/autopkgtest.source" "$folder/autopkgtest.out"
 	mkdir "$folder/autopkgtest.source"
 	(cd "$folder/autopkgtest.source" && dpkg-source --no-check -x "$folder"/source/*.dsc tree >/dev/null)
+	: >"$folder/autopkgtest.source/tree/debian/files" # a tree that was built, so that it is not built there
 	[ -e "$folder/autopkgtest.key" ] || ssh-keygen -q -t ed25519 -N '' -f "$folder/autopkgtest.key"
 	autopkgtest --no-built-binaries --output-dir "$folder/autopkgtest.out" "$@" "$folder"/first/edgeferry_*.deb \
-		"$folder"/first/edgeferry-tools_*.deb "$folder/autopkgtest.source/tree/" -- ssh -s "$(realpath "$0")" -- "$folder"
+		"$folder"/first/edgeferry-tools_*.deb "$folder/autopkgtest.source/tree" -- ssh -s "$(realpath "$0")" -- "$folder"
 }
 
 shift
