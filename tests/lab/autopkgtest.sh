@@ -27,7 +27,7 @@ close_container() {
 }
 
 open_container() {
-	container_new autopkgtest openssh-server
+	container_new autopkgtest apt-utils openssh-server
 	install -D -m 600 "$folder/autopkgtest.key.pub" "${root:?}/root/.ssh/authorized_keys"
 	(container_boot env) >"$folder/autopkgtest.log" 2>&1 &
 	echo $! >"$folder/autopkgtest.pid"
