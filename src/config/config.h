@@ -16,10 +16,10 @@ enum config_security { SECURITY_SESSION, SECURITY_NONE };
 /* How an image gets to the program that takes it (edgeferry-nodes.conf(5), Entry=). */
 enum config_entry { ENTRY_AGENT, ENTRY_SMP, ENTRY_LINES };
 
-/* When what lies ready is activated. */
 /* Id= as a file says; as STATE/id says, from the first start on; of the machine id; NULL, for STATE/id is
  * there and not for the caller to read. */
 enum config_id { ID_SET, ID_KEPT, ID_DERIVED, ID_HIDDEN };
+/* When what lies ready is activated. */
 enum config_reboot { REBOOT_WINDOW, REBOOT_NOW, REBOOT_REQUEST };
 
 /* Minutes of the day, local time; from may be above to. Equal: always. */
