@@ -190,13 +190,13 @@ static bool mounted_at(const struct doctor *d, const struct place *p, char at[25
 	for (char *l = text ? strtok_r(text, "\n", &save) : NULL; l;
 		l = strtok_r(NULL, "\n", &save)) {
 		unsigned major_no, minor_no;
-		char source[256] = "";
+		char source[256];
 		const char *rest = strstr(l, " - ");
 
 		if (sscanf(l, "%*u %*u %u:%u %*s %255s", &major_no, &minor_no, at) != 3)
 			continue;
-		if (rest)
-			sscanf(rest, " - %*s %255s", source);
+		if (!rest || sscanf(rest, " - %*s %255s", source) != 1)
+			*source = '\0';
 		if ((S_ISBLK(p->st.st_mode) && p->st.st_rdev == makedev(major_no, minor_no)) ||
 			(*source == '/' &&
 				(strcmp(source, p->real) == 0 || strcmp(source, p->path) == 0)))

@@ -56,6 +56,7 @@ bool unit_has(const struct doctor *d, const char *unit, const char *text);
 enum level with_slots(const struct doctor *d, enum level with, enum level without);
 
 void check_config(struct doctor *d);
+void check_id(struct doctor *d);
 void check_daemon(struct doctor *d);
 void check_service(struct doctor *d);
 void check_dbus(struct doctor *d);
