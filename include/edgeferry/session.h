@@ -33,8 +33,7 @@ enum ef_session_type {
 	EF_SESSION_HANDSHAKE_ANSWER = 0xe3,
 	EF_SESSION_REQUEST = 0xe4,
 	EF_SESSION_RESPONSE = 0xe5,
-	/* A request on a serial line that has a CRC as well, so that one wrong bit of it can be found;
-	 * three bits from any tagged type, so that the bit may be one of these. */
+	/* a request on a serial line with a CRC as well, by which one wrong bit is found */
 	EF_SESSION_CHECKED = 0xea,
 };
 

@@ -9,7 +9,7 @@
 #include <edgeferry/session.h>
 #include <edgeferry/smp.h>
 
-#define POLYNOMIAL 0x11021u /* of crc16_xmodem */
+#define POLYNOMIAL (0x1021u << 16) /* of crc16_xmodem */
 #define CRC_SIZE 2u
 
 bool frame_repairs(void)
@@ -17,21 +17,23 @@ bool frame_repairs(void)
 	return true;
 }
 
-/* The byte in which a bit, turned back, makes the remainder 0; NULL: there is none. */
-static uint8_t *turn_back(uint8_t *frame, size_t size, uint32_t remainder)
+/*
+ * The byte in which a bit, turned back, makes the remainder 0; NULL: there is none. In the upper
+ * half of a word, so that the bit that is shifted out is its sign.
+ */
+static uint8_t *turn_back(uint8_t *frame, size_t size, uint16_t remainder)
 {
-	uint32_t r = POLYNOMIAL & 0xffff; /* of the last bit */
+	uint32_t r = POLYNOMIAL, wanted = (uint32_t)remainder << 16; /* r: of the last bit */
 
-	for (uint8_t *p = frame + size; p-- != frame;)
-		for (unsigned bit = 1; bit <= 0x80; bit <<= 1) {
-			if (r == remainder) {
-				*p ^= (uint8_t)bit;
-				return p;
-			}
-			r <<= 1;
-			if (r > 0xffff)
-				r ^= POLYNOMIAL;
+	for (size_t left = 8 * size; left; left--) {
+		if (r == wanted) {
+			uint8_t *at = frame + (left - 1) / 8;
+
+			*at ^= (uint8_t)(1u << (-left & 7));
+			return at;
 		}
+		r = (int32_t)r < 0 ? r << 1 ^ POLYNOMIAL : r << 1;
+	}
 	return NULL;
 }
 
