@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+#include <errno.h>
+#include <seccomp.h>
+/* What comes of a call that no rule names. */
+#define CONFINE_CALLS_ELSE SCMP_ACT_ERRNO(EPERM)
 /* Loads the system call filter for all threads. Needs no_new_privs. 0 or negative errno. */
 int confine_calls(void);
+/* Its rules alone, for whatever architectures ctx has: to look at those of another machine. */
+int confine_calls_fill(scmp_filter_ctx ctx);
