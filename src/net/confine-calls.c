@@ -4,7 +4,7 @@
  * tries something new falls back instead of dying. What only an intruder would try ends the
  * process.
  */
-#include "net/confine-calls.h"
+#include "net/confine.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>

@@ -55,5 +55,5 @@ int main(int argc, char *argv[])
 			user ? user : "", strerror(-r));
 		return 1;
 	}
-	return net_run(CORE_FD) < 0 ? 1 : 0;
+	return net_run(CORE_FD, confine_calls) < 0 ? 1 : 0;
 }
