@@ -21,9 +21,11 @@ void key_watch_heard(struct key_watch *k, const struct ipc_message *m)
 		(int)(m->size - sizeof(head)), (const char *)m->payload + sizeof(head));
 	k->missing = true;
 	k->pin_refused = k->pin_refused || e.reason == EF_REASON_DENIED;
-	if (strcmp(e.detail, k->fault.detail) == 0)
-		return;
 	k->fault = e;
+	if (strcmp(e.detail, k->said[0]) == 0 || strcmp(e.detail, k->said[1]) == 0)
+		return;
+	strcpy(k->said[1], k->said[0]);
+	strcpy(k->said[0], e.detail);
 	log_error("%s (%s)", e.detail,
 		e.reason == EF_REASON_DENIED
 			? "it is not tried again before 'edgeferry reload', since tokens lock "
@@ -37,7 +39,7 @@ void key_watch_ready(struct key_watch *k)
 	if (k->missing || !k->fault.reason)
 		return;
 	log_info("the client key in the token is there again");
-	k->fault = (struct error){0};
+	*k = (struct key_watch){.pin_refused = k->pin_refused};
 }
 
 bool key_watch_try_again(const struct key_watch *k)

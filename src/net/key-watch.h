@@ -12,6 +12,7 @@ struct key_watch {
 	bool missing;	    /* of the process that there is */
 	bool pin_refused;   /* until the configuration is read anew: tokens lock themselves */
 	struct error fault; /* the last one, of this process or one before; OK: there was none */
+	char said[2][256];  /* by this and those before; there may be two keys */
 };
 
 /* Another process begins. */
