@@ -36,6 +36,18 @@ def look(g):
     return g.cli("check", check=False)
 
 
+def doctor(g):
+    """What it finds amiss with server and broker. The engine keeps what it has allocated."""
+    done = subprocess.run([f"{BUILD}/src/doctor/edgeferry-doctor", f"--config={g.dir}/etc", f"--bus=unix:path={g.dir}/bus"],
+                          stdout=subprocess.PIPE, text=True, env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
+    return {kind: [(x["level"], x["text"], x["advice"]) for x in json.loads(done.stdout)["findings"]
+                   if x["check"] == kind and x["level"] != "ok"] for kind in ("server", "broker")}
+
+
+def advised(found, level, text, advice):
+    return all(any(x[0] == level and text in x[1] and advice in x[2] for x in found[kind]) for kind in found)
+
+
 def connected(g):
     wait(lambda: g.json("status")["broker"] == "connected", 30, "the broker")
 
@@ -55,6 +67,8 @@ def absent(g, token):
     look(g)
     lines = [line for line in g.said().splitlines() if "looked for again" in line]
     check("the journal has it once for each key, with the way out", len(lines) == 2 and all("doctor" in x for x in lines), g.said())
+    found = doctor(g)
+    check("doctor, too", advised(found, "error", token.socket + ": No such file", "edgeferry-token.service"), found)
     check("status shows it", "Client key" in g.cli("status").stdout)
 
 
@@ -65,6 +79,12 @@ def comes(g, token):
     check("which the journal says", "the client key in the token is there again" in g.said())
     connected(g)
     check("and the broker's side with it", True)
+    found = doctor(g)
+    check("doctor reaches both by it, and has nothing to say", found == {"server": [], "broker": []}, found)
+    os.chmod(token.pin_file, 0o644)
+    found = doctor(g)
+    check("but of a PIN that others can read", advised(found, "warning", "can be read by others", "chmod 600"), found)
+    os.chmod(token.pin_file, 0o600)
 
 
 def goes(f, g, token, servers):
@@ -98,12 +118,37 @@ def refused(g, token):
     done = [look(g) for _ in range(3)][-1]
     check("a PIN that is refused is an error of its own", fault(g)["reason"] == "denied" and "refuses the PIN" in done.stderr,
           f"{fault(g)} {done.stderr}")
+    found = doctor(g)
+    check("doctor says so", advised(found, "error", "refuses the PIN", "reload"), found)
     token.write_pin(PIN)
     look(g)
+    found = doctor(g)
+    check("and does not try it either", advised(found, "error", "refuses the PIN", "reload"), found)
     check("and is not tried again by itself: tokens lock themselves", net(g) == before and fault(g), f"{before} {net(g)}")
     g.cli("reload")
     wait(lambda: not fault(g), 20, "the key")
     check("a reload reads the PIN anew", look(g).returncode == 2, look(g))
+
+
+def other_ones(g, token, servers):
+    """As doctor finds them before anything is told to the daemon."""
+    def rewritten(old, new):
+        with open(f"{g.dir}/etc/edgeferry.conf", encoding="utf-8") as f:
+            text = f.read()
+        with open(f"{g.dir}/etc/edgeferry.conf", "w", encoding="utf-8") as f:
+            f.write(text.replace(old, new))
+        found = doctor(g)
+        with open(f"{g.dir}/etc/edgeferry.conf", "w", encoding="utf-8") as f:
+            f.write(text)
+        return found
+    found = rewritten("object=tls", "object=other")
+    check("doctor: no such key", advised(found, "error", "no such key", "list-objects"), found)
+    cert = servers.authority.issue("gw-2", usage="clientAuth")[0]
+    found = rewritten("gw-1.crt", "gw-2.crt")
+    check("doctor: another key's certificate", advised(found, "error", "not the key of the certificate", "issued") and cert,
+          found)
+    found = rewritten(token.pin_file, "/nowhere")
+    check("doctor: no PIN", advised(found, "error", "/nowhere: No such file", "write the PIN"), found)
 
 
 def nothing_said(g):
@@ -135,6 +180,7 @@ def main():
                 comes(g, token)
                 goes(f, g, token, servers)
                 refused(g, token)
+                other_ones(g, token, servers)
                 nothing_said(g)
                 check("all of it by one edgeferryd", g.process.pid == pid and g.process.poll() is None)
             finally:
