@@ -8,6 +8,7 @@
 #include <openssl/err.h>
 #include <openssl/provider.h>
 #include <openssl/store.h>
+#include <openssl/ui.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,6 +19,7 @@
 #endif
 
 #define MODULE_VARIABLE "PKCS11_MODULE_PATH" /* libp11's */
+#define PROVIDER_VARIABLE "PKCS11_PROVIDER_MODULE"
 
 DEFINE_CLEANUP(EVP_MD_CTX *, EVP_MD_CTX_free)
 
@@ -55,12 +57,8 @@ enum ef_reason token_use_socket(const char *path, struct error *e)
 	snprintf(address, sizeof(address), "unix:path=%s", path);
 	if (setenv("P11_KIT_SERVER_ADDRESS", address, 1) < 0 ||
 		setenv(MODULE_VARIABLE, EF_TOKEN_CLIENT, 1) < 0 ||
-		setenv("PKCS11_PROVIDER_MODULE", EF_TOKEN_CLIENT, 1) < 0)
+		setenv(PROVIDER_VARIABLE, EF_TOKEN_CLIENT, 1) < 0)
 		return error_set(e, EF_REASON_NO_MEMORY, "%s", path);
-	/* Loaded by hand; the default one first, so that it stays the one for all else. */
-	OSSL_PROVIDER_load(NULL, "default");
-	OSSL_PROVIDER_load(NULL, "pkcs11");
-	ERR_clear_error();
 	return EF_REASON_OK;
 }
 
@@ -76,28 +74,11 @@ bool token_in_store(void)
 	return have;
 }
 
-/* Both raise errors of libraries of their own, whose reasons are PKCS #11's return values. */
-static enum ef_reason cause(void)
+static enum ef_reason refused(const char *uri, enum ef_reason r, struct error *e)
 {
-	enum ef_reason r = EF_REASON_NOT_FOUND;
-	unsigned long code;
-
-	while ((code = ERR_get_error())) {
-		int value = ERR_GET_LIB(code) >= ERR_LIB_USER ? ERR_GET_REASON(code) : 0;
-		if (value >= 0xa0 && value <= 0xa4) /* CKR_PIN_INCORRECT … CKR_PIN_LOCKED */
-			r = EF_REASON_DENIED;
-		else if (value >= 0x30 && value <= 0x32 &&
-			 r == EF_REASON_NOT_FOUND) /* CKR_DEVICE_… */
-			r = EF_REASON_NET_UNREACHABLE;
-	}
-	return r;
-}
-
-static enum ef_reason refused(const char *uri, struct error *e)
-{
-	enum ef_reason r = cause();
 	char shown[256];
 
+	ERR_clear_error();
 	token_uri_shown(uri, shown);
 	if (r == EF_REASON_DENIED)
 		return error_set(e, r, "%.150s: the token refuses the PIN", shown);
@@ -107,15 +88,23 @@ static enum ef_reason refused(const char *uri, struct error *e)
 		strchr(uri, '?') ? "" : ", or none without a PIN");
 }
 
-static EVP_PKEY *from_store(const char *uri)
+/* ---- by a provider ---- */
+
+/* Nobody is asked for a PIN: there is nobody. */
+static int no_pin(char *text, int size, int writing, void *ctx)
 {
-	OSSL_STORE_CTX *store = OSSL_STORE_open(uri, NULL, NULL, NULL, NULL);
+	return -1;
+}
+
+static EVP_PKEY *first_key(const char *uri)
+{
+	UI_METHOD *ui = UI_UTIL_wrap_read_pem_callback(no_pin, 0);
+	OSSL_STORE_CTX *store = ui ? OSSL_STORE_open(uri, ui, NULL, NULL, NULL) : NULL;
 	EVP_PKEY *key = NULL;
 
-	if (!store)
-		return NULL;
-	OSSL_STORE_expect(store, OSSL_STORE_INFO_PKEY);
-	while (!key && !OSSL_STORE_eof(store)) {
+	if (store)
+		OSSL_STORE_expect(store, OSSL_STORE_INFO_PKEY);
+	while (store && !key && !OSSL_STORE_eof(store)) {
 		OSSL_STORE_INFO *info = OSSL_STORE_load(store);
 		if (!info)
 			break;
@@ -123,8 +112,37 @@ static EVP_PKEY *from_store(const char *uri)
 		OSSL_STORE_INFO_free(info);
 	}
 	OSSL_STORE_close(store);
+	UI_destroy_method(ui);
 	return key;
 }
+
+/* It does not say why it has no key. With a PIN that is taken for the worse. */
+static enum ef_reason from_store(const char *uri, EVP_PKEY **ret, struct error *e)
+{
+	char shown[256];
+
+	*ret = first_key(uri);
+	if (*ret)
+		return EF_REASON_OK;
+	if (!strstr(uri, "?pin-value="))
+		return refused(uri, EF_REASON_NOT_FOUND, e);
+	ERR_clear_error();
+	return error_set(e, EF_REASON_DENIED,
+		"%.150s: no such key in a token, or the token refuses the PIN",
+		token_uri_shown(uri, shown));
+}
+
+/* By the system's configuration, or by hand; the default one first, so that it is for all else. */
+static bool have_provider(void)
+{
+	if (!token_in_store() && getenv(PROVIDER_VARIABLE)) {
+		OSSL_PROVIDER_load(NULL, "default");
+		OSSL_PROVIDER_load(NULL, "pkcs11");
+	}
+	return token_in_store();
+}
+
+/* ---- by an engine ---- */
 
 #ifndef OPENSSL_NO_ENGINE
 /* One engine a process, kept until its end: keys in use belong to it. */
@@ -149,41 +167,58 @@ static ENGINE *load_engine(void)
 	return engine;
 }
 
-static enum ef_reason from_engine(const char *uri, EVP_PKEY **ret, struct error *e)
+/* Its errors are of a library of its own, and their reasons PKCS #11's return values. */
+static enum ef_reason cause(void)
+{
+	enum ef_reason r = EF_REASON_NOT_FOUND;
+	unsigned long code;
+
+	while ((code = ERR_get_error())) {
+		int value = ERR_GET_LIB(code) >= ERR_LIB_USER ? ERR_GET_REASON(code) : 0;
+		if (value >= 0xa0 && value <= 0xa4) /* CKR_PIN_INCORRECT … CKR_PIN_LOCKED */
+			r = EF_REASON_DENIED;
+		else if (value >= 0x30 && value <= 0x32 &&
+			 r == EF_REASON_NOT_FOUND) /* CKR_DEVICE_… */
+			r = EF_REASON_NET_UNREACHABLE;
+	}
+	return r;
+}
+
+/* False: there is none. */
+static bool from_engine(const char *uri, EVP_PKEY **ret, struct error *e)
 {
 	ENGINE *engine = load_engine();
-	char shown[256];
 
-	if (!engine) {
-		ERR_clear_error();
-		return error_set(e, EF_REASON_CONFIG,
-			"%.150s: OpenSSL has neither a provider nor an engine for PKCS #11",
-			token_uri_shown(uri, shown));
-	}
 	ERR_clear_error();
+	if (!engine)
+		return false;
 	*ret = ENGINE_load_private_key(engine, uri, NULL, NULL);
 	ENGINE_finish(engine);
 	ENGINE_free(engine);
-	return *ret ? EF_REASON_OK : refused(uri, e);
+	if (!*ret)
+		refused(uri, cause(), e);
+	return true;
 }
 #else
-static enum ef_reason from_engine(const char *uri, EVP_PKEY **ret, struct error *e)
+static bool from_engine(const char *uri, EVP_PKEY **ret, struct error *e)
 {
-	char shown[256];
-
-	return error_set(e, EF_REASON_CONFIG, "%.150s: OpenSSL has no provider for PKCS #11",
-		token_uri_shown(uri, shown));
+	return false;
 }
 #endif
 
+/* The provider first: libp11 0.4.13 waits for ever for a token that went away. */
 enum ef_reason token_open(const char *uri, EVP_PKEY **ret, struct error *e)
 {
+	char shown[256];
+
 	*ret = NULL;
-	if (!token_in_store())
-		return from_engine(uri, ret, e);
-	ERR_clear_error();
-	*ret = from_store(uri);
-	return *ret ? EF_REASON_OK : refused(uri, e);
+	if (have_provider())
+		return from_store(uri, ret, e);
+	if (from_engine(uri, ret, e))
+		return e->reason;
+	return error_set(e, EF_REASON_NOT_FOUND,
+		"%.150s: OpenSSL has neither a provider nor an engine for PKCS #11",
+		token_uri_shown(uri, shown));
 }
 
 bool token_signs(EVP_PKEY *key)

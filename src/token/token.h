@@ -8,7 +8,7 @@
 #include <openssl/evp.h>
 #include <stdbool.h>
 
-/* What edgeferry-token.socket listens on. */
+/* Where edgeferry-token.service listens. */
 #define TOKEN_SOCKET "/run/edgeferry-token/pkcs11"
 
 /*
@@ -22,8 +22,9 @@ enum ef_reason token_use_socket(const char *path, struct error *e);
 bool token_in_store(void);
 
 /*
- * NOT_FOUND: no such key in a token; DENIED: the PIN was refused (not to be tried again: tokens
- * lock themselves); NET_UNREACHABLE: the token went away. Blocks for as long as the token does.
+ * NOT_FOUND: no such key in a token, or no way to one; DENIED: the PIN was refused, or may have
+ * been (not to be tried again: tokens lock themselves); NET_UNREACHABLE: the token went away. Asks
+ * nobody for a PIN. Blocks for as long as the token does.
  */
 enum ef_reason token_open(const char *uri, EVP_PKEY **ret, struct error *e);
 
