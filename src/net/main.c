@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* edgeferry-net(8): all network I/O of edgeferry, in a process that can do nothing else. */
+#include "net/confine-calls.h"
 #include "net/confine.h"
 #include "net/net.h"
 #include "util/log.h"

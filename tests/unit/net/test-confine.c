@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* S-29: what a process can still do after confine(), tried out for real in children. */
 #include "../unit.h"
+#include "net/confine-calls.h"
 #include "net/confine.h"
 #include "token/token.h"
 #include "util/cleanup.h"
