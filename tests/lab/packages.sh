@@ -160,9 +160,9 @@ version_before() {
 # install, purge; install the version before by apt, upgrade, purge: nothing is left, nothing of others is touched
 piuparts() {
 	version_before
-	[ -e "$folder/piuparts.tar" ] ||
-		mmdebstrap --quiet --mode=root --variant=minbase "$suite" "$folder/piuparts.tar" "deb $mirror $suite main"
-	command piuparts --basetgz "$folder/piuparts.tar" --distribution "$suite" --mirror "$mirror main" --no-eatmydata \
+	[ -e "$folder/piuparts.tar.gz" ] ||
+		mmdebstrap --quiet --mode=root --variant=minbase "$suite" "$folder/piuparts.tar.gz" "deb $mirror $suite main"
+	command piuparts --basetgz "$folder/piuparts.tar.gz" --distribution "$suite" --mirror "$mirror main" --no-eatmydata \
 		--bindmount "$folder/before" --extra-repo "deb [trusted=yes] file://$folder/before ./" \
 		--log-file "$folder/piuparts.log" "$folder"/first/*.deb >/dev/null ||
 		{ grep -B2 -A20 'ERROR\|FAIL' "$folder/piuparts.log" | tail -n 60; return 1; }
