@@ -157,11 +157,12 @@ version_before() {
 	(cd "$folder/before" && dpkg-scanpackages --multiversion . >Packages 2>/dev/null)
 }
 
-# install, purge; install the version before by apt, upgrade, purge: nothing is left, nothing of others is touched
+# install, purge; install the version before by apt, upgrade, purge: nothing is left, nothing of others is touched.
+# systemd is there before, as in life: what it leaves behind is its own matter.
 piuparts() {
 	version_before
 	[ -e "$folder/piuparts.tar.gz" ] ||
-		mmdebstrap --quiet --mode=root --variant=minbase "$suite" "$folder/piuparts.tar.gz" "deb $mirror $suite main"
+		mmdebstrap --quiet --mode=root --variant=minbase --include=systemd "$suite" "$folder/piuparts.tar.gz" "deb $mirror $suite main"
 	command piuparts --basetgz "$folder/piuparts.tar.gz" --distribution "$suite" --mirror "$mirror main" --no-eatmydata \
 		--bindmount "$folder/before" --extra-repo "deb [trusted=yes] file://$folder/before ./" \
 		--log-file "$folder/piuparts.log" "$folder"/first/*.deb >/dev/null ||
