@@ -163,6 +163,7 @@ piuparts() {
 	version_before
 	[ -e "$folder/piuparts.tar.gz" ] ||
 		mmdebstrap --quiet --mode=root --variant=minbase --include=systemd "$suite" "$folder/piuparts.tar.gz" "deb $mirror $suite main"
+	rm -f "$folder/piuparts.log"
 	command piuparts --basetgz "$folder/piuparts.tar.gz" --distribution "$suite" --mirror "$mirror main" --no-eatmydata \
 		--bindmount "$folder/before" --extra-repo "deb [trusted=yes] file://$folder/before ./" \
 		--log-file "$folder/piuparts.log" "$folder"/first/*.deb >/dev/null ||
