@@ -31,10 +31,11 @@ enum ef_reason bundle_bad(
 		(unsigned long long)offset, what);
 }
 
+/* offset: not behind the end. */
 static enum ef_reason read_at(
 	const struct bundle *b, void *buf, size_t size, uint64_t offset, struct error *e)
 {
-	if (offset > b->size || size > b->size - offset)
+	if (size > b->size - offset)
 		return bundle_bad(b, b->size, e, "ends too early");
 	int r = fd_pread_full(b->fd, buf, size, offset);
 	if (r == -ENODATA)
@@ -83,8 +84,8 @@ enum ef_reason bundle_append(
 	if (b->n_members > 0 &&
 		bundle_place(b->members[b->n_members - 1].name) > bundle_place(m.name))
 		return bundle_bad(b, offset, e, "member out of order");
-	m.offset = offset + TAR_BLOCK;
-	if (m.offset > b->size || m.size > b->size - m.offset)
+	m.offset = offset + TAR_BLOCK; /* the block lies in the bundle */
+	if (m.size > b->size - m.offset)
 		return bundle_bad(b, offset, e, "a member goes beyond the end");
 	return append(b, &m, e);
 }
@@ -154,12 +155,12 @@ static int name_against(const void *name, const void *member)
 
 enum ef_reason bundle_sort(struct bundle *b, struct error *e)
 {
-	b->sorted = calloc(b->n_members, sizeof(*b->sorted));
+	b->sorted = calloc(b->n_members, sizeof(struct bundle_member *));
 	if (!b->sorted)
 		return error_set(e, EF_REASON_NO_MEMORY, "%s", b->name);
 	for (size_t i = 0; i < b->n_members; i++)
 		b->sorted[i] = &b->members[i];
-	qsort(b->sorted, b->n_members, sizeof(*b->sorted), by_name);
+	qsort(b->sorted, b->n_members, sizeof(struct bundle_member *), by_name);
 	for (size_t i = 1; i < b->n_members; i++)
 		if (strcmp(b->sorted[i - 1]->name, b->sorted[i]->name) == 0)
 			return error_set(e, EF_REASON_BAD_FORMAT, "%s: %s is in it twice", b->name,
@@ -243,8 +244,8 @@ static const struct bundle_member *find_newest(const struct bundle *b, const cha
 
 const struct bundle_member *bundle_find(const struct bundle *b, const char *name)
 {
-	const struct bundle_member **m =
-		bsearch(name, b->sorted, b->n_members, sizeof(*b->sorted), name_against);
+	const struct bundle_member **m = bsearch(
+		name, b->sorted, b->n_members, sizeof(struct bundle_member *), name_against);
 
 	return m ? *m : find_newest(b, name);
 }

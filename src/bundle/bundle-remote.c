@@ -59,7 +59,7 @@ static enum ef_reason want_member(struct bundle *b, struct error *e)
 	const struct bundle_member *m = &b->members[b->n_members - 1];
 	size_t tail = tar_padding(m->size) + TAR_BLOCK;
 
-	if (m->size > b->size - m->offset - tail)
+	if (tail > b->size - m->offset || m->size > b->size - m->offset - tail)
 		return bundle_bad(b, m->offset, e, "a member goes beyond the end");
 	if (bundle_place(m->name) == 2) {
 		want(b, m->offset + m->size, tail);
@@ -89,12 +89,12 @@ static enum ef_reason take_rest(struct bundle *b, const uint8_t *data, size_t si
 
 enum ef_reason bundle_remote_feed(struct bundle *b, const void *data, size_t size, struct error *e)
 {
-	const uint8_t *block = (const uint8_t *)data + size - TAR_BLOCK;
-	uint64_t at = b->want + size - TAR_BLOCK;
-
-	if (size != b->want_size || size < TAR_BLOCK)
+	if (size != b->want_size || size == 0)
 		return error_set(
 			e, EF_REASON_BAD_SIZE, "%s: %zu bytes of %zu", b->name, size, b->want_size);
+	/* whatever is wanted ends with one */
+	const uint8_t *block = (const uint8_t *)data + size - TAR_BLOCK;
+	uint64_t at = b->want + size - TAR_BLOCK;
 	if (take_rest(b, data, b->at_end ? 0 : size - TAR_BLOCK, e))
 		return e->reason;
 	if (b->at_end) {

@@ -30,7 +30,7 @@ static void error_name(enum ef_reason reason, char *out, size_t size)
 			upper = true;
 			continue;
 		}
-		out[n++] = upper ? (char)toupper((unsigned char)*p) : *p;
+		out[n++] = (char)(upper ? toupper((unsigned char)*p) : *p);
 		upper = false;
 	}
 	out[n] = '\0';

@@ -145,10 +145,24 @@ enum ef_reason net_start(struct daemon *d, struct error *e)
 	return net_client_new(&d->net, d->event, d->config, &net, e);
 }
 
+/* Once it is certain that the state directory is the one that both slots share. */
+static void keep_id(const struct config *c)
+{
+	int r = config_keep_id(c);
+
+	if (r < 0)
+		log_warning("%s/id cannot be written: a slot with another machine id would have "
+			    "another Id=: %s",
+			c->state_dir, strerror(-r));
+}
+
 static enum ef_reason open_parts(struct daemon *d, struct error *e)
 {
 	enum ef_reason r = config_load(d->config_dir, &d->config, e);
 
+	if (!r && !d->config->id)
+		r = error_set(e, EF_REASON_STATE_UNREADABLE, "%s/id: %s", d->config->state_dir,
+			strerror(EACCES));
 	if (!r)
 		r = update_find_slots("", d->config, e);
 	if (!r && asprintf(&d->root_file, "%s/root.json", d->config_dir) < 0)
@@ -172,6 +186,8 @@ static enum ef_reason open_parts(struct daemon *d, struct error *e)
 	};
 
 	r = update_new(&d->update, &env, e);
+	if (!r)
+		keep_id(d->config);
 	if (!r)
 		r = bus_new(&d->bus, d->event, d->bus_address, d->config, d->update, e);
 	if (!r) {

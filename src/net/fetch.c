@@ -3,6 +3,7 @@
 #include "net/answer.h"
 #include "net/fetch-internal.h"
 #include "net/pause.h"
+#include "net/verdict.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/time-util.h"
@@ -234,12 +235,17 @@ static void failed(struct fetch *f)
 	bool transient;
 	enum ef_reason reason = http_reason(f->code, &transient);
 	const char *text = f->curl_text[0] ? f->curl_text : curl_easy_strerror(f->code);
+	long verdict = 0; /* X509_V_OK */
+	char note[96];
 
 	if (reason == EF_REASON_NO_MEMORY && !f->accepted) {
 		reason = EF_REASON_NET_HTTP; /* libcurl says so to a header line beyond 100 KiB */
 		text = "a header line too long";
 	}
-	error_set(&f->error, reason, "%s: %s", f->path, text);
+	if (reason == EF_REASON_NET_TLS)
+		curl_easy_getinfo(f->easy, CURLINFO_SSL_VERIFYRESULT, &verdict);
+	error_set(&f->error, reason, "%s: %s%s", f->path, text,
+		verdict_note(verdict, now_real_s(), EF_BUILT, note, sizeof(note)));
 	f->fresh = was_reused(f);
 	if (transient || f->fresh)
 		retry(f, 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/session.h"
+#include "net/verdict.h"
 #include "util/log.h"
 #include "util/time-util.h"
 #include <arpa/inet.h>
@@ -142,11 +143,15 @@ static void lost_by(struct session *m, int rc)
 {
 	SSL *ssl = m->mosq ? mosquitto_ssl_get(m->mosq) : NULL;
 	long verdict = ssl && !m->up ? SSL_get_verify_result(ssl) : X509_V_OK;
+	char why[sizeof(m->why)], note[96];
 
-	if (verdict != X509_V_OK)
-		lost(m, X509_verify_cert_error_string(verdict));
-	else
+	if (verdict != X509_V_OK) {
+		snprintf(why, sizeof(why), "%s%s", X509_verify_cert_error_string(verdict),
+			verdict_note(verdict, now_real_s(), EF_BUILT, note, sizeof(note)));
+		lost(m, why);
+	} else {
 		lost(m, rc == MOSQ_ERR_ERRNO ? strerror(errno) : mosquitto_strerror(rc));
+	}
 }
 
 /*

@@ -71,7 +71,7 @@ static json_t *encode_hex(EVP_PKEY *pkey)
 	size_t size = sizeof(raw);
 	char text[2 * ED25519_SIZE + 1];
 
-	if (EVP_PKEY_get_raw_public_key(pkey, raw, &size) != 1 || size != sizeof(raw))
+	if (EVP_PKEY_get_raw_public_key(pkey, raw, &size) != 1)
 		return NULL;
 	return json_string(hex_encode(raw, size, text));
 }
@@ -84,7 +84,7 @@ static json_t *encode_pem(EVP_PKEY *pkey)
 	if (!bio || PEM_write_bio_PUBKEY(bio, pkey) != 1)
 		return NULL;
 	long size = BIO_get_mem_data(bio, &text);
-	return size > 0 ? json_stringn(text, (size_t)size) : NULL;
+	return json_stringn(text, (size_t)size);
 }
 
 static bool fits_ed25519(EVP_PKEY *pkey)

@@ -27,14 +27,13 @@ static enum ef_reason check_signatures(const json_t *list, const char *name, str
 {
 	_cleanup_json_ json_t *seen = json_object();
 	const char *keyid, *sig;
-	json_t *s;
-	size_t i;
 
 	if (!seen)
 		return error_set(e, EF_REASON_NO_MEMORY, "%s", name);
 	if (json_array_size(list) > TUF_SIGNATURES_MAX)
 		return error_set(e, EF_REASON_BAD_FORMAT, "%s: too many signatures", name);
-	json_array_foreach (list, i, s) {
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *s = json_array_get(list, i);
 		if (!json_get_string(s, "keyid", &keyid) || !json_get_string(s, "sig", &sig))
 			return error_set(e, EF_REASON_BAD_FORMAT,
 				"%s: signature %zu without keyid or sig", name, i);
@@ -61,6 +60,12 @@ json_t *tuf_envelope_read(const void *data, size_t size, const char *name, struc
 	return check_signatures(list, name, e) == EF_REASON_OK ? TAKE_PTR(v) : NULL;
 }
 
+/* Of a signature; both are there in every envelope that was read. */
+static const char *text_of(const json_t *signature, const char *key)
+{
+	return json_string_value(json_object_get(signature, key));
+}
+
 static bool role_has_key(const json_t *role, const char *keyid)
 {
 	const json_t *keyids = json_get_array(role, "keyids");
@@ -78,11 +83,10 @@ static enum ef_reason count_signature(struct signers *s, const json_t *key, cons
 	const char *text, size_t size, struct error *e)
 {
 	uint8_t raw[SIGNATURE_SIZE_MAX];
-	size_t digits = strnlen(sig, 2 * SIGNATURE_SIZE_MAX + 1);
+	size_t digits = strnlen(sig, 2 * SIGNATURE_SIZE_MAX + 1); /* odd when there are more */
 	struct error why = {.reason = EF_REASON_OK};
 
-	if (digits == 0 || digits % 2 || digits > 2 * SIGNATURE_SIZE_MAX ||
-		!hex_decode(sig, raw, digits / 2))
+	if (digits == 0 || digits % 2 || !hex_decode(sig, raw, digits / 2))
 		return EF_REASON_OK;
 	_cleanup_(tuf_key_freep) struct tuf_key *k = tuf_key_from_json(key, &why);
 	if (!k)
@@ -94,8 +98,7 @@ static enum ef_reason count_signature(struct signers *s, const json_t *key, cons
 	for (size_t i = 0; i < s->n; i++)
 		if (tuf_key_same(s->keys[i], k))
 			return EF_REASON_OK;
-	if (s->n < TUF_SIGNATURES_MAX)
-		s->keys[s->n++] = TAKE_PTR(k);
+	s->keys[s->n++] = TAKE_PTR(k); /* one a signature at most, so there is room */
 	return EF_REASON_OK;
 }
 
@@ -116,9 +119,8 @@ enum ef_reason tuf_envelope_verify(const json_t *envelope, const json_t *keys, c
 			"%s: no canonical form", name);
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *s = json_array_get(list, i);
-		const char *keyid, *sig;
-		if (!json_get_string(s, "keyid", &keyid) || !json_get_string(s, "sig", &sig) ||
-			!role_has_key(role, keyid))
+		const char *keyid = text_of(s, "keyid"), *sig = text_of(s, "sig");
+		if (!role_has_key(role, keyid))
 			continue;
 		const json_t *key = json_object_get(keys, keyid);
 		if (key && count_signature(&signers, key, sig, text, size, e) != EF_REASON_OK)
@@ -134,11 +136,8 @@ bool tuf_envelope_claims(const json_t *envelope, const json_t *role)
 {
 	const json_t *list = json_get_array(envelope, "signatures");
 	uint64_t threshold, n = 0;
-	const char *keyid;
 
 	for (size_t i = 0; i < json_array_size(list); i++)
-		if (json_get_string(json_array_get(list, i), "keyid", &keyid) &&
-			role_has_key(role, keyid))
-			n++;
+		n += role_has_key(role, text_of(json_array_get(list, i), "keyid"));
 	return json_get_uint(role, "threshold", &threshold) && n >= threshold;
 }

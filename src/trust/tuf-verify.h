@@ -16,6 +16,7 @@
 json_t *tuf_envelope_read(const void *data, size_t size, const char *name, struct error *e);
 
 /*
+ * envelope, here and below: from tuf_envelope_read.
  * OK when at least role's threshold of role's keys have signed: each key counts once, whatever the
  * number of ids it goes by (S-02). keys: key id → key object. Keys of kinds that are not supported
  * count as absent. Anything that fails, out of memory included, is refusal (S-03).

@@ -232,9 +232,7 @@ static enum ef_reason take_area(struct walk *w, uint16_t magic, uint16_t want, t
 	uint16_t type;
 	enum ef_reason r;
 
-	if (INFO_SIZE > w->src->limit - w->at)
-		return EF_REASON_BAD_IMAGE;
-	left = w->src->limit - w->at;
+	left = w->src->limit - w->at; /* INFO_SIZE at least: the header was checked for it */
 	r = take(w, w->buf, INFO_SIZE);
 	if (r)
 		return r;

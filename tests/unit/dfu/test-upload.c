@@ -219,7 +219,7 @@ static void node_receive(const uint8_t *message, size_t size)
 	node_read(&h, message + 8, size - 8, &c);
 	if (c.off == 0) {
 		ck_assert(c.sha.data && c.len && c.data.size >= 32);
-		if (!world.open || world.size != c.len || memcmp(world.sha, c.sha.data, 32)) {
+		if (!world.open || world.size != c.len || memcmp(world.sha, c.sha.data, 32) != 0) {
 			world.open = true;
 			world.wanted = 0;
 			memset(world.have, 0, sizeof world.have);

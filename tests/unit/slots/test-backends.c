@@ -79,7 +79,7 @@ static void start_is(enum slot_id running, bool trial)
 	put("sys/firmware/devicetree/base/chosen/bootloader/partition",
 		(const char[]){0, 0, 0, running == SLOT_A ? 2 : 3}, 4);
 	put("sys/firmware/devicetree/base/chosen/bootloader/tryboot",
-		(const char[]){0, 0, 0, trial}, 4);
+		(const char[]){0, 0, 0, trial ? 1 : 0}, 4);
 }
 
 /* grub: conf/boot/edgeferry.grub */
