@@ -64,10 +64,6 @@ WRAPS(store_deployment_save, (struct store * s, const struct deployment *d, stru
 	(s, d, e))
 WRAPS(store_part_save, (struct store * s, const struct deployment *d, size_t part, struct error *e),
 	(s, d, part, e))
-WRAPS(store_deployment_of,
-	(struct store * s, const char *release, struct deployment **ret, uint8_t **manifest,
-		size_t *size, struct error *e),
-	(s, release, ret, manifest, size, e))
 WRAPS(when_settle, (struct update * u, struct error *e), (u, e))
 WRAPS(checks_start,
 	(struct checks * *ret, sd_event *event, const struct checks_spec *spec, struct error *e),
@@ -76,6 +72,28 @@ WRAPS(stage_node,
 	(struct update * u, struct node_state *ns, size_t part, node_part_done done,
 		struct error *e),
 	(u, ns, part, done, e))
+
+enum ef_reason __real_store_deployment_of(struct store *s, const char *release,
+	struct deployment **ret, uint8_t **manifest, size_t *size, struct error *e);
+enum ef_reason __wrap_store_deployment_of(struct store *s, const char *release,
+	struct deployment **ret, uint8_t **manifest, size_t *size, struct error *e);
+enum ef_reason __wrap_store_deployment_of(struct store *s, const char *release,
+	struct deployment **ret, uint8_t **manifest, size_t *size, struct error *e)
+{
+	*ret = NULL;
+	if (fails("no deployment"))
+		return EF_REASON_OK;
+	if (fails("store_deployment_of"))
+		return error_set(e, EF_REASON_STATE_UNREADABLE, "store_deployment_of");
+	return __real_store_deployment_of(s, release, ret, manifest, size, e);
+}
+
+bool __real_nodes_claim(struct node_state *ns, size_t part, node_part_done done);
+bool __wrap_nodes_claim(struct node_state *ns, size_t part, node_part_done done);
+bool __wrap_nodes_claim(struct node_state *ns, size_t part, node_part_done done)
+{
+	return !(ns->index == 0 && fails("nodes_claim")) && __real_nodes_claim(ns, part, done);
+}
 
 enum ef_reason __real_boot_mark_bad(struct boot *b, enum slot_id slot, struct error *e);
 enum ef_reason __wrap_boot_mark_bad(struct boot *b, enum slot_id slot, struct error *e);
@@ -281,17 +299,37 @@ START_TEST(one_call_fails)
 }
 END_TEST
 
-START_TEST(what_was_left_cannot_be_looked_up) /* of a rollback: it comes back by itself, one day */
+static void on_checked(void *ctx, const char *version, const struct error *e)
 {
+	snprintf(ctx, 32, "%s", version[0] ? version : "none");
+}
+
+/* The newest release that a look at the source would install. */
+static void offered(char version[32])
+{
+	struct error e = {0};
+
+	version[0] = 0;
+	ck_assert_int_eq(update_check(w->update, on_checked, version, &e), EF_REASON_OK);
+	while (!version[0])
+		ck_assert_int_ge(sd_event_run(w->event, UINT64_MAX), 0);
+}
+
+/* What is left does not come back by itself, also when looking it up failed once; when it is not on
+ * record at all, there is nothing to remember it by. */
+START_TEST(what_a_rollback_leaves)
+{
+	struct error e = {0};
+	char version[32];
+	uint64_t id;
+
 	install("2.0.0");
 	world_run(w, 0, false);
 	ends(DEPLOYMENT_CONFIRMED);
 	install("3.0.0");
 	world_run(w, 0, false);
 	ends(DEPLOYMENT_CONFIRMED);
-	struct error e = {0};
-	uint64_t id;
-	fault.name = "store_deployment_of";
+	fault.name = _i ? "no deployment" : "store_deployment_of";
 	fault.state = DEPLOYMENT_CONFIRMED;
 	fault.times = 1;
 	ck_assert_int_eq(update_rollback(w->update, &id, &e), EF_REASON_OK);
@@ -299,6 +337,62 @@ START_TEST(what_was_left_cannot_be_looked_up) /* of a rollback: it comes back by
 	ck_assert_uint_eq(fault.times, 0);
 	ends(DEPLOYMENT_CONFIRMED);
 	fleet_runs("2.0.0");
+	offered(version);
+	ck_assert_str_eq(version, _i ? "3.0.0" : "none");
+}
+END_TEST
+
+START_TEST(a_part_that_has_failed_is_not_recorded_at_once)
+{
+	world_publish(
+		w, &(struct world_release){.version = "4.0.0", .sequence = 4, .no_rootfs = true});
+	fault.name = "store_part_save";
+	fault.state = DEPLOYMENT_CONFIRMING;
+	fault.times = 1;
+	install("4.0.0");
+	while (w->update->current->state != DEPLOYMENT_CONFIRMING)
+		ck_assert_int_ge(sd_event_run(w->event, UINT64_MAX), 0);
+	world_node_reset(&w->nodes[0]);
+	world_run(w, 0, false);
+	ck_assert_uint_eq(fault.times, 0);
+	ck_assert_int_eq(ends(DEPLOYMENT_REVERTED).reason, EF_REASON_NODE_REVERTED);
+	fleet_runs("1.0.0");
+}
+END_TEST
+
+/* A question to a node is under way when something is to be done to it: afterwards, then. */
+static const struct {
+	enum deployment_state state;
+	unsigned after;
+	const char *script;
+	bool redone; /* the meter has gone back, and is brought up again */
+	enum deployment_state end;
+} busy[] = {
+	{DEPLOYMENT_CONFIRMING, 0, NULL, false, DEPLOYMENT_CONFIRMED},
+	{DEPLOYMENT_CONFIRMING, 1, NULL, true, DEPLOYMENT_CONFIRMED},
+	{DEPLOYMENT_CONFIRMING, 2, NULL, true, DEPLOYMENT_CONFIRMED},
+	{DEPLOYMENT_CONFIRMING, 3, NULL, true, DEPLOYMENT_CONFIRMED},
+	{DEPLOYMENT_REVERTING, 0, "exit 1", false, DEPLOYMENT_REVERTED},
+};
+
+START_TEST(a_node_that_is_being_asked)
+{
+	if (busy[_i].script)
+		world_script(w, "10-check", busy[_i].script);
+	install("2.0.0");
+	run_until_trial();
+	fault.name = "nodes_claim";
+	fault.state = busy[_i].state;
+	fault.after = busy[_i].after;
+	fault.times = 1;
+	while (busy[_i].redone && w->update->current->state != DEPLOYMENT_CONFIRMING)
+		ck_assert_int_ge(sd_event_run(w->event, UINT64_MAX), 0);
+	if (busy[_i].redone)
+		world_node_reset(&w->nodes[0]);
+	world_run(w, 0, false);
+	ck_assert_uint_eq(fault.times, 0);
+	ends(busy[_i].end);
+	fleet_runs(busy[_i].end == DEPLOYMENT_CONFIRMED ? "2.0.0" : "1.0.0");
 }
 END_TEST
 
@@ -380,7 +474,10 @@ static Suite *suite(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, one_call_fails, 0, (int)(sizeof(rows) / sizeof(rows[0])));
-	tcase_add_test(t, what_was_left_cannot_be_looked_up);
+	tcase_add_loop_test(t, what_a_rollback_leaves, 0, 2);
+	tcase_add_test(t, a_part_that_has_failed_is_not_recorded_at_once);
+	tcase_add_loop_test(
+		t, a_node_that_is_being_asked, 0, (int)(sizeof(busy) / sizeof(busy[0])));
 	tcase_add_test(t, without_memory_nobody_is_given_up);
 	tcase_add_loop_test(
 		t, boot_loader_changed_by_others, 0, (int)(sizeof(states) / sizeof(states[0])));

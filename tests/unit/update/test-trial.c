@@ -202,6 +202,28 @@ START_TEST(a_node_that_the_release_has_nothing_for) /* must be reachable as befo
 }
 END_TEST
 
+/* Present as far as anybody knows, and it does not answer: within its budget it is given up, and a
+ * node that had nothing to do is not. */
+START_TEST(a_node_that_has_no_answer)
+{
+	world_publish(w,
+		&(struct world_release){
+			.version = "5.0.0", .sequence = 5, .no_rootfs = true, .sensor_budget = 1});
+	world_hash(w, "5.0.0", 0, w->nodes[0].id.slots[0].hash);
+	world_start(w);
+	install("5.0.0");
+	run_until(DEPLOYMENT_TRIAL);
+	w->nodes[1].mute = true;
+	while (w->update->current->parts[1].state == COMPONENT_TRIAL)
+		step();
+	ck_assert(w->update->nodes[1].present);
+	w->nodes[1].mute = false;
+	ends(DEPLOYMENT_CONFIRMED);
+	ck_assert_uint_eq(history_says("component", "sensor", "failed", EF_REASON_NODE_LOST), 1);
+	ck_assert_uint_eq(history_says("component", "meter", "failed", EF_REASON_NODE_LOST), 0);
+}
+END_TEST
+
 /* The checks have passed, and a node has gone meanwhile. */
 static void checks_pass_without_sensor(void)
 {
@@ -338,6 +360,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_node_that_is_no_longer_configured);
 	tcase_add_test(t, an_optional_one_that_is_no_longer_configured);
 	tcase_add_test(t, a_node_that_the_release_has_nothing_for);
+	tcase_add_test(t, a_node_that_has_no_answer);
 	tcase_add_test(t, passed_checks_are_not_enough);
 	tcase_add_test(t, a_core_that_ends_again_and_again);
 	tcase_add_test(t, a_server_that_is_no_longer_configured);
