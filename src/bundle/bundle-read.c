@@ -100,6 +100,7 @@ static enum ef_reason take_member(
 	if (r)
 		return r;
 	const struct bundle_member *m = &b->members[b->n_members - 1];
+	/* bundle_append has put it there: NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
 	uint64_t end = m->offset + m->size;
 	unsigned n = tar_padding(m->size);
 	r = read_at(b, padding, n, end, e);
@@ -155,12 +156,12 @@ static int name_against(const void *name, const void *member)
 
 enum ef_reason bundle_sort(struct bundle *b, struct error *e)
 {
-	b->sorted = calloc(b->n_members, sizeof(*b->sorted));
+	b->sorted = calloc(b->n_members, sizeof(struct bundle_member *));
 	if (!b->sorted)
 		return error_set(e, EF_REASON_NO_MEMORY, "%s", b->name);
 	for (size_t i = 0; i < b->n_members; i++)
 		b->sorted[i] = &b->members[i];
-	qsort(b->sorted, b->n_members, sizeof(*b->sorted), by_name);
+	qsort(b->sorted, b->n_members, sizeof(struct bundle_member *), by_name);
 	for (size_t i = 1; i < b->n_members; i++)
 		if (strcmp(b->sorted[i - 1]->name, b->sorted[i]->name) == 0)
 			return error_set(e, EF_REASON_BAD_FORMAT, "%s: %s is in it twice", b->name,
@@ -244,8 +245,8 @@ static const struct bundle_member *find_newest(const struct bundle *b, const cha
 
 const struct bundle_member *bundle_find(const struct bundle *b, const char *name)
 {
-	const struct bundle_member **m =
-		bsearch(name, b->sorted, b->n_members, sizeof(*b->sorted), name_against);
+	const struct bundle_member **m = bsearch(
+		name, b->sorted, b->n_members, sizeof(struct bundle_member *), name_against);
 
 	return m ? *m : find_newest(b, name);
 }

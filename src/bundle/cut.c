@@ -97,8 +97,8 @@ static size_t chunk_size(
 	return i;
 }
 
-void cut_group(
-	const struct cut *cut, const uint8_t *p, size_t size, uint64_t offset, struct cut_group *g)
+void cut_group(const struct cut *cut, const uint8_t *p, size_t size, uint64_t offset,
+	struct cut_group *ret)
 {
 	struct cutter c = {.cut = cut};
 	const size_t max = (size_t)1 << cut->max;
@@ -107,27 +107,27 @@ void cut_group(
 	make_gear(c.gear);
 	if (size > CUT_WINDOW)
 		size = CUT_WINDOW;
-	g->size = 0;
-	g->n = 0;
-	g->zero = false;
+	ret->size = 0;
+	ret->n = 0;
+	ret->zero = false;
 	do {
-		struct cut_piece *x = &g->pieces[g->n];
-		size_t left = size - g->size, run = 0;
+		struct cut_piece *x = &ret->pieces[ret->n];
+		size_t left = size - ret->size, run = 0;
 		bool by_content = false;
-		if ((offset + g->size) % STEP == 0)
-			run = zero_run(p + g->size, left);
+		if ((offset + ret->size) % STEP == 0)
+			run = zero_run(p + ret->size, left);
 		if (run >= ZEROS_APART) {
-			if (g->n > 0)
+			if (ret->n > 0)
 				return;
-			g->zero = true;
+			ret->zero = true;
 		}
 		x->zero = run > 0;
 		x->size = (uint32_t)(run ? run
-					 : chunk_size(&c, p + g->size, left, offset + g->size,
+					 : chunk_size(&c, p + ret->size, left, offset + ret->size,
 						   &by_content));
-		g->n++;
-		g->size += x->size;
-		if (g->zero || (by_content && ((c.hash >> GROUP_SHIFT) & last) == 0))
+		ret->n++;
+		ret->size += x->size;
+		if (ret->zero || (by_content && ((c.hash >> GROUP_SHIFT) & last) == 0))
 			return;
-	} while (g->size < size && g->size + max <= CUT_WINDOW && g->n < CUT_CHUNKS_MAX);
+	} while (ret->size < size && ret->size + max <= CUT_WINDOW && ret->n < CUT_CHUNKS_MAX);
 }

@@ -38,4 +38,5 @@ bool cut_known(const struct cut *c);
  * The group that begins at p, which is at offset of the image and has size bytes from there: at least
  * CUT_WINDOW, or all that are left. Equal bytes give equal groups, whatever stands around them.
  */
-void cut_group(const struct cut *c, const uint8_t *p, size_t size, uint64_t offset, struct cut_group *ret);
+void cut_group(
+	const struct cut *cut, const uint8_t *p, size_t size, uint64_t offset, struct cut_group *ret);

@@ -30,7 +30,7 @@ static void error_name(enum ef_reason reason, char *out, size_t size)
 			upper = true;
 			continue;
 		}
-		out[n++] = upper ? (char)toupper((unsigned char)*p) : *p;
+		out[n++] = (char)(upper ? toupper((unsigned char)*p) : *p);
 		upper = false;
 	}
 	out[n] = '\0';
@@ -159,6 +159,11 @@ void bus_on_reload(struct bus *b, bus_reload reload, void *ctx)
 void bus_set_broker(struct bus *b, bool connected)
 {
 	b->broker_connected = connected;
+}
+
+void bus_set_key(struct bus *b, const struct error *fault)
+{
+	b->key_fault = *fault;
 }
 
 void bus_deployment_changed(struct bus *b, const struct deployment *d)

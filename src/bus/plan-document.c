@@ -23,7 +23,8 @@ static json_t *part(const struct part *p)
 		p->state == COMPONENT_SKIPPED ? "skip" : "install", "policy",
 		component_policy_word(c->policy), "required", p->required, "reason",
 		reason_word(p->error.reason), "detail", p->error.detail, "size",
-		(json_int_t)(c->image.size + c->boot.image.size), "wave", (json_int_t)p->wave + 1);
+		(json_int_t)c->image.size + (json_int_t)c->boot.image.size, "wave",
+		(json_int_t)p->wave + 1);
 
 	if (o)
 		json_object_set_new(o, "protocol",

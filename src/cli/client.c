@@ -16,7 +16,7 @@ void complain(const char *hint, const char *format, ...)
 	if (vasprintf(&text, format, ap) < 0)
 		text = NULL;
 	va_end(ap);
-	fflush(stdout);
+	(void)fflush(stdout);
 	fprintf(stderr, "edgeferry: %s\n", text ? text_clean(text) : "out of memory");
 	if (hint && *hint)
 		fprintf(stderr, "  what to do: %s\n", hint);
@@ -213,5 +213,5 @@ void document_print(const struct cli *cli, const json_t *document)
 		flags |= JSON_ENSURE_ASCII;
 	json_dumpf(document, cli->out.file, flags);
 	fputc('\n', cli->out.file);
-	fflush(cli->out.file);
+	(void)fflush(cli->out.file);
 }

@@ -357,7 +357,7 @@ int main(int argc, char **argv)
 {
 	struct parsed p = {0};
 
-	setlocale(LC_ALL, "");
+	(void)setlocale(LC_ALL, "");
 	int r = parse(&p, argc, argv);
 	if (r != EXIT_DONE)
 		return r;

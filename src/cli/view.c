@@ -86,7 +86,7 @@ static void print_part(const struct view *v, struct view_part *p, uint64_t now_u
 		fprintf(out, " (%s)", p->versions);
 	}
 	fputc('\n', out);
-	fflush(out);
+	(void)fflush(out);
 	p->printed_us = now_us;
 	p->changed = false;
 }
@@ -192,7 +192,7 @@ void view_update(struct view *v, const json_t *deployment, uint64_t now_us)
 		return free_parts(v);
 	if (changed && !v->silent && !v->term->live) {
 		fprintf(v->term->file, "%s: %s\n", v->title ? v->title : "deployment", v->state);
-		fflush(v->term->file);
+		(void)fflush(v->term->file);
 	}
 	json_array_foreach (components, i, c)
 		update_part(&v->parts[i], c, now_us);
@@ -314,5 +314,5 @@ void view_draw(struct view *v, uint64_t now_us)
 		fprintf(t->file, "  and %zu more\n", v->n_parts + 1 - (size_t)v->drawn);
 		v->drawn++;
 	}
-	fflush(t->file);
+	(void)fflush(t->file);
 }

@@ -55,7 +55,7 @@ static void say(struct watch *w, const char *format, ...)
 		return;
 	view_erase(&w->view);
 	fprintf(w->cli->out.file, "%s\n", text_clean(text));
-	fflush(w->cli->out.file);
+	(void)fflush(w->cli->out.file);
 	view_draw(&w->view, now_monotonic_us());
 }
 

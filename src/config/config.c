@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/config.h"
+#include "config/identity.h"
 #include "config/keys.h"
 #include "config/origins.h"
 #include "config/value.h"
 #include "util/cleanup.h"
 #include "util/fdio.h"
-#include "util/hex.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <systemd/sd-id128.h>
 
 #define FILE_MAX (64u * 1024u)
 #define NODES_MAX 1024
@@ -225,24 +224,6 @@ static enum ef_reason load_node(const struct loader *l, const char *path, const 
 	return r == EF_REASON_OK ? check_node(l, path) : r;
 }
 
-/* Stable for this machine, tells nothing of its machine id, which is to be kept private. */
-static enum ef_reason derive_id(const struct loader *l)
-{
-	static const sd_id128_t app =
-		SD_ID128_MAKE(5d, 3c, 41, 8e, 0f, b2, 4a, 67, 9a, 1d, c4, 52, 7b, e8, 06, 93);
-	char text[33];
-	sd_id128_t id;
-
-	int r = sd_id128_get_machine_app_specific(app, &id);
-	if (r < 0)
-		return error_set(l->e, EF_REASON_CONFIG,
-			"%s/edgeferry.conf: [Gateway] Id= is missing and there is no "
-			"/etc/machine-id",
-			l->dir);
-	l->c->id = strdup(hex_encode(id.bytes, sizeof(id.bytes), text));
-	return l->c->id ? EF_REASON_OK : error_set(l->e, EF_REASON_NO_MEMORY, "Id=");
-}
-
 /* Four different things, as far as they are named. */
 static enum ef_reason check_slots(const struct loader *l)
 {
@@ -286,8 +267,8 @@ static enum ef_reason check_whole(const struct loader *l)
 	return check_slots(l);
 }
 
-enum ef_reason config_load_from(
-	const char *dir, struct origins *origins, struct config **ret, struct error *e)
+enum ef_reason config_load_from(const char *root, const char *dir, struct origins *origins,
+	struct config **ret, struct error *e)
 {
 	_cleanup_(config_freep) struct config *c = config_new();
 	struct loader l = {.dir = dir, .c = c, .e = e, .origins = origins};
@@ -312,7 +293,7 @@ enum ef_reason config_load_from(
 	if (r == EF_REASON_OK)
 		r = check_whole(&l);
 	if (r == EF_REASON_OK && !c->id)
-		r = derive_id(&l);
+		r = identity_find(c, root, e);
 	if (r == EF_REASON_OK)
 		*ret = TAKE_PTR(c);
 	return r;
@@ -320,5 +301,11 @@ enum ef_reason config_load_from(
 
 enum ef_reason config_load(const char *dir, struct config **ret, struct error *e)
 {
-	return config_load_from(dir, NULL, ret, e);
+	return config_load_from("", dir, NULL, ret, e);
+}
+
+enum ef_reason config_load_below(
+	const char *root, const char *dir, struct config **ret, struct error *e)
+{
+	return config_load_from(root, dir, NULL, ret, e);
 }

@@ -16,6 +16,9 @@ enum config_security { SECURITY_SESSION, SECURITY_NONE };
 /* How an image gets to the program that takes it (edgeferry-nodes.conf(5), Entry=). */
 enum config_entry { ENTRY_AGENT, ENTRY_SMP, ENTRY_LINES };
 
+/* Id= as a file says; as STATE/id says, from the first start on; of the machine id; NULL, for STATE/id is
+ * there and not for the caller to read. */
+enum config_id { ID_SET, ID_KEPT, ID_DERIVED, ID_HIDDEN };
 /* When what lies ready is activated. */
 enum config_reboot { REBOOT_WINDOW, REBOOT_NOW, REBOOT_REQUEST };
 
@@ -56,13 +59,15 @@ struct config {
 	char *product;		/* the releases/<product>/ it takes */
 	char *compatible;	/* "vendor.example,class" of the gateway itself */
 	uint32_t hardware;	/* revision */
-	char *id;		/* default: derived from the machine id */
+	char *id;		/* default: STATE/id, or derived from the machine id */
+	enum config_id id_from;
 	char *state_dir;	/* /var/lib/edgeferry */
 	char *runtime_dir;	/* /run/edgeferry */
 	/* [Source] */
 	char *url;		/* https://…, of the published repository; NULL: bundles only */
 	char *ca_file;		/* PEM; NULL: the system's */
-	char *cert, *cert_key;	/* ClientCertificate=, ClientKey=: a path or "credential:NAME", both or neither */
+	char *cert, *cert_key;	/* ClientCertificate=, ClientKey=: a path or "credential:NAME", both or neither; the key
+				   also "pkcs11:…" (util/token-uri.h) */
 	uint64_t poll_us;	/* PollSec=1h; each wait is drawn from [0.8, 1.2] times this */
 	/* [Mqtt] */
 	char *mqtt_host;	/* Broker=host[:port]; NULL: no broker */
@@ -73,6 +78,7 @@ struct config {
 	char *mqtt_prefix;	/* TopicPrefix=edgeferry */
 	/* [Network] */
 	char *network_user;	/* User=edgeferry-net: what edgeferry-net becomes when started as root */
+	char *token_socket;	/* TokenSocket=/run/edgeferry-token/pkcs11: of the p11-kit server with the token */
 	/* [Metrics] */
 	char *metrics_file;	/* File=, for node_exporter; NULL: none */
 	/* [Bluetooth] */
@@ -102,7 +108,15 @@ struct config {
 
 /* dir: /etc/edgeferry. Returns OK and a new *ret, or CONFIG with "FILE:LINE: what" in e. */
 enum ef_reason config_load(const char *dir, struct config **ret, struct error *e);
+/* Of the system below root, which dir has in front; other paths in it are without. */
+enum ef_reason config_load_below(
+	const char *root, const char *dir, struct config **ret, struct error *e);
 void config_free(struct config *c);
+/*
+ * Writes an id that was derived to STATE/id, from where it is taken from then on: the other slot may
+ * have another machine id. 0, also when there is nothing to keep, or negative errno. Blocks for an fsync.
+ */
+int config_keep_id(const struct config *c);
 
 /* --- reading it anew (change.c) --- */
 
@@ -125,12 +139,13 @@ void config_take(struct config *c, struct config *next, bool nodes);
 /* One node by name and all that its link and its node_config are made of. */
 bool config_same_wiring(const struct config_node *a, const struct config_node *b);
 
-/* One key as it counts: from "FILE:LINE", "default", or "derived" (Id=). node NULL: of the gateway. */
+/* One key as it counts: from "FILE:LINE" or "default"; Id= from "derived" or STATE/id, with value "" when
+ * that cannot be read. node NULL: of the gateway. */
 struct config_value {
 	const char *node, *section, *key, *value, *from;
 };
 
 /* As config_load, to show it: every key in the order of the manual pages, with value "" where there is
  * none; then those of each node. Texts live as long as the call. */
-enum ef_reason config_show(const char *dir, void (*show)(void *ctx, const struct config_value *v),
-	void *ctx, struct error *e);
+enum ef_reason config_show(const char *root, const char *dir,
+	void (*show)(void *ctx, const struct config_value *v), void *ctx, struct error *e);

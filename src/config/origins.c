@@ -2,6 +2,7 @@
 #include "config/origins.h"
 #include "config/keys.h"
 #include "util/cleanup.h"
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -63,14 +64,27 @@ static const struct said *last(
 	return NULL;
 }
 
-enum ef_reason config_show(const char *dir, void (*show)(void *ctx, const struct config_value *v),
-	void *ctx, struct error *e)
+/* Id= that no file says. */
+static void show_id(struct config_value *v, const struct config *c, char *from, size_t size)
+{
+	v->value = c->id ? c->id : "";
+	v->from = "derived";
+	if (c->id_from == ID_DERIVED)
+		return;
+	snprintf(from, size, "%s/id%s", c->state_dir,
+		c->id_from == ID_HIDDEN ? ", which only its owner reads" : "");
+	v->from = from;
+}
+
+enum ef_reason config_show(const char *root, const char *dir,
+	void (*show)(void *ctx, const struct config_value *v), void *ctx, struct error *e)
 {
 	_cleanup_(config_freep) struct config *c = NULL;
 	_cleanup_(origins_clear) struct origins o = {0};
+	char from[PATH_MAX + 32];
 	const char *value;
 
-	if (config_load_from(dir, &o, &c, e))
+	if (config_load_from(root, dir, &o, &c, e))
 		return e->reason;
 	for (size_t n = 0; n <= c->n_nodes; n++) {
 		struct config_value v = {.node = n ? c->nodes[n - 1].name : NULL};
@@ -80,10 +94,8 @@ enum ef_reason config_show(const char *dir, void (*show)(void *ctx, const struct
 
 			v.value = s ? s->value : value ? value : "";
 			v.from = s ? s->from : "default";
-			if (!s && strcmp(v.key, "Id") == 0) {
-				v.value = c->id;
-				v.from = "derived";
-			}
+			if (!s && strcmp(v.key, "Id") == 0)
+				show_id(&v, c, from, sizeof(from));
 			show(ctx, &v);
 		}
 	}

@@ -10,5 +10,5 @@ struct origins;
 enum ef_reason origins_note(
 	struct origins *o, const char *node, const struct ini_item *item, struct error *e);
 
-enum ef_reason config_load_from(
-	const char *dir, struct origins *origins, struct config **ret, struct error *e);
+enum ef_reason config_load_from(const char *root, const char *dir, struct origins *origins,
+	struct config **ret, struct error *e);

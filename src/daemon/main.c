@@ -128,6 +128,14 @@ static void on_broker(void *ctx, bool connected)
 		outbox_kick(d);
 }
 
+static void on_key(void *ctx, const struct error *fault)
+{
+	struct daemon *d = ctx;
+
+	if (d->bus)
+		bus_set_key(d->bus, fault);
+}
+
 static void on_net_ready(void *ctx)
 {
 	struct daemon *d = ctx;
@@ -138,17 +146,31 @@ static void on_net_ready(void *ctx)
 
 enum ef_reason net_start(struct daemon *d, struct error *e)
 {
-	const struct net_client_callbacks net = {d, on_offer, on_broker, on_net_ready};
+	const struct net_client_callbacks net = {d, on_offer, on_broker, on_key, on_net_ready};
 
 	if (d->net || !(d->config->url || d->config->mqtt_host))
 		return EF_REASON_OK;
 	return net_client_new(&d->net, d->event, d->config, &net, e);
 }
 
+/* Once it is certain that the state directory is the one that both slots share. */
+static void keep_id(const struct config *c)
+{
+	int r = config_keep_id(c);
+
+	if (r < 0)
+		log_warning("%s/id cannot be written: a slot with another machine id would have "
+			    "another Id=: %s",
+			c->state_dir, strerror(-r));
+}
+
 static enum ef_reason open_parts(struct daemon *d, struct error *e)
 {
 	enum ef_reason r = config_load(d->config_dir, &d->config, e);
 
+	if (!r && !d->config->id)
+		r = error_set(e, EF_REASON_STATE_UNREADABLE, "%s/id: %s", d->config->state_dir,
+			strerror(EACCES));
 	if (!r)
 		r = update_find_slots("", d->config, e);
 	if (!r && asprintf(&d->root_file, "%s/root.json", d->config_dir) < 0)
@@ -172,6 +194,8 @@ static enum ef_reason open_parts(struct daemon *d, struct error *e)
 	};
 
 	r = update_new(&d->update, &env, e);
+	if (!r)
+		keep_id(d->config);
 	if (!r)
 		r = bus_new(&d->bus, d->event, d->bus_address, d->config, d->update, e);
 	if (!r) {

@@ -50,6 +50,7 @@ struct node_identity {
 	bool reserved;	/* of a stranger (node_discover): it says the rest in a session only */
 	char info[97];	/* one line for people, from the running program itself; "" when it has none */
 };
+bool node_identity_same(const struct node_identity *a, const struct node_identity *b);
 
 struct node;
 

@@ -178,6 +178,6 @@ void smp_text_copy(struct smp_string text, char *out, size_t size)
 	size_t n = 0;
 
 	for (; text.data && n < text.size && n + 1 < size; n++)
-		out[n] = text.data[n] >= ' ' && text.data[n] <= '~' ? (char)text.data[n] : '?';
+		out[n] = (char)(text.data[n] >= ' ' && text.data[n] <= '~' ? text.data[n] : '?');
 	out[n] = '\0';
 }

@@ -55,25 +55,6 @@ static void check_writable(struct doctor *d)
 		d->boot_dir);
 }
 
-static void check_redundant(struct doctor *d)
-{
-	_cleanup_free_ char *text = NULL;
-	char path[PATH_MAX];
-	unsigned lines = 0;
-
-	snprintf(path, sizeof(path), "%s/fw_env.config", d->boot_dir);
-	text = text_below(d, path);
-	for (const char *at = text; at && *at; at += strcspn(at, "\n"), at += *at == '\n')
-		lines += *at != '#' && *at != '\n';
-	if (lines == 1)
-		say(d, LEVEL_WARNING,
-			"build U-Boot with CONFIG_SYS_REDUNDAND_ENVIRONMENT and name both places "
-			"in "
-			"fw_env.config",
-			"U-Boot's environment is a single one: a power cut while it is written can "
-			"lose it");
-}
-
 static void check_eeprom(struct doctor *d)
 {
 	struct error e = {0};
@@ -142,7 +123,7 @@ void check_boot(struct doctor *d)
 	say_state(d, &s);
 	check_writable(d);
 	if (strcmp(d->boot, "uboot") == 0)
-		check_redundant(d);
+		check_copies(d);
 	if (strcmp(d->boot, "tryboot") == 0)
 		check_eeprom(d);
 }
@@ -158,8 +139,8 @@ struct place {
 };
 
 /* what: "slot A", of which [Slots] key= says the path. */
-static bool place_look(struct doctor *d, const char *what, const char *key, const char *path,
-	struct place *p)
+static bool place_look(
+	struct doctor *d, const char *what, const char *key, const char *path, struct place *p)
 {
 	char full[PATH_MAX], advice[256];
 
@@ -209,13 +190,13 @@ static bool mounted_at(const struct doctor *d, const struct place *p, char at[25
 	for (char *l = text ? strtok_r(text, "\n", &save) : NULL; l;
 		l = strtok_r(NULL, "\n", &save)) {
 		unsigned major_no, minor_no;
-		char source[256] = "";
+		char source[256];
 		const char *rest = strstr(l, " - ");
 
 		if (sscanf(l, "%*u %*u %u:%u %*s %255s", &major_no, &minor_no, at) != 3)
 			continue;
-		if (rest)
-			sscanf(rest, " - %*s %255s", source);
+		if (!rest || sscanf(rest, " - %*s %255s", source) != 1)
+			*source = '\0';
 		if ((S_ISBLK(p->st.st_mode) && p->st.st_rdev == makedev(major_no, minor_no)) ||
 			(*source == '/' &&
 				(strcmp(source, p->real) == 0 || strcmp(source, p->path) == 0)))

@@ -2,6 +2,7 @@
 /* Configuration, the daemon, and what lets people talk to it. */
 #include "doctor/doctor.h"
 #include "util/time-util.h"
+#include <errno.h>
 #include <pwd.h>
 #include <string.h>
 
@@ -11,6 +12,11 @@ void check_config(struct doctor *d)
 		say(d, LEVEL_OK, "", "%s: product %s, %s, %zu node%s", d->config_dir,
 			d->config->product, d->config->compatible, d->config->n_nodes,
 			d->config->n_nodes == 1 ? "" : "s");
+	else if (d->config_error.reason == EF_REASON_STATE_UNREADABLE)
+		say(d, LEVEL_ERROR,
+			"set [Gateway] Id= to the name that this gateway has on its server, or "
+			"remove the file",
+			"%s", d->config_error.detail);
 	else if (d->config_error.reason == EF_REASON_CONFIG)
 		say(d, LEVEL_ERROR,
 			"mend that file and run this again: what depends on the configuration was "
@@ -18,6 +24,24 @@ void check_config(struct doctor *d)
 			"%s", d->config_error.detail);
 	else
 		say(d, LEVEL_ERROR, "run this as root", "%s", d->config_error.detail);
+}
+
+void check_id(struct doctor *d)
+{
+	static const char *const from[] = {
+		[ID_SET] = "as Id= says",
+		[ID_KEPT] = "as at its first start, from the state folder",
+		[ID_DERIVED] = "derived from the machine id; kept from the first start on",
+	};
+	const struct config *c = d->config;
+
+	if (c->id_from == ID_HIDDEN)
+		say(d, LEVEL_WARNING, "run this as root", "%s/id: %s", c->state_dir,
+			strerror(EACCES));
+	else if (c->id_from == ID_DERIVED && *d->root)
+		say(d, LEVEL_OK, "", "Id= is derived from the machine id at the first start");
+	else
+		say(d, LEVEL_OK, "", "this gateway is %s: %s", c->id, from[c->id_from]);
 }
 
 void check_daemon(struct doctor *d)

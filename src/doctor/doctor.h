@@ -56,6 +56,7 @@ bool unit_has(const struct doctor *d, const char *unit, const char *text);
 enum level with_slots(const struct doctor *d, enum level with, enum level without);
 
 void check_config(struct doctor *d);
+void check_id(struct doctor *d);
 void check_daemon(struct doctor *d);
 void check_service(struct doctor *d);
 void check_dbus(struct doctor *d);
@@ -66,6 +67,7 @@ void check_space(struct doctor *d);
 void check_trust(struct doctor *d);
 void check_found(struct doctor *d);
 void check_boot(struct doctor *d);
+void check_copies(struct doctor *d); /* of U-Boot's environment, within check_boot */
 void check_slots(struct doctor *d);
 void check_shared(struct doctor *d);
 void check_watchdog(struct doctor *d);

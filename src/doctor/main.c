@@ -20,6 +20,7 @@ static const struct {
 	check_func run;
 } checks[] = {
 	{"config", false, check_config},
+	{"id", true, check_id},
 	{"daemon", false, check_daemon},
 	{"service", false, check_service},
 	{"dbus", false, check_dbus},
@@ -100,12 +101,12 @@ static void show_value(void *ctx, const struct config_value *v)
 }
 
 /* Of 'edgeferry config show'. */
-static int show_config(const char *dir)
+static int show_config(const char *root, const char *dir)
 {
 	_cleanup_json_ json_t *values = json_array();
 	struct error e = {0};
 
-	config_show(dir, show_value, values, &e);
+	config_show(root, dir, show_value, values, &e);
 	_cleanup_json_ json_t *o = json_pack("{s:O, s:s, s:s}", "values", values, "reason",
 		reason_word(e.reason), "detail", e.detail);
 	if (!o || json_dumpf(o, stdout, JSON_COMPACT) < 0 || puts("") < 0 || fflush(stdout) != 0)
@@ -172,9 +173,9 @@ int main(int argc, char **argv)
 	d.config_dir = below(&d, config_dir, path);
 	if (only_config) {
 		json_decref(d.findings);
-		return show_config(d.config_dir);
+		return show_config(d.root, d.config_dir);
 	}
-	config_load(d.config_dir, &d.config, &d.config_error);
+	config_load_below(d.root, d.config_dir, &d.config, &d.config_error);
 	find_slots(&d);
 	if (!*d.root || d.bus_address)
 		bus_status(&d);

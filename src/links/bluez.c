@@ -178,7 +178,7 @@ bool bluez_address(const char *path, char address[18])
 	if (!last || strncmp(last, "/dev_", 5) != 0 || strlen(last + 5) != 17)
 		return false;
 	for (size_t i = 0; i < 18; i++)
-		address[i] = last[5 + i] == '_' ? ':' : last[5 + i];
+		address[i] = (char)(last[5 + i] == '_' ? ':' : last[5 + i]);
 	return true;
 }
 

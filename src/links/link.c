@@ -7,7 +7,7 @@ const struct link_ops *link_find(const char *name)
 	static const struct link_ops *const kinds[] = {
 		&link_uart, &link_spi, &link_udp, &link_sim, &link_ble};
 
-	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
 		if (strcmp(kinds[i]->name, name) == 0)
 			return kinds[i];
 	return NULL;

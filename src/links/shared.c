@@ -47,14 +47,16 @@ struct shared {
 static void turn_arm(struct shared *s)
 {
 	uint64_t at = 0;
-	uint16_t drawn = 0;
+	uint16_t drawn;
 
 	if (s->holder || !s->first) {
 		sd_event_source_set_enabled(s->grant, SD_EVENT_OFF);
 		return;
 	}
 	if (s->heard_us) {
-		getrandom(&drawn, sizeof drawn, GRND_NONBLOCK);
+		/* No entropy yet at first boot: as for everybody, the whole of it (F-39). */
+		if (getrandom(&drawn, sizeof drawn, GRND_NONBLOCK) != sizeof drawn)
+			drawn = UINT16_MAX;
 		at = s->heard_us + QUIET_US + QUIET_DRAWN_US * drawn / UINT16_MAX;
 	}
 	if (at > s->free_us + QUIET_MOST_US)

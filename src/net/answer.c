@@ -112,9 +112,10 @@ static const struct {
 static void new_response(struct answer *a, const char *line)
 {
 	size_t counted = a->header_bytes;
-	int status = 0;
+	int status;
 
-	sscanf(line, "%*s %3d", &status);
+	if (sscanf(line, "%*s %3d", &status) != 1)
+		status = 0;
 	*a = (struct answer){.header_bytes = counted, .status = status, .total = ANSWER_UNKNOWN};
 }
 

@@ -23,8 +23,9 @@
 static const char *const allowed[] = {
 	/* loop */
 	"epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "eventfd2",
-	"timerfd_create", "timerfd_settime", "timerfd_settime64", "timerfd_gettime", "signalfd4",
-	"poll", "ppoll", "ppoll_time64", "select", "pselect6", "_newselect", "pipe", "pipe2",
+	"timerfd_create", "timerfd_settime", "timerfd_settime64", "timerfd_gettime",
+	"timerfd_gettime64", "signalfd4", "poll", "ppoll", "ppoll_time64", "select", "pselect6",
+	"pselect6_time64", "_newselect", "pipe", "pipe2",
 	/* bytes */
 	"read", "readv", "pread64", "write", "writev", "close", "close_range", "dup", "lseek",
 	"_llseek", "recv", "recvfrom", "recvmsg", "recvmmsg", "recvmmsg_time64", "send", "sendto",
@@ -32,8 +33,9 @@ static const char *const allowed[] = {
 	"setsockopt",
 	/* looking at files */
 	"stat", "fstat", "lstat", "stat64", "fstat64", "lstat64", "newfstatat", "fstatat64",
-	"statx", "statfs", "fstatfs", "access", "faccessat", "faccessat2", "readlink", "readlinkat",
-	"getdents64", "getcwd", "fadvise64",
+	"statx", "statfs", "fstatfs", "statfs64", "fstatfs64", "access", "faccessat", "faccessat2",
+	"readlink", "readlinkat", "getdents64", "getcwd", "fadvise64", "fadvise64_64",
+	"arm_fadvise64_64",
 	/* memory and threads */
 	"brk", "munmap", "mremap", "madvise", "futex", "futex_time64", "set_robust_list", "rseq",
 	"set_tid_address", "sched_yield", "sched_getaffinity", "membarrier", "exit", "exit_group",
@@ -46,7 +48,8 @@ static const char *const allowed[] = {
 	"getrandom",
 	/* signals of its own */
 	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigreturn", "sigaltstack",
-	"rt_sigtimedwait", "rt_sigpending", "restart_syscall", "alarm", "setitimer"};
+	"rt_sigtimedwait", "rt_sigtimedwait_time64", "rt_sigpending", "restart_syscall", "alarm",
+	"setitimer"};
 
 static const char *const deadly[] = {"execve", "execveat", "ptrace", "process_vm_readv",
 	"process_vm_writev", "mount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree",
@@ -93,19 +96,17 @@ static const struct {
 	{"fcntl64", 1, ~0u, F_SETPIPE_SZ},
 };
 
-/* Unknown to this architecture or to this libseccomp: then it cannot be called by mistake either.
- */
+/* Unknown to this libseccomp: then it cannot be called by mistake either. One that an architecture
+ * does not have is left out for it by the library. */
 static int add(
 	scmp_filter_ctx ctx, uint32_t action, const char *name, unsigned n, struct scmp_arg_cmp arg)
 {
 	int call = seccomp_syscall_resolve_name(name);
 
-	if (call == __NR_SCMP_ERROR || call < 0)
-		return 0;
-	return seccomp_rule_add_array(ctx, action, call, n, &arg);
+	return call == __NR_SCMP_ERROR ? 0 : seccomp_rule_add_array(ctx, action, call, n, &arg);
 }
 
-static int add_all(scmp_filter_ctx ctx)
+int confine_calls_fill(scmp_filter_ctx ctx)
 {
 	const struct scmp_arg_cmp none = {0};
 	int r = 0;
@@ -130,7 +131,7 @@ static int add_all(scmp_filter_ctx ctx)
 
 int confine_calls(void)
 {
-	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	scmp_filter_ctx ctx = seccomp_init(CONFINE_CALLS_ELSE);
 	int r;
 
 	if (!ctx)
@@ -141,7 +142,7 @@ int confine_calls(void)
 	if (r == 0)
 		r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree, not a list */
 	if (r == 0)
-		r = add_all(ctx);
+		r = confine_calls_fill(ctx);
 	if (r == 0)
 		r = seccomp_load(ctx);
 	seccomp_release(ctx);

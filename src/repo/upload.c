@@ -11,11 +11,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define RECORD "uploaded.json"
 #define TIMESTAMP "metadata/timestamp.json"
-
-extern char **environ;
 
 /* One hook and what it was told: names, and of the one that is replaced its digest. */
 struct run {

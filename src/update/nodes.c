@@ -32,9 +32,11 @@ static bool watched(const struct update *u)
 /* From 0.8 to 1.2 times t, so that nodes are not all asked at once. */
 static uint64_t drawn(uint64_t t)
 {
-	uint16_t r = UINT16_MAX / 2;
+	uint16_t r;
 
-	getrandom(&r, sizeof(r), GRND_NONBLOCK);
+	/* No entropy yet at first boot: the middle of the range will do (F-39). */
+	if (getrandom(&r, sizeof(r), GRND_NONBLOCK) != sizeof(r))
+		r = UINT16_MAX / 2;
 	return t / 5 * 4 + t * 2 / 5 * r / UINT16_MAX;
 }
 
@@ -114,7 +116,7 @@ static bool same_node(const struct node_state *ns)
 
 	was.battery = is.battery;
 	memcpy(was.info, is.info, sizeof(was.info));
-	return ns->present && memcmp(&was, &is, sizeof(was)) == 0;
+	return ns->present && node_identity_same(&was, &is);
 }
 
 static void poll_done(void *ctx, const struct error *e)
@@ -130,7 +132,7 @@ static void poll_done(void *ctx, const struct error *e)
 	ns->asked_us = ns->asking_us;
 	bool was = ns->present;
 	enum ef_reason reason = ns->last.reason;
-	bool same = memcmp(&ns->identity, &ns->incoming, sizeof(ns->identity)) == 0;
+	bool same = node_identity_same(&ns->identity, &ns->incoming);
 	if (e->reason != EF_REASON_OK || !same_node(ns))
 		ns->changed_us = now_monotonic_us();
 	ns->present = e->reason == EF_REASON_OK;

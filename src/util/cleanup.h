@@ -45,8 +45,9 @@ static inline void ef_closep(int *fd)
 	ef_close(*fd);
 }
 
+/* Of files that are read: who writes closes by itself, and looks. */
 static inline void ef_fclosep(FILE **f)
 {
 	if (*f)
-		fclose(*f);
+		(void)fclose(*f);
 }

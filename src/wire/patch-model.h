@@ -78,10 +78,10 @@ static inline void patch_follow(struct ef_patch *s, unsigned n, const struct pat
 struct ef_patch_want *patch_want(const struct ef_patch *s);
 
 /* patch.c */
-/* Decodes a bit whose probability of being 1 is p in 4,096, or encodes bit; returns it. */
-unsigned patch_bit(struct ef_patch *s, unsigned p, unsigned bit);
+/* Decodes a bit whose probability of being 1 is so many in 4,096, or encodes bit; returns it. */
+unsigned patch_bit(struct ef_patch *p, unsigned probability, unsigned bit);
 /* EF_PATCH_AHEAD bytes at from, as in a segment; zeros behind the end of the old image */
-void patch_read(struct ef_patch *s, uint32_t from, uint8_t *buf);
+void patch_read(struct ef_patch *p, uint32_t from, uint8_t *buf);
 
 /* patch-walk.c: the stream */
 /* Before the first: s->header, model and want are set, patch_code_start was called, all else is 0.

@@ -29,7 +29,7 @@ struct reply gateway_state(struct agent *a, const uint8_t *hash, bool confirm, u
 struct reply gateway_preflight(struct agent *a, const struct test_image *i);
 /* With the middle of the digest of another image. */
 struct reply gateway_preflight_of(
-	struct agent *a, const struct test_image *i, const struct test_image *middle);
+	struct agent *a, const struct test_image *i, const struct test_image *of);
 /* The image will come as a patch of this size, for the image with the hash base. */
 struct reply gateway_preflight_patch(struct agent *a, const struct test_image *i,
 	const struct test_image *patch, const uint8_t base[32]);
@@ -39,4 +39,4 @@ struct reply gateway_chunk(
 struct reply gateway_upload(struct agent *a, const struct test_image *i, uint32_t chunk);
 
 /* A number of the answer's map; at its top level; UINT32_MAX: not there. */
-uint32_t reply_uint(const struct reply *r, const char *key);
+uint32_t reply_uint(const struct reply *ret, const char *name);

@@ -30,7 +30,7 @@ void test_document_make(struct test_document *ret, struct test_keyset *s)
 {
 	struct ef_image_key key;
 
-	qsort(s->keys, s->n, sizeof(*s->keys), by_point);
+	qsort(s->keys, s->n, sizeof(EVP_PKEY *), by_point);
 	memcpy(ret->data, "EFK1", 4);
 	ret->data[4] = (uint8_t)s->n;
 	ret->data[5] = (uint8_t)s->threshold;

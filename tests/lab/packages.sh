@@ -1,13 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# packages.sh [FOLDER [PART…]]: the Debian packages as a stranger builds and installs them. Needs root, git, mmdebstrap
-# and lintian. PART: reproducible, examined, life, cross; all of them when none is named.
+# packages.sh [FOLDER [PART…]]: the Debian packages as a stranger builds and installs them. Needs root and what
+# debian/control names. PART: reproducible, examined, life, piuparts, autopkgtest, cross; all of them when none is named.
 #
 # Builds the source package twice in a clean chroot without network, at another path and with another time, umask,
 # locale and time zone: all packages must be the same, byte for byte. Then lintian, and a package's life in another
-# chroot: install, upgrade, remove, purge. Then the packages of arm64 and armhf, which an emulator runs
-# (qemu-user-static). FOLDER (/var/tmp/edgeferry-packages) keeps chroots and packages.
+# chroot: install, upgrade, remove, purge, which piuparts tries as well. Then what debian/tests/control names, by
+# autopkgtest on a booted system, with upgrades while an update is under way. Then the packages of arm64 and armhf,
+# which an emulator runs (qemu-user-static). FOLDER (/var/tmp/edgeferry-packages) keeps chroots and packages.
 set -eu
+[ "$(id -u)" = 0 ] || { echo "packages.sh: needs root"; exit 77; } # skipped
 here=$(realpath "$(dirname "$0")/../..")
 folder=${1:-/var/tmp/edgeferry-packages}
 mkdir -p "$folder"
@@ -139,6 +141,45 @@ life() {
 	say "installed, upgraded, removed, purged: nothing is left"
 }
 
+# Of this version with a lower number, as there is no release before it yet; debug symbols, which want exactly their
+# package's version, are left out.
+version_before() { # PACKAGE…
+	rm -rf "$folder/before"
+	mkdir "$folder/before"
+	for deb; do
+		rm -rf "$folder/repack"
+		dpkg-deb -R "$deb" "$folder/repack"
+		sed -i 's/^Version: .*/&~before/' "$folder/repack/DEBIAN/control"
+		[ ! -e "$folder/repack/etc/edgeferry/edgeferry.conf" ] ||
+			echo '# of the version before' >>"$folder/repack/etc/edgeferry/edgeferry.conf"
+		dpkg-deb --root-owner-group -b "$folder/repack" "$folder/before/" >/dev/null
+	done
+	rm -rf "$folder/repack"
+	(cd "$folder/before" && dpkg-scanpackages --multiversion . >Packages 2>/dev/null)
+}
+
+# install, purge; install the version before by apt, upgrade, purge: nothing is left, nothing of others is touched.
+# systemd is there before, as in life: what it leaves behind is its own matter.
+piuparts() {
+	set -- "$folder"/first/edgeferry_*.deb "$folder"/first/edgeferry-tools_*.deb "$folder"/first/edgeferry-edge-fw_*.deb
+	version_before "$@"
+	[ -e "$folder/piuparts.tar.gz" ] ||
+		mmdebstrap --quiet --mode=root --variant=minbase --include=systemd "$suite" "$folder/piuparts.tar.gz" "deb $mirror $suite main"
+	rm -f "$folder/piuparts.log"
+	command piuparts --basetgz "$folder/piuparts.tar.gz" --distribution "$suite" --mirror "$mirror main" --no-eatmydata \
+		--bindmount "$folder/before" --extra-repo "deb [trusted=yes] file://$folder/before ./" \
+		--log-file "$folder/piuparts.log" "$@" >/dev/null ||
+		{ grep -B2 -A20 'ERROR\|FAIL' "$folder/piuparts.log" | tail -n 60; return 1; }
+	for wanted in 'PASS: Installation and purging test' 'PASS: Installation, upgrade and purging tests'; do
+		grep -q "$wanted" "$folder/piuparts.log" || { say "piuparts has not said: $wanted"; return 1; }
+	done
+	say "piuparts has nothing to say"
+}
+
+autopkgtest() {
+	"$here/tests/lab/autopkgtest.sh" "$folder"
+}
+
 examined() {
 	lintian --allow-root --pedantic -I --fail-on error,warning,info,pedantic "$folder"/first/*.changes "$folder"/source/*.dsc
 	say "lintian has nothing to say"
@@ -184,7 +225,7 @@ cross() {
 	done
 }
 
-[ $# -gt 1 ] && shift || set -- reproducible examined life cross
+[ $# -gt 1 ] && shift || set -- reproducible examined life piuparts autopkgtest cross
 for part; do
 	"$part"
 done

@@ -4,12 +4,13 @@
 # decide: libgpiod 2, systemd 257, OpenSSL 3.5. Needs root and mmdebstrap, takes Debian from where this
 # machine has it. FOLDER (/var/tmp/edgeferry-trixie) keeps the chroot for the next time.
 set -eu
+[ "$(id -u)" = 0 ] || { echo "trixie.sh: needs root"; exit 77; } # skipped
 
 root=${1:-/var/tmp/edgeferry-trixie}
 source=$(realpath "$(dirname "$0")/../..")
 # what debian/control names, without the boards' compilers and emulators
-packages="gcc libc6-dev ninja-build $(sed -n '/^Build-Depends:/,/^[A-Z]/ s/^ \([a-z0-9.+-]*\).*/\1/p' "$source/debian/control" |
-	grep -Ev '^(debhelper|dh-|gcc-|clang|libclang|qemu-|u-boot-qemu|mmdebstrap)')"
+packages="gcc libc6-dev ninja-build pkcs11-provider $(sed -n '/^Build-Depends:/,/^[A-Z]/ s/^ \([a-z0-9.+-]*\).*/\1/p' "$source/debian/control" |
+	grep -Ev '^(debhelper|dh-|gcc-|clang|libclang|qemu-|u-boot-qemu|mmdebstrap|autopkgtest|git|lintian|piuparts|systemd-container)')"
 
 mirror() {
 	cat /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list /etc/apt/sources.list 2>/dev/null | awk '

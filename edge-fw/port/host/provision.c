@@ -60,7 +60,7 @@ static bool read_key(const char *path, struct ef_image_key *ret)
 	OPENSSL_free(der);
 	EVP_PKEY_free(key);
 	if (f)
-		fclose(f);
+		(void)fclose(f);
 	return good;
 }
 
@@ -72,7 +72,7 @@ static bool read_image(const char *path, uint8_t *to, uint32_t max)
 	if (f) {
 		size_t n = fread(to, 1, max, f);
 		good = !ferror(f) && n > 0 && getc(f) == EOF;
-		fclose(f);
+		(void)fclose(f);
 	}
 	if (!good)
 		fprintf(stderr, "edgeferry-node: %s: cannot be read or does not fit a slot\n",
@@ -103,7 +103,7 @@ static bool read_psk(const char *path, uint8_t ret[32])
 	if (!good)
 		fprintf(stderr, "edgeferry-node: %s: not 64 lower-case hexadecimal digits\n", path);
 	if (f)
-		fclose(f);
+		(void)fclose(f);
 	return good;
 }
 

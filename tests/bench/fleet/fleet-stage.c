@@ -50,7 +50,7 @@ int main(int argc, char **argv)
 	unsigned n = argc > 4 ? (unsigned)(argc - 4) : 0;
 	_cleanup_free_ uint8_t *image = NULL;
 	struct fleet f = {.left = n};
-	struct node **nodes = calloc(n + 1, sizeof *nodes);
+	struct node **nodes = calloc(n + 1, sizeof(struct node *));
 	struct error e = {0};
 	struct rusage used;
 	uint64_t start;

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """edgeferryd starts on a machine that is not ready: without D-Bus, with the clock at 1970 (without its server it starts in
-test-daemon.py). What is missing is shown, nothing is installed by it, and it goes on by itself when what was missing is there. TAP.
+test-daemon.py). What is missing is shown, nothing is installed by it, and it goes on by itself when what was missing is there.
+And in a slot with another machine id. TAP.
 
     test-start.py BUILD FALSE-CLOCK.so
 """
@@ -49,6 +50,7 @@ def in_1970(f, servers):
     g.present(1)
     said = g.cli("check", check=False)
     check("with the clock at 1970 no server is believed", said.returncode != 0 and "not yet valid" in said.stderr, said)
+    check("and its clock is what to look at", "clock says 1970-01-01T" in said.stderr and "which is wrong" in said.stderr, said)
     said = g.cli("install", "3.0.0", check=False)
     check("and nothing is installed from it", said.returncode == 1 and g.running() == {"meter": "1.0.0"}, said)
     d, _ = g.install("2.0.0")
@@ -62,9 +64,36 @@ def in_1970(f, servers):
     g.stop()
 
 
+def with_another_machine_id(f):
+    """The name of the first start stays, although this machine's id would give another."""
+    g = f.gateway("gw-name")
+    conf = f"{g.dir}/etc/edgeferry.conf"
+    with open(conf, encoding="utf-8") as file:
+        text = file.read()
+    with open(conf, "w", encoding="utf-8") as file:
+        file.write(text.replace("Id=gw-name\n", ""))
+    g.start()
+    name = g.json("status")["id"]
+    g.stop()
+    with open(f"{g.dir}/state/id", encoding="ascii") as file:
+        check("the name is kept from the first start on", file.read() == f"{name}\n" and len(name) == 32, name)
+    with open(f"{g.dir}/state/id", "w", encoding="ascii") as file:
+        file.write(f"{name[::-1]}\n")      # as the other slot would have written it, had it been first
+    g.start()
+    check("in the other slot it is the same", g.json("status")["id"] == name[::-1], g.json("status")["id"])
+    g.stop()
+    with open(conf, "w", encoding="utf-8") as file:
+        file.write(text)
+    g.start()
+    check("Id= goes before it", g.json("status")["id"] == "gw-name", g.json("status")["id"])
+    g.stop()
+
+
 def main():
     with Farm(BUILD) as f:
         without_bus(f)
+        if os.path.exists("/etc/machine-id"):
+            with_another_machine_id(f)
         for version in ("2.0.0", "3.0.0"):
             f.release(version, version.encode() * 200)
         f.repo("publish", f"{f.dir}/www")

@@ -186,6 +186,12 @@ def put(name, text):
     return write
 
 
+def spoil_copy(m):
+    with open(m.path("dev/env"), "r+b") as f:
+        f.seek(100)
+        f.write(b"?")
+
+
 def both(*actions):
     def act(m):
         for a in actions:
@@ -195,6 +201,8 @@ def both(*actions):
 
 WRONG = [
     ("config", "error", "edgeferry.conf:13: unknown key", "mend", lambda m: m.conf("B=/dev", "C=/dev"), {"found"}),
+    ("config", "error", "/id: not the name of a gateway", "remove the file",
+     both(lambda m: m.conf("Id=gateway-1\n", ""), put("id", "two words\n")), {"found"}),
     ("service", "error", "not installed", "install", lambda m: m.remove("usr/lib/systemd/system/edgeferry.service")),
     ("service", "error", "not started at boot", "systemctl enable",
      lambda m: m.remove("etc/systemd/system/multi-user.target.wants/edgeferry.service")),
@@ -221,6 +229,15 @@ WRONG = [
           lambda m: (os.makedirs(m.path("boot/efi")), os.rename(m.path("boot/grub"), m.path("boot/efi/grub"))))),
     ("boot", "warning", "sim is for demonstrations", "auto", lambda m: m.conf("Boot=grub", "Boot=sim"), {"boot"}),
     ("boot", "warning", "single one", "REDUNDAND", lambda m: m.uboot(1)),
+    ("boot", "warning", "single one", "REDUNDAND",
+     both(lambda m: m.uboot(1), lambda m: m.change("etc/fw_env.config", "# device offset size\n", "half a line\n\n \n"))),
+    ("boot", "error", "in one place", "ENV_OFFSET_REDUND",
+     both(Machine.uboot, lambda m: m.change("etc/fw_env.config", "0x1000 0x", "0x0 0x"))),
+    ("boot", "warning", "copies of U-Boot's environment is not valid", "saveenv",
+     both(Machine.uboot, spoil_copy)),
+    ("boot", "warning", "at 0x2000", "another place",
+     both(Machine.uboot, lambda m: os.truncate(m.path("dev/env"), 12288),
+          lambda m: m.change("etc/fw_env.config", "0x1000 0x", "0x2000 0x"))),
     ("boot", "error", "fw_env.config", "BOOT LOADERS", both(Machine.uboot, lambda m: m.write("dev/env", "\0" * 8192))),
     ("boot", "error", "which autoboot.txt does not name", "BOOT LOADERS",
      both(Machine.tryboot, lambda m: m.write(f"{CHOSEN}/partition", struct.pack(">I", 7)))),
@@ -645,6 +662,9 @@ def config_show(workspace):
             equal(values[key], wanted, key)
         holds(re.fullmatch("[0-9a-f]{32}", values[None, "Gateway", "Id"][0]), values)
         equal(values[None, "Gateway", "Id"][1], "derived", "Id=")
+        put("id", "as-at-the-first-start\n")(m)
+        kept = next(v for v in json.loads(run("show", "--json").stdout) if v["key"] == "Id")
+        equal((kept["value"], kept["from"]), ("as-at-the-first-start", "/var/lib/edgeferry/id"), "Id=")
         keys = re.findall(r'^\t\{"(\w+)", "(\w+)", \w+,', open(f"{SOURCE}/src/config/keys.c", encoding="utf-8").read(), re.M)
         equal({k[1:] for k in values}, set(keys), "every key")
         holds(re.search(r"^ +Update +Automatic +all +\S+/10-site.conf:2$", run("show").stdout, re.M), run("show").stdout)
@@ -653,6 +673,22 @@ def config_show(workspace):
         equal((done.returncode, done.stdout), (1, ""), "with a wrong file")
         holds("30-bad.conf:2: Reboot=never" in done.stderr, done.stderr)
         equal(run("set").returncode, 64, "another action")
+    finally:
+        m.end()
+
+
+def who_it_is(workspace):
+    m = Machine(tempfile.mkdtemp(prefix="ef-doctor."), workspace)
+
+    def says(text):
+        found = [f for f in doctor("--root", m.root, "--offline") if f["check"] == "id"]
+        equal([(f["level"], text in f["text"]) for f in found], [("ok", True)], f"“{text}” in {found}")
+    try:
+        says("gateway-1: as Id= says")
+        m.conf("Id=gateway-1\n", "")
+        says("derived from the machine id")
+        put("id", "as-at-the-first-start\n")(m)
+        says("as-at-the-first-start: as at its first start")
     finally:
         m.end()
 
@@ -675,7 +711,7 @@ def page():
         listed = re.findall(r"^\*(\w+)\*$", f.read().split("# CHECKS")[1].split("\n# ")[0], re.M)
     holds(len(names) > 20, names)
     equal(listed, names, "checks in edgeferry-doctor(8)")
-    equal({w[0] for w in WRONG} | {"daemon", "found", "server", "nodes", "bluetooth"}, set(names), "checks with a test")
+    equal({w[0] for w in WRONG} | {"id", "daemon", "found", "server", "nodes", "bluetooth"}, set(names), "checks with a test")
 
 
 def main():
@@ -709,6 +745,7 @@ def main():
         t.case("daemon, nodes and BlueZ by the bus", on_the_bus, workspace)
         t.case("edgeferry doctor", command, workspace)
         t.case("edgeferry config show", config_show, workspace)
+        t.case("who the gateway is, and who says so", who_it_is, workspace)
         t.case("this machine", this_machine)
         t.case("every check is explained in edgeferry-doctor(8) and has a test", page)
     return t.end()

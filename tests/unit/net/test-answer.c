@@ -4,6 +4,8 @@
 #include "net/answer.h"
 #include "net/pause.h"
 #include "net/spans.h"
+#include "net/verdict.h"
+#include <openssl/x509_vfy.h>
 #include <string.h>
 
 START_TEST(test_content_range)
@@ -200,6 +202,23 @@ START_TEST(test_backoff)
 }
 END_TEST
 
+/* F-11: without a clock every certificate is of another time; the reader has to see that. */
+START_TEST(test_verdict_note)
+{
+	const int64_t built = 1700000000;
+	char note[96];
+
+	ck_assert_str_eq(verdict_note(X509_V_ERR_CERT_NOT_YET_VALID, 0, built, note, sizeof(note)),
+		"; this gateway's clock says 1970-01-01T00:00:00Z, which is wrong: set it");
+	ck_assert_str_eq(
+		verdict_note(X509_V_ERR_CERT_HAS_EXPIRED, built, built, note, sizeof(note)),
+		"; this gateway's clock says 2023-11-14T22:13:20Z");
+	ck_assert_str_eq(verdict_note(X509_V_OK, 0, built, note, sizeof(note)), "");
+	ck_assert_str_eq(
+		verdict_note(X509_V_ERR_HOSTNAME_MISMATCH, 0, built, note, sizeof(note)), "");
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("answer");
@@ -212,6 +231,7 @@ static Suite *suite(void)
 	tcase_add_test(t, test_spans);
 	tcase_add_test(t, test_spans_gather);
 	tcase_add_test(t, test_backoff);
+	tcase_add_test(t, test_verdict_note);
 	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);
 	return s;

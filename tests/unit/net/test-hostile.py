@@ -133,6 +133,7 @@ def tls(where):
             start = time.monotonic()
             o, got = c.fetch("good")
             assert o.reason == "net-tls" and got == b"", o
+            assert ("clock says" in o.detail) == (where in ("expired", "future")), o
             return "%.1f s: %s" % (time.monotonic() - start, o.detail)
     return "F-11 " + where, test
 

@@ -16,6 +16,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lab"))
 import crash  # noqa: E402
+import uboot_env  # noqa: E402
 
 DRIVE, WRITE_LOG = map(os.path.abspath, sys.argv[1:3])
 AUTOBOOT = "[all]\r\ntryboot_a_b=1\r\nboot_partition=2\r\n[tryboot]\r\nboot_partition=3\r\n"
@@ -29,15 +30,28 @@ def grub(d):
     subprocess.run(["grub-editenv", d / "grubenv", "create"], check=True)
 
 
-def uboot(d):
-    (d / "fw_env.config").write_text(f"{d}/env1 0x0 0x1000\n{d}/env2 0x0 0x1000\n")
+def uboot(d, places=(("env1", 0), ("env2", 0))):
+    (d / "fw_env.config").write_text("".join(f"{d}/{name} {offset:#x} 0x1000\n" for name, offset in places))
     (d / "defaults").write_text("bootdelay=0\n")
-    for copy in ("env1", "env2"):
-        (d / copy).write_bytes(b"\xff" * 4096)
+    for name, offset in places:
+        (d / name).write_bytes(b"\xff" * (offset + 4096))
     # so long that what is written is more than a sector, all of which moves when a variable before it changes
     board = " ".join(map(str, range(500)))
     subprocess.run(["fw_setenv", "-c", d / "fw_env.config", "-f", d / "defaults", "zboard", board], check=True,
                    capture_output=True)
+
+
+def uboot_disk(d):
+    uboot(d, (("disk", 0x1000), ("disk", 0x2000)))
+
+
+def u_boot_agrees(d, now):
+    """What U-Boot itself makes of the two copies is what edgeferry says."""
+    places = [line.split() for line in (d / "fw_env.config").read_text().splitlines()]
+    copies = [pathlib.Path(name).read_bytes()[int(at, 0):int(at, 0) + 4096] for name, at, _ in places]
+    slot, trial = uboot_env.slots(uboot_env.copy(copies[uboot_env.active(*copies)])[1])
+    said = dict(word.split("=") for word in now.split())
+    assert (slot if trial else "none") == said["trial"] and (trial or slot == said["primary"]), f"U-Boot starts {slot}: {now}"
 
 
 def tryboot(d):
@@ -53,7 +67,8 @@ class Place:
     """The folder that a back-end keeps its variables in, at one path all the time: U-Boot's has it in a file."""
 
     def __init__(self, top, make):
-        self.kind, self.dir, self.root, self.log = make.__name__, top / "boot", top / "root", top / "log"
+        self.kind = make.__name__.partition("_")[0]
+        self.dir, self.root, self.log = top / "boot", top / "root", top / "log"
         self.dir.mkdir()
         for name, data in ROOT.items():
             (self.root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -95,6 +110,8 @@ def crash_states(make, op, rng):
             place.put(state)
             now = place.do("state")
             assert now == new or (now == old and not over), f"{'over, but' if over else 'between'}: {now}"
+            if place.kind == "uboot":
+                u_boot_agrees(place.dir, now)
             found.add(now)
             assert place.do(*op) == new
         assert found == {old, new} and len(seen) >= 3, f"{len(seen)} states, {found}"
@@ -103,7 +120,7 @@ def crash_states(make, op, rng):
 
 def main():
     seed = int(os.environ.get("SEED", time.time_ns() % 1000000))
-    failed, cases = 0, [(m, op) for m in (grub, uboot, tryboot, sim) for op in (("try", "B"), ("good", "B"), ("bad", "B"))]
+    failed, cases = 0, [(m, op) for m in (grub, uboot, uboot_disk, tryboot, sim) for op in (("try", "B"), ("good", "B"), ("bad", "B"))]
     print(f"# SEED={seed}\n1..{len(cases)}")
     for n, (make, op) in enumerate(cases, 1):
         try:
