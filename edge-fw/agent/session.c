@@ -3,6 +3,7 @@
 #include "agent/agent.h"
 #include "agent/talk.h"
 #include "boot/secrets.h"
+#include "wire/cobs.h"
 #include "wire/le.h"
 #include "wire/session-crypto.h"
 #include <string.h>
@@ -13,7 +14,8 @@ static void load_flags(struct agent *a)
 
 	a->session.flags = 0;
 	if (secrets_load(&key))
-		a->session.flags = EF_SESSION_HAS_KEY | (key.required ? EF_SESSION_REQUIRED : 0);
+		a->session.flags = EF_SESSION_HAS_KEY | (key.required ? EF_SESSION_REQUIRED : 0) |
+				   (frame_repairs() ? EF_SESSION_REPAIRS : 0);
 	ef_session_wipe(&key, sizeof(key));
 }
 

@@ -33,10 +33,17 @@ enum ef_session_type {
 	EF_SESSION_HANDSHAKE_ANSWER = 0xe3,
 	EF_SESSION_REQUEST = 0xe4,
 	EF_SESSION_RESPONSE = 0xe5,
+	/* a request on a serial line with a CRC as well, by which one wrong bit is found */
+	EF_SESSION_CHECKED = 0xea,
 };
 
 /* Flags of a hello answer. */
-enum { EF_SESSION_HAS_KEY = 1, EF_SESSION_REQUIRED = 2, EF_SESSION_LEASED = 4 };
+enum {
+	EF_SESSION_HAS_KEY = 1,
+	EF_SESSION_REQUIRED = 2,
+	EF_SESSION_LEASED = 4,
+	EF_SESSION_REPAIRS = 8, /* takes EF_SESSION_CHECKED */
+};
 
 /* What a node says of itself, and what the handshake proves. */
 struct ef_session_hello {

@@ -198,6 +198,14 @@ static uint32_t message_size(const struct node *n, uint32_t most)
 	return (uint32_t)n->ops->fit(n->link, most + session) - session;
 }
 
+/* For upload_config.repair: on serial lines. On a shared one frames have a CRC anyway. */
+static bool upload_check(void *ctx)
+{
+	struct node *n = ctx;
+
+	return n->ops->set_framing && session_check(&n->session);
+}
+
 static void step_upload(struct node *n)
 {
 	struct upload_config config = {
@@ -210,6 +218,7 @@ static void step_upload(struct node *n)
 		.ctx = n,
 		.progress = upload_progress,
 		.may_send = node_turn_upload,
+		.repair = upload_check,
 		.ended = upload_ended,
 	};
 

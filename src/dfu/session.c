@@ -187,6 +187,7 @@ static void handshake_answer(struct session *s, uint64_t now_us, const uint8_t *
 	OPENSSL_cleanse(&s->hs, sizeof s->hs);
 	s->state = SESSION_OPEN;
 	s->opened_us = now_us;
+	s->checked = false;
 	s->frame_size = 0;
 	s->events->opened(s->ctx);
 }
@@ -209,7 +210,17 @@ int session_send(struct session *s, const uint8_t *message, size_t size)
 			return -ENOTCONN;
 		}
 	}
+	/* what was sealed as a request is sent as either: the node opens it as a request */
+	s->frame[0] = s->checked ? EF_SESSION_CHECKED : EF_SESSION_REQUEST;
 	return s->events->send(s->ctx, s->frame, s->frame_size);
+}
+
+bool session_check(struct session *s)
+{
+	if (s->state != SESSION_OPEN || !(s->node.flags & EF_SESSION_REPAIRS))
+		return false;
+	s->checked = true;
+	return true;
 }
 
 static void response(struct session *s, const uint8_t *frame, size_t size)

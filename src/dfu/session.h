@@ -44,6 +44,7 @@ struct session {
 
 	struct ef_session keys;
 	uint64_t opened_us;
+	bool checked;	   /* requests go with a CRC */
 	unsigned hints;	   /* taken since */
 	uint64_t hints_us; /* when the count began */
 	/* the frame sent last, which is sent again for the same message */
@@ -59,6 +60,12 @@ bool session_ready(struct session *s, uint64_t now_us);
 
 /* Says hello until the node answers, at most for patience_us; ends in opened or failed. */
 void session_open(struct session *s, uint64_t now_us, uint64_t patience_us);
+
+/*
+ * Frames are being lost: from now on requests go with a CRC, by which the node repairs those that
+ * have one wrong bit. For links with COBS frames. False: no session is open, or this node cannot.
+ */
+bool session_check(struct session *s);
 
 /* Forgets it, without an event. */
 void session_close(struct session *s);

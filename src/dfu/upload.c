@@ -23,6 +23,7 @@
 #define AROUND 40u
 #define TRUSTED 4096u
 #define LOSSES_KEPT 32u
+#define CRC_SIZE 2u
 
 static size_t head_size(uint64_t v)
 {
@@ -248,9 +249,29 @@ static void upload_adapt(struct upload *u)
 	u->chunk = chunk < u->chunk_max ? chunk : u->chunk_max;
 }
 
-static void upload_lost(struct upload *u, unsigned n)
+/*
+ * With a CRC nearly all that is lost would come through; what is lost all the same is counted anew,
+ * and without what was sent before.
+ */
+static void upload_repair(struct upload *u)
 {
-	if (!n)
+	uint64_t frame = u->chunk + AROUND;
+
+	if (u->asked_repair || !u->config.repair ||
+		u->losses * frame * frame < CRC_SIZE * (TRUSTED + u->line_bytes))
+		return;
+	u->asked_repair = true;
+	if (!u->config.repair(u->config.ctx))
+		return;
+	u->losses = 0;
+	u->line_bytes = 0;
+	u->counted_from = u->client->next_order;
+}
+
+/* n of those that were sent before order. */
+static void upload_lost(struct upload *u, unsigned n, uint32_t order)
+{
+	if (!n || (int32_t)(order - u->counted_from) <= 0)
 		return;
 	u->losses += n;
 	u->lost_in_a_row += n;
@@ -258,6 +279,7 @@ static void upload_lost(struct upload *u, unsigned n)
 		u->losses /= 2;
 		u->line_bytes /= 2;
 	}
+	upload_repair(u);
 	upload_adapt(u);
 }
 
@@ -270,7 +292,7 @@ static void upload_timeout(struct upload *u)
 		upload_fail(u, EF_REASON_NODE_UNREACHABLE, "no answer any more");
 		return;
 	}
-	upload_lost(u, 1);
+	upload_lost(u, 1, u->client->next_order);
 	upload_fill(u);
 }
 
@@ -326,12 +348,13 @@ static bool upload_wanted(struct upload *u, const struct smp_request *q, uint32_
 	}
 	u->resumed |= !u->started && off != q->call.length;
 	u->started = true;
+	if (progress)
+		pieces_trim(&u->pieces, off); /* the answer was lost, not the frame */
+	upload_lost(u, pieces_lose(&u->pieces, q->order), q->order);
 	u->timeouts = u->lost_in_a_row = 0;
 	upload_adapt(u);
-	if (progress) {
-		pieces_trim(&u->pieces, off);
+	if (progress)
 		upload_advance(u, off);
-	}
 	if (off == u->config.size) {
 		upload_end(u, &none, false);
 		return false;
@@ -389,7 +412,6 @@ static void upload_answer(void *ctx, const struct smp_request *q, const uint8_t 
 	}
 	/* The line keeps order: what was sent before and has no answer yet will not get one. */
 	u->under_way -= smp_client_forget(u->client, u, q->order);
-	upload_lost(u, pieces_lose(&u->pieces, q->order));
 	if (upload_parse(u, body, size, &answer) &&
 		upload_wanted(u, q, (uint32_t)answer.off, answer.kept))
 		upload_fill(u);
@@ -414,6 +436,7 @@ bool upload_start(struct upload *u, struct smp_client *client, const struct uplo
 		u->config.window = 1;
 	u->chunk = u->chunk_max = u->config.buf;
 	u->budget = 8ull * config->size + 65536;
+	u->counted_from = client->next_order;
 	u->running = true;
 	upload_fill(u);
 	return true;

@@ -26,6 +26,11 @@ struct upload_config {
 	 * until upload_go_on. NULL: always.
 	 */
 	bool (*may_send)(void *ctx, uint32_t under_way);
+	/*
+	 * Asked once, when so many frames are lost that a CRC in each costs less. True: from now on
+	 * the node repairs those that have one wrong bit. NULL: it cannot.
+	 */
+	bool (*repair)(void *ctx);
 	/* again: the node lost what it had (it was reset); identify and preflight, then start anew.
 	 */
 	void (*ended)(void *ctx, const struct error *e, bool again);
@@ -42,6 +47,8 @@ struct upload {
 	uint32_t under_way;
 	uint64_t line_bytes; /* carried, and frames lost among them: how good the line is */
 	uint32_t losses, lost_in_a_row;
+	uint32_t counted_from; /* the first request whose loss counts */
+	bool asked_repair;
 	uint32_t timeouts;	    /* without an answer in between */
 	uint32_t refused, futile;   /* without progress in between */
 	uint64_t budget;	    /* payload bytes that may still be sent */

@@ -96,9 +96,8 @@ static size_t frame_end(struct frame_receiver *r)
 	bool empty = r->used == 0 && r->run == 0 && r->code == RUN_FULL;
 	size_t size = 0, crc = crc_size(r->buf);
 
-	/* The CRC over data and CRC is 0 exactly when the CRC is that of the data. */
 	if (!r->bad && r->run == 0 && r->used >= EF_SMP_HEADER_SIZE + crc &&
-		(!crc || crc16_xmodem(0, r->buf, r->used) == 0))
+		(!crc || frame_sound(r->buf, r->used)))
 		size = r->used - crc;
 	else if (!empty || r->bad)
 		r->dropped++;

@@ -33,8 +33,9 @@ bool frame_next(struct frame_sender *s, uint8_t *code);
 
 /*
  * Receiver: one byte in at a time, decodes in place as bytes come, so that one buffer of
- * header + body + CRC is all it needs. A frame that is too long, torn or whose CRC is wrong
- * (those of a session that have none are passed on) is dropped and counted; the next 00 synchronises.
+ * header + body + CRC is all it needs. A frame that is too long, torn or whose CRC is wrong and
+ * stays so (those of a session that have none are passed on) is dropped and counted; the next 00
+ * synchronises.
  */
 struct frame_receiver {
 	uint8_t *buf;
@@ -53,3 +54,11 @@ void frame_receiver_restart(struct frame_receiver *r);
  * EF_SMP_HEADER_SIZE bytes, else 0. The bytes stay until the next call.
  */
 size_t frame_receive(struct frame_receiver *r, uint8_t b);
+
+/*
+ * A program links repair.c or repair-none.c. Is the frame with a CRC at the end of its size bytes
+ * to be taken? Both: when the CRC is right. repair.c: also after it has turned one bit back, in a
+ * frame that a tag decides about; a checked request becomes the request that it was.
+ */
+bool frame_sound(uint8_t *frame, size_t size);
+bool frame_repairs(void);

@@ -37,6 +37,9 @@ echo
 echo "== Session: a handshake"
 tests/bench/session/handshake.py --images build/edge-fw/cross
 echo
+echo "== Session: a wrong bit turned back"
+tests/bench/session/repair.py --images build/edge-fw/cross
+echo
 echo "== Slot: staging 1 GiB over HTTPS against curl and dd"
 tests/bench/stage/stage.py --build build --cache build/lab
 echo

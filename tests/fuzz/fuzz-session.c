@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Both ends of a session and a wire between them that belongs to an attacker: the input is a script
- * of what is delivered, changed, made up, lost, and of resets and time. What was changed or made up
- * must neither be acted on by the node nor reach the gateway; nothing outside slot 1, the state
- * pages and the secrets may change.
+ * of what is delivered, changed, made up, lost, and of resets and time. What was changed or made
+ * up, and not turned back to what it was, must neither be acted on by the node nor reach the
+ * gateway; nothing outside slot 1, the state pages and the secrets may change.
  */
 #include "agent/agent.h"
 #include "boot/secrets.h"
 #include "dfu/session.h"
 #include "flash-sim.h"
+#include "wire/cobs.h"
 #include "wire/crc.h"
 #include <stdlib.h>
 #include <string.h>
@@ -129,6 +130,28 @@ static void flip(uint8_t *frame, size_t size, uint8_t where, uint8_t bit)
 	frame[(where * 257u) % size] ^= (uint8_t)(1 << bit % 8);
 }
 
+/* As a checked request, with one to four wrong bits on the line. */
+static void over_the_line(uint8_t where, uint8_t bits)
+{
+	uint8_t frame[FRAME_MAX], line[EF_SMP_FRAME_MAX(FRAME_MAX)], buf[FRAME_MAX + 2];
+	struct frame_receiver r;
+	size_t n;
+
+	memcpy(frame, down.data, down.size);
+	if (frame[0] == EF_SESSION_REQUEST)
+		frame[0] = EF_SESSION_CHECKED;
+	n = frame_encode(frame, down.size, line);
+	for (unsigned i = 0; i <= bits % 4u; i++)
+		flip(line, n, (uint8_t)(where + 37 * i), (uint8_t)(bits >> 2));
+	frame_receiver_init(&r, buf, sizeof(buf));
+	for (size_t i = 0; i < n; i++) {
+		size_t got = frame_receive(&r, line[i]);
+
+		if (got)
+			to_node(buf, got, got == down.size && memcmp(buf, down.data, got) == 0);
+	}
+}
+
 static void send_message(const uint8_t *body, size_t size, uint8_t seq)
 {
 	uint8_t m[EF_SMP_HEADER_SIZE + 255];
@@ -158,7 +181,9 @@ static void step(uint8_t op, uint8_t a, const uint8_t *data, size_t size)
 		break;
 	case 2:
 		memcpy(copy, down.data, down.size);
-		if (down.size) {
+		if (down.size && size) {
+			over_the_line(a, data[0]);
+		} else if (down.size) {
 			flip(copy, down.size, a, op);
 			to_node(copy, down.size, false);
 		}

@@ -16,7 +16,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import factory  # noqa: E402
 import image  # noqa: E402
+import noise  # noqa: E402
 import qemu_board  # noqa: E402
+import session  # noqa: E402
 import smp  # noqa: E402
 import smp_plain  # noqa: E402
 
@@ -50,6 +52,13 @@ def open_to_plain_clients(flash, at):
         page[FLAGS] |= factory.PLAIN_CLIENTS
         f.seek(at)
         f.write(page + struct.pack("<I", zlib.crc32(page)))
+
+
+def answered(echo):
+    """The answer to an echo request."""
+    text = smp.uncbor(echo, 8)[0]["d"]
+    body = b"\xbfar" + smp.cbor(text) + b"\xff"
+    return bytes([echo[0] + 1, 0]) + struct.pack(">H", len(body)) + echo[4:8] + body
 
 
 class Board(qemu_board.Board):
@@ -163,6 +172,30 @@ class Tests(edge.Tests):
             time.sleep(2.5)
             expect(n.smp.call(smp.WRITE, 0, 0, {"d": "back"})["r"] == "back", "echo after silence")
             expect(n.smp.call(smp.WRITE, 239, 5, {"baud": 0}) == {}, "lowered")
+
+    def test_repair(self):
+        """one wrong bit of a request of a session is turned back, whichever it is; two are not (F-16, E-09)"""
+        psk, n = os.urandom(32), edge.Node(self)
+        with open(n.flash, "wb") as f:
+            f.write(factory.flash(self.board, self.image("1.0.0"), self.keys, psk=psk))
+        with n:
+            n.smp.close()
+            line = smp.open_line(n.serial, 20)
+            down, up, flags = session.meet(line, psk)
+            expect(flags == noise.HAS_KEY | noise.REQUIRED | noise.REPAIRS, f"flags {flags}")
+            body = smp.cbor({"d": "x" * 36})
+            message = struct.pack(">BBHHBB", 0x0A, 0, len(body), 0, 7, 0) + body
+            bits = 8 * len(noise.checked(noise.frame(noise.REQUEST, down, 0, message)))
+            for seq, bit in enumerate((0, 5, 8, 300, bits // 2, bits - 17, bits - 16, bits - 1)):
+                frame = noise.checked(noise.frame(noise.REQUEST, down, 2 * seq, message))
+                session.send_raw(line, noise.flipped(noise.flipped(frame, bit), (bit + 77) % bits))
+                frame = noise.checked(noise.frame(noise.REQUEST, down, 2 * seq + 1, message))
+                session.send_raw(line, noise.flipped(frame, bit))
+                # what was sent with two has no answer, so this is the answer to what was sent with one
+                answer = session.receive(line, bytes([noise.RESPONSE]))
+                expect(answer == noise.frame(noise.RESPONSE, up, seq, answered(message)), f"bit {bit}")
+            line.close()
+            n.smp = smp.Smp(n.serial)
 
     def test_statistics(self):
         """what a node counts: messages, dropped ones, boots, erases, free stack; and its report"""

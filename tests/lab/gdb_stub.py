@@ -54,14 +54,14 @@ class Gdb:
             data += bytes.fromhex(self.packet(b"m%x,%x" % (address + len(data), n)).decode())
         return data
 
-    def _register(self, number):
+    def register(self, number):
         return int.from_bytes(bytes.fromhex(self.packet(b"p%x" % number).decode())[:4], "little")
 
     def pc(self):
-        return self._register(PC[self.machine])
+        return self.register(PC[self.machine])
 
     def sp(self):
-        return self._register(SP[self.machine])
+        return self.register(SP[self.machine])
 
     def stop_at(self, *addresses):
         for a in addresses:

@@ -6,6 +6,7 @@ the C code are not wrong in the same way; and held to a known answer of others.
     noise.py                print the test vectors
     noise.py --check FILE   compare them with FILE, and this program with a known answer. TAP
 """
+import binascii
 import hashlib
 import hmac
 import struct
@@ -18,8 +19,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 NAME = b"Noise_NNpsk0_25519_ChaChaPoly_SHA256"
 HELLO, HELLO_ANSWER, HANDSHAKE, HANDSHAKE_ANSWER, REQUEST, RESPONSE = range(0xE0, 0xE6)
+CHECKED = 0xEA
 VERSION = 1
-HAS_KEY, REQUIRED = 1, 2
+HAS_KEY, REQUIRED, REPAIRS = 1, 2, 8
 REKEY = 1 << 16
 
 
@@ -148,6 +150,37 @@ def frame(kind, first_key, seq, message):
     return head + ChaCha20Poly1305(key).encrypt(nonce(seq), message, head)
 
 
+def with_crc(frame):
+    return frame + struct.pack(">H", binascii.crc_hqx(frame, 0))
+
+
+def checked(request):
+    """What of a request is sent on a serial line that spoils bits: another type, and a CRC behind it."""
+    return with_crc(bytes([CHECKED]) + request[1:])
+
+
+def cobs(data):
+    """As a line carries it, without frames of 254 bytes and more."""
+    assert len(data) < 254
+    return b"".join(bytes([len(run) + 1]) + run for run in data.split(b"\0")) + b"\0"
+
+
+def flipped(data, bit):
+    return data[:bit // 8] + bytes([data[bit // 8] ^ 1 << bit % 8]) + data[bit // 8 + 1:]
+
+
+def repairs(data):
+    """The bits each of which, turned back alone, makes the CRC right."""
+    return [bit for bit in range(8 * len(data)) if binascii.crc_hqx(flipped(data, bit), 0) == 0]
+
+
+def one_bit_is_found():
+    data = checked(frame(REQUEST, bytes(32), 3, bytes(range(40))))
+    pairs = [flipped(flipped(data, a), b) for a in range(8 * len(data)) for b in range(a)]
+    return all(repairs(flipped(data, bit)) == [bit] for bit in range(8 * len(data))) and \
+        not any(repairs(two) for two in pairs[::97])
+
+
 def ephemeral(seed, counter, random=b""):
     return hkdf(seed, struct.pack("<I", counter) + random, 1)[0]
 
@@ -183,6 +216,10 @@ def vectors():
     for seq in (0, 1, 7, REKEY - 1, REKEY, 2 * REKEY):
         out[f"request-{seq}"] = frame(REQUEST, down, seq, request)
         out[f"response-{seq}"] = frame(RESPONSE, up, seq, response)
+    out["checked-0"] = cobs(checked(out["request-0"]))
+    out["checked-0-flipped"] = cobs(flipped(checked(out["request-0"]), 100))
+    shared = bytes.fromhex("f0051234") + out["request-0"]
+    out["shared-0-flipped"] = cobs(flipped(with_crc(shared), 100))
     # the report of SPEC-dfu's vector
     report = bytes.fromhex("bf617601656e6f6e636550000102030405060708090a0b0c0d0e0f62696450d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1"
                            "64626f6f7465312e322e3365666c6f6f720365747269616cf4646b6579739fffff")
@@ -237,9 +274,10 @@ def main():
         Responder(bytes(32), start, sha256(b"x")).read(Initiator(b"\1" * 32, start, sha256(b"y")).write())
     except InvalidTag:
         wrong_key = True
-    print("1..3")
+    print("1..4")
     for number, (what, good) in enumerate((("known answer of others", known_answer()),
                                            ("another key's handshake is refused", wrong_key),
+                                           ("a CRC finds one wrong bit, and none for two", one_bit_is_found()),
                                            ("the vectors are these", same)), 1):
         print("ok" if good else "not ok", number, "-", what)
 

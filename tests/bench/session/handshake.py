@@ -19,6 +19,7 @@ import factory  # noqa: E402
 import image  # noqa: E402
 import noise  # noqa: E402
 import qemu_board  # noqa: E402
+import session  # noqa: E402
 import smp  # noqa: E402
 
 CLOCKS = {"nrf51-microbit": 16e6, "mps2-an385": 25e6}
@@ -36,23 +37,6 @@ def word(gdb, address):
     return struct.unpack("<I", gdb.read(address, 4))[0]
 
 
-def receive(line, first):
-    """The content of the next frame that begins with this byte."""
-    data = b""
-    while True:
-        frame, found, data = data.partition(b"\0")
-        if found:
-            m = smp.cobs_decode(frame)
-            if m[:1] == first and smp.crc16(m) == 0:
-                return m[:-2]
-            continue
-        data = frame + line.recv(4096)
-
-
-def send(line, frame):
-    line.sendall(b"\0" + smp.cobs_encode(frame + struct.pack(">H", smp.crc16(frame))) + b"\0")
-
-
 def run(name, images, work):
     loader, flash, serial = f"{images}/boot-{name}.elf", f"{work}/flash", f"{work}/serial"
     psk = os.urandom(32)
@@ -62,19 +46,17 @@ def run(name, images, work):
     board = Counted(name, loader, flash, serial).start()
     try:
         line = smp.open_line(serial, 20)
-        send(line, noise.hello(b"\1" * 8))
-        hello = receive(line, b"\xe1")
-        gateway = noise.Initiator(psk, b"edge-link" + hello[1:2] + hello[3:27], os.urandom(32))
+        gateway, _ = session.begin(line, psk)
         board.attach()
         first, last = board.elf.function("noise_hash"), board.elf.function("board_transmit")
         ticks, = {s.value for s in board.elf.find("ticks", elf.OBJECT)}
-        send(line, bytes([noise.HANDSHAKE]) + gateway.write())
+        session.send(line, bytes([noise.HANDSHAKE]) + gateway.write())
         board.gdb.run_to(first)
         start = word(board.gdb, ticks)
         board.gdb.run_to(last)
         count = (word(board.gdb, ticks) - start) * TICK
         board.run_free()
-        answer = receive(line, b"\xe3")
+        answer = session.receive(line, b"\xe3")
         gateway.read(answer[1:])        # it is one
         line.close()
         return count

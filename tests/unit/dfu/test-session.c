@@ -435,6 +435,45 @@ START_TEST(the_same_message_is_the_same_frame)
 }
 END_TEST
 
+/* The same frames, of another type, to a node that says it repairs them; until the next session. */
+START_TEST(requests_with_a_crc)
+{
+	uint8_t m[EF_SMP_HEADER_SIZE + 1], other[EF_SMP_HEADER_SIZE + 1];
+	size_t n = echo(m, 1);
+
+	echo(other, 2);
+	ck_assert(!session_check(&s)); /* none is open */
+	open_session();
+	ck_assert(!session_check(&s)); /* this node cannot */
+	session_send(&s, m, n);
+	ck_assert_uint_eq(sent[2].data[0], EF_SESSION_REQUEST);
+	session_close(&s);
+	node.hello.flags |= EF_SESSION_REPAIRS;
+	open_session();
+	n_sent = 0;
+	session_send(&s, m, n);
+	ck_assert_uint_eq(sent[0].data[0], EF_SESSION_REQUEST);
+	ck_assert(session_check(&s));
+	session_send(&s, m, n); /* the one sent last, once more */
+	session_send(&s, other, n);
+	ck_assert_uint_eq(sent[1].data[0], EF_SESSION_CHECKED);
+	ck_assert_uint_eq(sent[1].size, sent[0].size);
+	ck_assert_mem_eq(sent[1].data + 1, sent[0].data + 1, sent[0].size - 1);
+	ck_assert_uint_eq(sent[2].data[0], EF_SESSION_CHECKED);
+	sent[2].data[0] = EF_SESSION_REQUEST; /* as its line takes it off */
+	ck_assert_int_eq(
+		ef_session_open(&node.keys, sent[0].data, sent[0].size), EF_SESSION_OPENED);
+	ck_assert_int_eq(
+		ef_session_open(&node.keys, sent[2].data, sent[2].size), EF_SESSION_OPENED);
+	session_close(&s);
+	ck_assert(!session_check(&s));
+	open_session();
+	n_sent = 0;
+	session_send(&s, m, n);
+	ck_assert_uint_eq(sent[0].data[0], EF_SESSION_REQUEST);
+}
+END_TEST
+
 static void hint(void)
 {
 	uint8_t out[EF_SESSION_HELLO_ANSWER_SIZE];
@@ -527,6 +566,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_handshake_is_lost_twice);
 	tcase_add_test(t, every_bit_of_what_a_node_sends_counts);
 	tcase_add_test(t, the_same_message_is_the_same_frame);
+	tcase_add_test(t, requests_with_a_crc);
 	tcase_add_test(t, a_node_that_was_reset_says_so);
 	tcase_add_test(t, hints_are_not_believed_for_ever);
 	tcase_add_test(t, sessions_end);

@@ -52,7 +52,7 @@ START_TEST(outside_of_a_session)
 	ck_assert(!node.agent.reset);
 	/* a key alone keeps nobody out */
 	put_key(false);
-	ck_assert_uint_eq(ask_hello().flags, EF_SESSION_HAS_KEY);
+	ck_assert_uint_eq(ask_hello().flags, EF_SESSION_HAS_KEY | EF_SESSION_REPAIRS);
 	ck_assert_uint_eq(state_in_the_clear(), 0);
 }
 END_TEST
@@ -62,7 +62,7 @@ START_TEST(a_session)
 	uint8_t frame[ROOM];
 	struct ef_session_hello h = ask_hello();
 
-	ck_assert_uint_eq(h.flags, EF_SESSION_HAS_KEY | EF_SESSION_REQUIRED);
+	ck_assert_uint_eq(h.flags, EF_SESSION_HAS_KEY | EF_SESSION_REQUIRED | EF_SESSION_REPAIRS);
 	ck_assert_uint_eq(h.counter, 1);
 	ck_assert(meet());
 	ck_assert_uint_eq(ask_hello().counter, 2); /* which does not disturb it */
@@ -306,6 +306,100 @@ START_TEST(frames_of_the_link) /* through the receiver, as long as they may be *
 }
 END_TEST
 
+/* Bytes on the line; the size of the answer, which then stands in answer. */
+static size_t on_the_line(const uint8_t *bytes, size_t size, uint8_t answer[ROOM])
+{
+	struct frame_receiver r;
+	size_t got = 0;
+
+	memcpy(sim.input, bytes, size);
+	sim.in_at = sim.out_size = 0;
+	sim.in_size = size;
+	while (agent_poll(&node.agent))
+		;
+	frame_receiver_init(&r, answer, ROOM);
+	for (size_t i = 0; i < sim.out_size; i++) {
+		size_t n = frame_receive(&r, sim.output[i]);
+
+		got = n ? n : got;
+	}
+	return got;
+}
+
+static size_t checked(uint8_t *frame, size_t size, uint8_t *line)
+{
+	frame[0] = EF_SESSION_CHECKED;
+	return frame_encode(frame, size, line);
+}
+
+START_TEST(a_wrong_bit_is_turned_back) /* F-16 */
+{
+	uint8_t frame[ROOM], line[ROOM], answer[ROOM];
+	unsigned lost = 0;
+	size_t n, all;
+
+	ck_assert(meet());
+	all = checked(frame, seal_echo(frame), line);
+	for (size_t bit = 0; bit < 8 * all; bit++) {
+		n = checked(frame, seal_echo(frame), line);
+		line[bit / 8 % n] ^= (uint8_t)(1 << bit % 8);
+		line[n] = 0; /* whatever became of its end */
+		n = on_the_line(line, n + 1, answer);
+		if (!n) {
+			lost++;
+			continue;
+		}
+		ck_assert_int_eq(ef_session_open(&gateway, answer, n), EF_SESSION_OPENED);
+		ck_assert_uint_eq(rc_of(answer + EF_SESSION_HEAD, n - EF_SESSION_OVERHEAD), 0);
+	}
+	ck_assert_uint_lt(lost, 8 * all / 5); /* four zeros of a short frame are code bytes */
+	assert_works();
+}
+END_TEST
+
+/* E-09: who flips bits on the line, knows how they are turned back and makes every CRC right moves
+ * nothing. */
+START_TEST(who_flips_bits_gets_nothing)
+{
+	static uint8_t flash[SIM_SIZE_MAX];
+	uint8_t frame[ROOM], bad[ROOM], line[ROOM], answer[ROOM];
+	struct agent_session before;
+	size_t n, size;
+
+	ck_assert(meet());
+	assert_works();
+	size = seal_erase(frame);
+	memcpy(flash, sim.flash, sim.size);
+	before = node.agent.session;
+	srand(1);
+	for (unsigned i = 0; i < 20000; i++) {
+		memcpy(bad, frame, size);
+		for (unsigned flips = 1 + i % 3; flips; flips--) {
+			unsigned bit = (unsigned)rand() % (8 * (unsigned)(size - 1));
+
+			bad[1 + bit / 8] ^= (uint8_t)(1 << bit % 8);
+		}
+		if (memcmp(bad, frame, size) == 0)
+			continue;
+		n = checked(bad, size, line);
+		if (i & 4) /* and one more behind the CRC, to be turned back */
+			line[1 + (unsigned)rand() % (n - 2)] ^= (uint8_t)(1 << i / 8 % 8);
+		line[n] = 0;
+		ck_assert_uint_eq(on_the_line(line, n + 1, answer), 0);
+	}
+	ck_assert_mem_eq(&node.agent.session, &before, sizeof(before));
+	ck_assert(memcmp(flash, sim.flash, sim.size) == 0);
+	n = on_the_line(line, checked(frame, size, line), answer);
+	ck_assert_int_eq(ef_session_open(&gateway, answer, n), EF_SESSION_OPENED);
+	/* the same as it would have come without a CRC is the same request: answered, not done
+	 * again */
+	frame[0] = EF_SESSION_REQUEST;
+	size = frame_encode(frame, size, line);
+	ck_assert_uint_gt(on_the_line(line, size, answer), 0);
+	ck_assert_int_eq(ef_session_open(&gateway, answer, n), EF_SESSION_REPEATED);
+}
+END_TEST
+
 START_TEST(
 	in_no_other_framing) /* a session is made in COBS frames, whatever else the line carries */
 {
@@ -356,6 +450,8 @@ static Suite *suite(void)
 	tcase_add_test(t, a_day);
 	tcase_add_test(t, rekey);
 	tcase_add_test(t, frames_of_the_link);
+	tcase_add_test(t, a_wrong_bit_is_turned_back);
+	tcase_add_test(t, who_flips_bits_gets_nothing);
 	tcase_add_test(t, in_no_other_framing);
 	suite_add_tcase(s, t);
 	return s;

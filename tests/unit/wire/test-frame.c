@@ -216,6 +216,8 @@ START_TEST(a_tag_is_enough)
 		n = frame_encode(data, 60, frame);
 		ck_assert_uint_eq(n, 60 + 2 + (tagged ? 0 : 2));
 		ck_assert_uint_eq(feed(&r, frame, n, &frames), 60);
+		if (type == EF_SESSION_CHECKED)
+			data[0] = EF_SESSION_REQUEST;
 		ck_assert_mem_eq(buf, data, 60);
 	}
 	data[0] = EF_SESSION_RESPONSE;
