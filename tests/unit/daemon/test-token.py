@@ -59,6 +59,7 @@ def another_web_server(servers):
 
 
 def absent(g, token):
+    wait(lambda: fault(g), 20, "its first word")
     check("it starts without the token", g.process.poll() is None and fault(g)["reason"] == "net-unreachable" and
           token.socket in fault(g)["detail"], fault(g))
     done = look(g)
@@ -114,7 +115,7 @@ def refused(g, token):
     token.write_pin("0000")
     g.cli("reload")
     wait(lambda: fault(g), 20, "the refusal")
-    before = net(g)
+    before = wait(lambda: len(net(g)) == 1 and net(g), 20, "the end of the process before")
     done = [look(g) for _ in range(3)][-1]
     check("a PIN that is refused is an error of its own", fault(g)["reason"] == "denied" and "refuses the PIN" in done.stderr,
           f"{fault(g)} {done.stderr}")
