@@ -55,6 +55,8 @@
 	X(NET_TOO_LARGE, 43, "net-too-large", "the server sent more than was signed for",          \
 		"look at the server")                                                              \
 	X(NET_SLOW, 44, "net-slow", "the transfer was too slow", "try again later")                \
+	X(NET_KEY, 45, "net-key", "this gateway cannot prove who it is",                           \
+		"look at ClientKey= and its token: 'edgeferry doctor'")                            \
 	/* release and policy */                                                                   \
 	X(NOT_COMPATIBLE, 60, "not-compatible", "made for other hardware",                         \
 		"install the release made for this product and board")                             \

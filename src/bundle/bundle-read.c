@@ -100,6 +100,7 @@ static enum ef_reason take_member(
 	if (r)
 		return r;
 	const struct bundle_member *m = &b->members[b->n_members - 1];
+	/* bundle_append has put it there: NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
 	uint64_t end = m->offset + m->size;
 	unsigned n = tar_padding(m->size);
 	r = read_at(b, padding, n, end, e);

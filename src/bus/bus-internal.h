@@ -21,6 +21,7 @@ struct bus {
 	sd_bus *bus; /* NULL while the bus cannot be reached */
 	sd_event_source *retry;
 	bool broker_connected;
+	struct error key_fault;
 	bus_reload reload;
 	void *reload_ctx;
 	struct bus_object objects[OBJECT_KINDS];

@@ -161,6 +161,11 @@ void bus_set_broker(struct bus *b, bool connected)
 	b->broker_connected = connected;
 }
 
+void bus_set_key(struct bus *b, const struct error *fault)
+{
+	b->key_fault = *fault;
+}
+
 void bus_deployment_changed(struct bus *b, const struct deployment *d)
 {
 	_cleanup_free_ char *path = object_path(OBJECT_DEPLOYMENT, d->id, b->config);

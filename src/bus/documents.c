@@ -122,6 +122,14 @@ static json_t *server(const struct document_source *s)
 		reason_word(e.reason), "detail", e.detail);
 }
 
+static json_t *client_key(const struct document_source *s)
+{
+	if (!s->key_fault->reason)
+		return json_null();
+	return json_pack("{s:s, s:s}", "reason", reason_word(s->key_fault->reason), "detail",
+		s->key_fault->detail);
+}
+
 static json_t *trust(const struct document_source *s)
 {
 	const struct tuf *t = update_trust(s->update);
@@ -176,6 +184,7 @@ json_t *document_status(const struct document_source *s)
 		"slots", slots, "nodes", document_nodes(s), "trust", trust(s), "rollout",
 		rollout(s));
 
+	json_object_set_new(o, "client_key", client_key(s));
 	json_object_set_new(o, "when", when(s));
 	if (s->config->slot_a && s->config->slot_b) {
 		json_array_append_new(slots, document_slot(s, SLOT_A));

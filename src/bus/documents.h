@@ -9,6 +9,7 @@ struct document_source {
 	const struct config *config;
 	struct update *update;
 	const char *broker; /* "connected", "disconnected", "none" */
+	const struct error *key_fault; /* of a client key in a token */
 };
 
 json_t *document_status(const struct document_source *s);

@@ -19,6 +19,7 @@ static struct document_source source(struct bus *b)
 		.broker = !b->config->mqtt_host ? "none"
 			  : b->broker_connected ? "connected"
 						: "disconnected",
+		.key_fault = &b->key_fault,
 	};
 }
 

@@ -138,7 +138,7 @@ bool table_print(const struct table *t, const struct term *term)
 {
 	int width[COLUMNS_MAX];
 	size_t last = 0;
-	bool ok = t && !t->failed;
+	bool ok = t && t->n_columns > 0 && !t->failed;
 
 	if (!ok)
 		return false;

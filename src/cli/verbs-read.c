@@ -271,6 +271,9 @@ int verb_status(struct cli *cli, char **args)
 	print_when(cli, json_object_get(s, "when"));
 	print_server(cli, json_object_get(s, "server"));
 	line(cli, "Broker", state_tone(text_of(s, "broker")), text_of(s, "broker"));
+	const json_t *key = json_object_get(s, "client_key");
+	if (json_is_object(key))
+		line(cli, "Client key", TONE_BAD, text_of(key, "detail"));
 	print_trust(cli, json_object_get(s, "trust"));
 	print_rollout(cli, json_object_get(s, "rollout"));
 	if (json_array_size(json_object_get(s, "slots")) > 0) {

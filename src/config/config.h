@@ -66,7 +66,8 @@ struct config {
 	/* [Source] */
 	char *url;		/* https://…, of the published repository; NULL: bundles only */
 	char *ca_file;		/* PEM; NULL: the system's */
-	char *cert, *cert_key;	/* ClientCertificate=, ClientKey=: a path or "credential:NAME", both or neither */
+	char *cert, *cert_key;	/* ClientCertificate=, ClientKey=: a path or "credential:NAME", both or neither; the key
+				   also "pkcs11:…" (util/token-uri.h) */
 	uint64_t poll_us;	/* PollSec=1h; each wait is drawn from [0.8, 1.2] times this */
 	/* [Mqtt] */
 	char *mqtt_host;	/* Broker=host[:port]; NULL: no broker */
@@ -77,6 +78,7 @@ struct config {
 	char *mqtt_prefix;	/* TopicPrefix=edgeferry */
 	/* [Network] */
 	char *network_user;	/* User=edgeferry-net: what edgeferry-net becomes when started as root */
+	char *token_socket;	/* TokenSocket=/run/edgeferry-token/pkcs11: of the p11-kit server with the token */
 	/* [Metrics] */
 	char *metrics_file;	/* File=, for node_exporter; NULL: none */
 	/* [Bluetooth] */

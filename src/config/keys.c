@@ -3,6 +3,7 @@
 #include "config/value.h"
 #include "util/cleanup.h"
 #include "util/time-util.h"
+#include "util/token-uri.h"
 #include <errno.h>
 #include <string.h>
 
@@ -39,16 +40,18 @@ static const struct key gateway_keys[] = {
 	{"Source", "URL", value_url, FIELD(url), NULL, CONFIG_NET},
 	{"Source", "CAFile", value_path, FIELD(ca_file), NULL, CONFIG_NET},
 	{"Source", "ClientCertificate", value_key, FIELD(cert), NULL, CONFIG_NET},
-	{"Source", "ClientKey", value_key, FIELD(cert_key), NULL, CONFIG_NET},
+	{"Source", "ClientKey", value_client_key, FIELD(cert_key), NULL, CONFIG_NET},
 	{"Source", "PollSec", value_span, FIELD(poll_us), "1h", CONFIG_NOW},
 	{"Mqtt", "Broker", read_broker, BROKER, NULL, CONFIG_NET},
 	{"Mqtt", "CAFile", value_path, FIELD(mqtt_ca_file), NULL, CONFIG_NET},
 	{"Mqtt", "ClientCertificate", value_key, FIELD(mqtt_cert), NULL, CONFIG_NET},
-	{"Mqtt", "ClientKey", value_key, FIELD(mqtt_cert_key), NULL, CONFIG_NET},
+	{"Mqtt", "ClientKey", value_client_key, FIELD(mqtt_cert_key), NULL, CONFIG_NET},
 	{"Mqtt", "Username", value_text, FIELD(mqtt_username), NULL, CONFIG_NET},
 	{"Mqtt", "PasswordFile", value_path, FIELD(mqtt_password_file), NULL, CONFIG_NET},
 	{"Mqtt", "TopicPrefix", value_topic, FIELD(mqtt_prefix), "edgeferry", CONFIG_NET},
 	{"Network", "User", value_user, FIELD(network_user), "edgeferry-net", CONFIG_NET},
+	{"Network", "TokenSocket", value_path, FIELD(token_socket), "/run/edgeferry-token/pkcs11",
+		CONFIG_NET},
 	{"Metrics", "File", value_path, FIELD(metrics_file), NULL, CONFIG_NOW},
 	{"Bluetooth", "Adapter", value_adapter, FIELD(adapter), NULL, CONFIG_IDLE},
 	{"Bluetooth", "MaxConnections", value_connections, FIELD(connections), "4", CONFIG_IDLE},
@@ -166,8 +169,9 @@ static enum ef_reason set(const struct key *keys, size_t n, void *object,
 					     : reset(k, object);
 		if (!wanted)
 			return EF_REASON_OK;
+		char shown[256]; /* a PIN must not be repeated (S-31) */
 		return error_set(e, EF_REASON_CONFIG, "%s:%u: %s=%s: expected %s", item->file,
-			item->line, item->key, item->value, wanted);
+			item->line, item->key, token_uri_shown(item->value, shown), wanted);
 	}
 	if (!section_known)
 		return error_set(e, EF_REASON_CONFIG, "%s:%u: unknown section [%s]", item->file,

@@ -3,6 +3,7 @@
 #include "util/address.h"
 #include "util/cleanup.h"
 #include "util/time-util.h"
+#include "util/token-uri.h"
 #include <string.h>
 
 #define LOWER "abcdefghijklmnopqrstuvwxyz"
@@ -154,6 +155,16 @@ const char *value_key(const char *value, void *to)
 	if (!only(name, LOWER UPPER DIGITS "-_.") || name[0] == '.' || strlen(name) > 255)
 		return "credential:NAME, NAME of letters, digits, '-', '_' and '.'";
 	return store_all(value, to);
+}
+
+const char *value_client_key(const char *value, void *to)
+{
+	if (!token_uri_is(value))
+		return value_key(value, to)
+			       ? "an absolute path without '..', credential:NAME, or pkcs11:…"
+			       : NULL;
+	const char *fault = token_uri_fault(value);
+	return fault ? fault : store_all(value, to);
 }
 
 const char *value_url(const char *value, void *to)

@@ -14,6 +14,7 @@ const char *value_name(const char *value, void *to);	   /* char *: 1 to 32 of [a
 const char *value_compatible(const char *value, void *to); /* char * */
 const char *value_path(const char *value, void *to);	   /* char * */
 const char *value_key(const char *value, void *to);	   /* char *: a path or credential:NAME */
+const char *value_client_key(const char *value, void *to);  /* char *: the same, or a key in a token */
 const char *value_url(const char *value, void *to);	   /* char *, no slash at its end */
 const char *value_topic(const char *value, void *to);	   /* char *, no slash at its ends */
 const char *value_user(const char *value, void *to);	   /* char * */

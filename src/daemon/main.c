@@ -128,6 +128,14 @@ static void on_broker(void *ctx, bool connected)
 		outbox_kick(d);
 }
 
+static void on_key(void *ctx, const struct error *fault)
+{
+	struct daemon *d = ctx;
+
+	if (d->bus)
+		bus_set_key(d->bus, fault);
+}
+
 static void on_net_ready(void *ctx)
 {
 	struct daemon *d = ctx;
@@ -138,7 +146,7 @@ static void on_net_ready(void *ctx)
 
 enum ef_reason net_start(struct daemon *d, struct error *e)
 {
-	const struct net_client_callbacks net = {d, on_offer, on_broker, on_net_ready};
+	const struct net_client_callbacks net = {d, on_offer, on_broker, on_key, on_net_ready};
 
 	if (d->net || !(d->config->url || d->config->mqtt_host))
 		return EF_REASON_OK;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Server and broker: as they are reached from here, and as the daemon has found them. */
 #include "config/value.h"
+#include "doctor/client-token.h"
 #include "doctor/doctor.h"
 #include "doctor/tls.h"
 #include "util/time-util.h"
+#include "util/token-uri.h"
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,20 +22,14 @@ static const char *advice_for(enum ef_reason r)
 			 "name and the port are right";
 }
 
-#define CREDENTIAL "credential:"
-
 struct pair {
 	char cert[PATH_MAX], key[PATH_MAX];
+	EVP_PKEY *token;
 };
 
-/* Where a file of the configuration is; a credential, while the service runs. */
-static void find(const struct doctor *d, const char *where, char out[PATH_MAX])
+static void pair_release(struct pair *p)
 {
-	bool credential = strncmp(where, CREDENTIAL, strlen(CREDENTIAL)) == 0;
-
-	snprintf(out, PATH_MAX, "%s%s%s", d->root,
-		credential ? "/run/credentials/edgeferry.service/" : "",
-		credential ? where + strlen(CREDENTIAL) : where);
+	EVP_PKEY_free(p->token);
 }
 
 /* What this gateway proves itself with: there, a pair, in its time, nobody else's. False: not to be
@@ -43,19 +39,19 @@ static bool good_pair(struct doctor *d, const char *section, const char *cert, c
 {
 	struct error e = {0};
 	int64_t begins, expires;
-	char stamp[21];
-	struct stat st;
+	char stamp[21], shown[256];
 
-	if (tls_pair(l->cert_file, l->key_file, &begins, &expires, &e)) {
+	if (tls_pair(l, &begins, &expires, &e)) {
 		say(d, LEVEL_ERROR,
-			"put certificate and key there, both in PEM, then 'edgeferry reload'; as "
-			"credentials they are there while the service runs",
-			"[%s] ClientCertificate=%s, ClientKey=%s: %s", section, cert, key,
-			e.detail);
+			l->key ? "have a certificate issued for the key in the token, in PEM, then "
+				 "'edgeferry reload'"
+			       : "put certificate and key there, both in PEM, then 'edgeferry "
+				 "reload'; as credentials they are there while the service runs",
+			"[%s] ClientCertificate=%s, ClientKey=%s: %s", section, cert,
+			token_uri_shown(key, shown), e.detail);
 		return false;
 	}
-	if (stat(l->key_file, &st) == 0 && st.st_mode & 077 &&
-		strncmp(key, CREDENTIAL, strlen(CREDENTIAL)) != 0)
+	if (!l->key && others_read(key, l->key_file))
 		say(d, LEVEL_WARNING, "chmod 600 it; edgeferryd reads it as root",
 			"[%s] ClientKey=%s can be read by others", section, key);
 	if (expires < now_real_s())
@@ -78,10 +74,18 @@ static void check_client(struct doctor *d, const char *section, const char *cert
 {
 	if (!cert)
 		return;
-	find(d, cert, p->cert);
-	find(d, key, p->key);
+	find_secret(d, cert, p->cert);
 	l->cert_file = p->cert;
-	l->key_file = p->key;
+	if (token_uri_is(key)) {
+		l->key = p->token = client_token(d, section, key);
+		if (!l->key) {
+			l->cert_file = NULL;
+			return;
+		}
+	} else {
+		find_secret(d, key, p->key);
+		l->key_file = p->key;
+	}
 	if (!good_pair(d, section, cert, key, l))
 		l->cert_file = NULL;
 }
@@ -127,7 +131,7 @@ void check_server(struct doctor *d)
 	_cleanup_free_ char *request = NULL;
 	struct tls_look l = {.port = 443, .ca_file = d->config->ca_file};
 	unsigned status = 0;
-	struct pair pair;
+	_cleanup_(pair_release) struct pair pair = {.token = NULL};
 
 	if (!url) {
 		say(d, LEVEL_OK, "", "no server is configured: releases come from bundles");
@@ -186,7 +190,7 @@ void check_broker(struct doctor *d)
 		.port = d->config->mqtt_port,
 		.ca_file = d->config->mqtt_ca_file};
 	const char *word = NULL;
-	struct pair pair;
+	_cleanup_(pair_release) struct pair pair = {.token = NULL};
 
 	if (!l.host) {
 		say(d, LEVEL_OK, "", "no broker is configured");

@@ -88,28 +88,29 @@ static int no_passphrase(char *text, int size, int writing, void *ctx)
 	return -1;
 }
 
-static enum ef_reason use_pair(SSL_CTX *ctx, const char *cert, const char *key, struct error *e)
+static enum ef_reason use_pair(SSL_CTX *ctx, const struct tls_look *l, struct error *e)
 {
 	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
-	if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
-		return error_set(e, EF_REASON_CONFIG, "%s: no certificate in PEM", cert);
-	if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) == 1)
+	if (SSL_CTX_use_certificate_chain_file(ctx, l->cert_file) != 1)
+		return error_set(e, EF_REASON_CONFIG, "%s: no certificate in PEM", l->cert_file);
+	if (l->key ? SSL_CTX_use_PrivateKey(ctx, l->key) == 1
+		   : SSL_CTX_use_PrivateKey_file(ctx, l->key_file, SSL_FILETYPE_PEM) == 1)
 		return EF_REASON_OK;
 	/* it is loaded only when it is the certificate's own */
-	return error_set(e, EF_REASON_CONFIG, "%s: %s", key,
+	return error_set(e, EF_REASON_CONFIG, "%s: %s", l->key ? "the token's" : l->key_file,
 		ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH
 			? "not the key of the certificate"
 			: "no private key in PEM without a passphrase");
 }
 
-enum ef_reason tls_pair(const char *cert_file, const char *key_file, int64_t *begins,
-	int64_t *expires, struct error *e)
+enum ef_reason tls_pair(
+	const struct tls_look *l, int64_t *begins, int64_t *expires, struct error *e)
 {
 	_cleanup_(SSL_CTX_freep) SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 
 	if (!ctx)
 		return error_set(e, EF_REASON_NO_MEMORY, "TLS");
-	if (use_pair(ctx, cert_file, key_file, e))
+	if (use_pair(ctx, l, e))
 		return e->reason;
 	*begins = seconds(X509_get0_notBefore(SSL_CTX_get0_certificate(ctx)));
 	*expires = seconds(X509_get0_notAfter(SSL_CTX_get0_certificate(ctx)));
@@ -142,7 +143,7 @@ enum ef_reason tls_look(struct tls_look *l, struct error *e)
 		       : SSL_CTX_set_default_verify_paths(ctx) != 1)
 		return error_set(e, EF_REASON_NET_TLS, "%s: no certificates in PEM",
 			l->ca_file ? l->ca_file : "the system's authorities");
-	if (l->cert_file && use_pair(ctx, l->cert_file, l->key_file, e))
+	if (l->cert_file && use_pair(ctx, l, e))
 		return e->reason;
 	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
 	ssl = SSL_new(ctx);

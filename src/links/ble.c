@@ -266,7 +266,7 @@ static void on_up(void *ctx, int in, int out, size_t value_max)
 
 	l->in = in;
 	l->out = out;
-	l->value_max = value_max;
+	l->value_max = ble_value_size(value_max);
 	l->dispatching = true;
 	if (in >= 0)
 		r = sd_event_add_io(l->event, &l->reader, in, EPOLLIN, on_readable, l);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/broker.h"
+#include "net/identity.h"
 #include "net/pause.h"
 #include "net/resolve.h"
 #include "net/session.h"
@@ -232,6 +233,8 @@ static void on_down(void *ctx, const char *why)
 		b->failures = 0;
 	if (was)
 		b->next_address = NULL;
+	else
+		identity_check(b->settings->mqtt_identity);
 	connect_next(b);
 }
 
@@ -288,6 +291,8 @@ static int on_again(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	struct broker *b = userdata;
 
+	if (identity_fault(b->settings->mqtt_identity))
+		return 0; /* the core has been told, and asks for another process */
 	if (!b->tls)
 		b->tls = session_tls_new(b->settings);
 	if (!b->tls ||

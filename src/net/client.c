@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/client.h"
 #include "net/ipc-config.h"
+#include "net/key-watch.h"
 #include "net/peer.h"
 #include "util/cleanup.h"
 #include "util/log.h"
@@ -55,12 +56,14 @@ struct net_client {
 	uint64_t backoff_us, heartbeat_us;
 	bool alive; /* it said something since the last heartbeat */
 	bool renew; /* another one takes its place when nothing is fetched */
+	struct key_watch key;
 	sd_event_source *io, *child, *restart, *heartbeat;
 	struct op *ops;
 };
 
 static int peer_start(struct net_client *c);
 static void renew_when_idle(struct net_client *c);
+static void look_for_key(struct net_client *c);
 
 static struct op *op_find(struct net_client *c, uint32_t id)
 {
@@ -133,6 +136,8 @@ static void op_end(struct op *op, uint64_t bytes, enum ef_reason reason, const c
 
 static struct op *op_new(struct net_client *c, enum op_kind kind, void *ctx)
 {
+	if (kind != OP_REPORT)
+		look_for_key(c);
 	struct op *op = calloc(1, sizeof *op);
 
 	if (!op)
@@ -231,7 +236,13 @@ static void on_message(struct net_client *c, const struct ipc_message *m)
 	switch (m->head.type) {
 	case IPC_PONG:
 		break;
+	case IPC_KEY:
+		key_watch_heard(&c->key, m);
+		c->cb.key(c->cb.ctx, &c->key.fault);
+		break;
 	case IPC_READY:
+		key_watch_ready(&c->key);
+		c->cb.key(c->cb.ctx, &c->key.fault);
 		c->backoff_us = BACKOFF_MIN_US;
 		c->cb.ready(c->cb.ctx);
 		break;
@@ -302,6 +313,7 @@ static int on_heartbeat(sd_event_source *s, uint64_t usec, void *userdata)
 		c->alive = false;
 		ipc_send(c->socket, IPC_PING, 0, NULL, 0, -1);
 	}
+	look_for_key(c);
 	sd_event_source_set_time_relative(s, c->heartbeat_us);
 	return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
@@ -316,6 +328,7 @@ static int peer_start(struct net_client *c)
 		return r;
 	c->socket = r;
 	c->alive = true;
+	key_watch_begin(&c->key);
 	r = sd_event_add_io(c->event, &c->io, c->socket, EPOLLIN, on_io, c);
 	if (r >= 0 && c->pid > 0)
 		r = sd_event_add_child(c->event, &c->child, c->pid, WEXITED, on_child, c);
@@ -373,9 +386,19 @@ static void renew_when_idle(struct net_client *c)
 	}
 }
 
+/* A token that is there again is found by another process. */
+static void look_for_key(struct net_client *c)
+{
+	if (!key_watch_try_again(&c->key))
+		return;
+	c->renew = true;
+	renew_when_idle(c);
+}
+
 void net_client_renew(struct net_client *c)
 {
 	c->renew = true;
+	c->key.pin_refused = false;
 	renew_when_idle(c);
 }
 

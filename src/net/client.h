@@ -18,6 +18,7 @@ struct net_client_callbacks {
 	void *ctx;
 	void (*offer)(void *ctx);		/* the broker said: look now */
 	void (*broker)(void *ctx, bool connected);
+	void (*key)(void *ctx, const struct error *fault); /* of a client key in a token; OK: there again */
 	void (*ready)(void *ctx);		/* the child is up (again): send what waits in the outbox */
 };
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/confine.h"
-#include "net/confine-calls.h"
 #include "util/cleanup.h"
 #include <errno.h>
 #include <grp.h>
@@ -99,7 +98,5 @@ int confine(const char *user, int keep_fd, const char **what)
 		*what = "setting limits", r = set_limits();
 	if (r == 0)
 		*what = "setting process attributes", r = set_process();
-	if (r == 0)
-		*what = "filtering system calls", r = confine_calls();
 	return r;
 }

@@ -2,6 +2,7 @@
 #include "net/fetch.h"
 #include "net/answer.h"
 #include "net/fetch-internal.h"
+#include "net/identity.h"
 #include "net/pause.h"
 #include "net/verdict.h"
 #include "util/cleanup.h"
@@ -230,8 +231,17 @@ static bool was_reused(struct fetch *f)
 	return connects == 0 && f->answer.header_bytes == 0;
 }
 
+/* Without the key there would be a worse word for it: the server's. */
+static enum ef_reason fault_of_key(struct fetch *f)
+{
+	const struct error *e = identity_fault(f->owner->settings->identity);
+
+	return error_set(&f->error, EF_REASON_NET_KEY, "%s", e->detail);
+}
+
 static void failed(struct fetch *f)
 {
+	struct identity *identity = f->owner->settings->identity;
 	bool transient;
 	enum ef_reason reason = http_reason(f->code, &transient);
 	const char *text = f->curl_text[0] ? f->curl_text : curl_easy_strerror(f->code);
@@ -241,6 +251,13 @@ static void failed(struct fetch *f)
 	if (reason == EF_REASON_NO_MEMORY && !f->accepted) {
 		reason = EF_REASON_NET_HTTP; /* libcurl says so to a header line beyond 100 KiB */
 		text = "a header line too long";
+	}
+	if (reason == EF_REASON_NET_TLS)
+		identity_check(identity);
+	if (identity_fault(identity)) {
+		fault_of_key(f);
+		end(f);
+		return;
 	}
 	if (reason == EF_REASON_NET_TLS)
 		curl_easy_getinfo(f->easy, CURLINFO_SSL_VERIFYRESULT, &verdict);
@@ -502,6 +519,8 @@ static enum ef_reason prepare(struct fetch *f, const struct ipc_fetch *request,
 		return error_set(&f->error, EF_REASON_BUSY, "%u fetches wait", FETCH_QUEUE_MAX);
 	if (!s->url && !ipc_is_url(path))
 		return error_set(&f->error, EF_REASON_CONFIG, "no Url= is configured");
+	if (identity_fault(s->identity))
+		return fault_of_key(f);
 	f->url = ipc_is_url(path) ? strdup(path) : make_url(s, path);
 	if (request->n_ranges > 0) {
 		size_t bytes = request->n_ranges * sizeof(*ranges);

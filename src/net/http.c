@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/http.h"
+#include "net/identity.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,17 +152,17 @@ static CURLcode set_trust(CURL *easy, const char *ca_file)
 	return r;
 }
 
-/* Shown to a server that asks for it, and to no other. */
+static CURLcode on_tls(CURL *easy, void *tls, void *identity)
+{
+	return identity_use(identity, tls) ? CURLE_OK : CURLE_SSL_CERTPROBLEM;
+}
+
 static CURLcode set_client(CURL *easy, const struct net_settings *s)
 {
-	struct curl_blob cert = {(void *)s->cert, s->cert ? strlen(s->cert) : 0, CURL_BLOB_NOCOPY};
-	struct curl_blob key = {
-		(void *)s->cert_key, s->cert_key ? strlen(s->cert_key) : 0, CURL_BLOB_NOCOPY};
-
-	if (!s->cert || !s->cert_key)
+	if (!s->identity)
 		return CURLE_OK;
-	CURLcode r = curl_easy_setopt(easy, CURLOPT_SSLCERT_BLOB, &cert);
-	return r ? r : curl_easy_setopt(easy, CURLOPT_SSLKEY_BLOB, &key);
+	CURLcode r = curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_tls);
+	return r ? r : curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, s->identity);
 }
 
 CURL *http_handle_new(const struct net_settings *s, void *transfer)

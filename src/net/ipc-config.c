@@ -4,6 +4,7 @@
 #include "util/fdio.h"
 #include "util/json.h"
 #include "util/log.h"
+#include "util/token-uri.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -65,10 +66,41 @@ static int put_pem(json_t *o, const char *key, const char *name, const char *whe
 	return r;
 }
 
+/* The key stays where it is; its PIN goes along, which only the core may read. */
+static int put_token(json_t *o, const char *name, const char *uri)
+{
+	const char *where = token_uri_pin_source(uri), *wrong;
+	char path[PATH_MAX], shown[256], *secret;
+	uint8_t *pin = NULL;
+	size_t size = 0;
+	int r = 0;
+
+	if (!where)
+		return put(o, "client_key", uri);
+	wrong = find_file(where, path);
+	if (!wrong && (r = file_read(path, TOKEN_PIN_MAX, &pin, &size)) < 0)
+		wrong = strerror(-r);
+	if (wrong) {
+		log_error("%s=%s: PIN in %s: %s", name, token_uri_shown(uri, shown), where, wrong);
+		return 0;
+	}
+	pin[strcspn((char *)pin, "\r\n")] = '\0';
+	secret = token_uri_with_pin(uri, (char *)pin);
+	r = secret ? put(o, "client_key", secret) : -ENOMEM;
+	if (secret)
+		explicit_bzero(secret, strlen(secret));
+	free(secret);
+	explicit_bzero(pin, size);
+	free(pin);
+	return r;
+}
+
 static int put_client(json_t *o, const char *cert, const char *key)
 {
 	int r = put_pem(o, "client_certificate", "ClientCertificate", cert);
 
+	if (r == 0 && key && token_uri_is(key))
+		return put_token(o, "ClientKey", key);
 	return r ? r : put_pem(o, "client_key", "ClientKey", key);
 }
 
@@ -97,6 +129,7 @@ int ipc_config_format(const struct config *c, char **ret)
 	int r = put(o, "url", c->url);
 	r = r ? r : put(o, "ca_file", c->ca_file);
 	r = r ? r : put_client(o, c->cert, c->cert_key);
+	r = r ? r : put(o, "token_socket", c->token_socket);
 	r = r ? r : put(o, "id", c->id);
 	r = r ? r : put(o, "product", c->product);
 	r = r ? r : put(o, "prefix", c->mqtt_prefix);

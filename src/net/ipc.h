@@ -18,13 +18,18 @@
  *                FETCHED a fetch is over, with its outcome; the pipe's write end is closed before
  *                ACK     a report arrived (no payload), or never will: u32 enum ef_reason
  *                STATE   broker connected or not (u32), a change
+ *                KEY     a client key in a token cannot be used: u32 enum ef_reason and a text for a person;
+ *                        before READY, or when it is noticed. Another process may find it: the core asks
+ *                        for one, but after DENIED, which is a PIN that was refused
  *                PONG    the answer to a PING
  *
  * CONFIG, keys and no others; those marked ? may be absent:
  *   url?      "https://…", the published repository; absent: every fetch is refused (CONFIG)
  *   ca_file?  PEM; absent: the system's store
+ *   client_certificate?, client_key?   PEM; the key also "pkcs11:…?pin-value=…", behind the p11-kit server
+ *             at token_socket?; both in mqtt, too
  *   id, product, prefix   of the gateway, its product, and of the topics
- *   mqtt?     {host, port, ca_file?, username?, password_file?}: absent: no broker
+ *   mqtt?     {host, port, ca_file?, username?, password_file?, client_certificate?, client_key?}: absent: no broker
  *   limits?   {min_rate? bytes/s, min_rate_seconds?, grace_seconds?, retries?, backoff_ms?, broker_backoff_ms?,
  *             offer_apart_ms?, missed_spread_ms?, hang_seconds?}: tests shorten waits; net/settings.h says what they are
  * It is taken once; another one, or one that is wrong, ends the process: the core starts it anew.
@@ -54,6 +59,7 @@ enum ipc_type {
 	IPC_ACK,
 	IPC_STATE,
 	IPC_PONG,
+	IPC_KEY,
 };
 
 struct ipc_head {
@@ -76,6 +82,11 @@ struct ipc_fetch {
 	uint64_t max_size;
 	uint32_t n_ranges;
 	uint32_t path_size;
+};
+
+/* KEY payload: this struct, then the text. */
+struct ipc_key {
+	uint32_t reason;	/* enum ef_reason, not OK */
 };
 
 /* FETCHED payload: this struct, then the detail text. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* edgeferry-net(8): all network I/O of edgeferry, in a process that can do nothing else. */
+#include "net/confine-calls.h"
 #include "net/confine.h"
 #include "net/net.h"
 #include "util/log.h"
@@ -55,5 +56,5 @@ int main(int argc, char *argv[])
 			user ? user : "", strerror(-r));
 		return 1;
 	}
-	return net_run(CORE_FD) < 0 ? 1 : 0;
+	return net_run(CORE_FD, confine_calls) < 0 ? 1 : 0;
 }

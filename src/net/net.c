@@ -2,21 +2,26 @@
 #include "net/net.h"
 #include "net/broker.h"
 #include "net/fetch.h"
+#include "net/identity.h"
 #include "net/ipc.h"
 #include "net/settings.h"
+#include "token/token.h"
 #include "util/cleanup.h"
 #include "util/json.h"
 #include "util/log.h"
 #include "util/memory.h"
+#include "util/token-uri.h"
 #include <curl/curl.h>
 #include <errno.h>
 #include <mosquitto.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #define MESSAGES_A_TURN 16
+#define TOKEN_S 60     /* for opening a key; a token that hangs ends the process */
 #define QUEUE_MAX 4096 /* of messages that the core has not taken; it is ill by then */
 
 /* A message that did not fit into the socket. */
@@ -35,7 +40,6 @@ struct net {
 	struct ipc_message *in;
 	struct unsent *out, **out_end;
 	size_t n_out;
-	bool configured;
 	bool worked; /* something ended since the last ping */
 	struct net_settings settings;
 	struct fetches *fetches;
@@ -137,32 +141,6 @@ static void on_report_over(void *ctx, uint32_t id, enum ef_reason reason)
 
 /* ---- from the core ---- */
 
-static void do_config(struct net *n, struct ipc_message *m)
-{
-	const struct broker_callbacks cb = {
-		.ctx = n, .offer = on_offer, .state = on_state, .report = on_report_over};
-	struct error e = {0};
-	int r = 0;
-
-	if (n->configured) {
-		stop(n, -EALREADY, "configured twice");
-		return;
-	}
-	if (net_settings_parse(&n->settings, m->payload, m->size, &e) != EF_REASON_OK) {
-		stop(n, -EINVAL, e.detail);
-		return;
-	}
-	r = fetches_new(&n->fetches, n->event, &n->settings, on_fetched, n);
-	if (r >= 0 && n->settings.mqtt_host)
-		r = broker_new(&n->broker, n->event, &n->settings, &source_tuf, &cb);
-	if (r < 0) {
-		stop(n, r, strerror(-r));
-		return;
-	}
-	n->configured = n->worked = true;
-	say(n, IPC_READY, 0, NULL, 0);
-}
-
 static void do_fetch(struct net *n, struct ipc_message *m)
 {
 	const struct ipc_range *ranges;
@@ -204,7 +182,7 @@ static void do_report(struct net *n, struct ipc_message *m)
  * SIGALRM does it. */
 static void do_ping(struct net *n, struct ipc_message *m)
 {
-	alarm(n->configured ? (unsigned)n->settings.hang_seconds : NET_HANG_S);
+	alarm((unsigned)n->settings.hang_seconds);
 	say(n, IPC_PONG, 0, NULL, 0);
 	if (n->worked)
 		memory_give_back();
@@ -213,26 +191,23 @@ static void do_ping(struct net *n, struct ipc_message *m)
 
 static const struct {
 	enum ipc_type type;
-	bool before_config;
 	void (*act)(struct net *n, struct ipc_message *m);
 } messages[] = {
-	{IPC_CONFIG, true, do_config},
-	{IPC_FETCH, false, do_fetch},
-	{IPC_FETCH_URL, false, do_fetch},
-	{IPC_CANCEL, false, do_cancel},
-	{IPC_REPORT, false, do_report},
-	{IPC_PING, true, do_ping},
+	{IPC_FETCH, do_fetch},
+	{IPC_FETCH_URL, do_fetch},
+	{IPC_CANCEL, do_cancel},
+	{IPC_REPORT, do_report},
+	{IPC_PING, do_ping},
 };
 
 static void dispatch(struct net *n, struct ipc_message *m)
 {
 	for (size_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++)
-		if (messages[i].type == m->head.type &&
-			(n->configured || messages[i].before_config)) {
+		if (messages[i].type == m->head.type) {
 			messages[i].act(n, m);
 			return;
 		}
-	stop(n, -EBADMSG, "a message of unknown type or before its time");
+	stop(n, -EBADMSG, "a message of unknown type or out of its turn");
 }
 
 static int on_core(sd_event_source *s, int fd, uint32_t revents, void *userdata)
@@ -253,8 +228,93 @@ static int on_core(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 	return 0;
 }
 
+/* ---- before the filter ---- */
+
+/* 1: the first message, which must be CONFIG; 0: the core has ended. */
+static int await_config(struct net *n)
+{
+	struct pollfd p = {.fd = n->socket, .events = POLLIN};
+	struct error e = {0};
+	int r;
+
+	while ((r = ipc_receive(n->socket, n->in)) == -EAGAIN)
+		if (poll(&p, 1, -1) < 0 && errno != EINTR)
+			return -errno;
+	if (r <= 0)
+		return r;
+	n->in->fd = ef_close(n->in->fd);
+	if (n->in->head.type != IPC_CONFIG) {
+		log_error("the first message is not the settings");
+		return -EBADMSG;
+	}
+	enum ef_reason reason = net_settings_parse(&n->settings, n->in->payload, n->in->size, &e);
+	explicit_bzero(n->in->payload, n->in->size);
+	if (!reason)
+		return 1;
+	log_error("%s", e.detail);
+	return -EINVAL;
+}
+
+static bool token_named(const char *cert, const char *key)
+{
+	return cert && key && token_uri_is(key);
+}
+
+static void say_key(struct net *n, const struct error *e)
+{
+	struct {
+		struct ipc_key head;
+		char text[sizeof(e->detail)];
+	} m = {.head = {.reason = (uint32_t)e->reason}};
+	size_t size = strlen(e->detail);
+
+	memcpy(m.text, e->detail, size);
+	say(n, IPC_KEY, 0, &m, offsetof(typeof(m), text) + size);
+}
+
+static void on_key_lost(void *ctx, const struct identity *id)
+{
+	say_key(ctx, identity_fault(id));
+}
+
+static int open_identities(struct net *n)
+{
+	struct net_settings *s = &n->settings;
+	struct error e = {0};
+
+	if (token_named(s->cert, s->cert_key) || token_named(s->mqtt_cert, s->mqtt_cert_key)) {
+		alarm(TOKEN_S);
+		token_use_socket(s->token_socket ? s->token_socket : TOKEN_SOCKET, &e);
+	}
+	int r = identity_new(
+		&s->identity, "[Source] ClientKey", s->cert, s->cert_key, &e, on_key_lost, n);
+	if (r >= 0)
+		r = identity_new(&s->mqtt_identity, "[Mqtt] ClientKey", s->mqtt_cert,
+			s->mqtt_cert_key, &e, on_key_lost, n);
+	alarm(0);
+	return r;
+}
+
+/* What the core should know at once, and what is its own business to look for anew. */
+static void say_faults(struct net *n)
+{
+	const struct identity *all[] = {n->settings.identity, n->settings.mqtt_identity};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		const struct error *e = identity_fault(all[i]);
+		if (e && identity_in_token(all[i]))
+			say_key(n, e);
+		else if (e)
+			log_error("%s", e->detail);
+	}
+}
+
+/* ---- life ---- */
+
 static int set_up(struct net *n)
 {
+	const struct broker_callbacks cb = {
+		.ctx = n, .offer = on_offer, .state = on_state, .report = on_report_over};
 	sigset_t mask;
 
 	sigemptyset(&mask);
@@ -262,9 +322,7 @@ static int set_up(struct net *n)
 	sigaddset(&mask, SIGINT);
 	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
 		return -errno;
-	signal(SIGPIPE, SIG_IGN); /* readers may go away */
-	n->in = malloc(sizeof(*n->in));
-	int r = n->in ? sd_event_new(&n->event) : -ENOMEM;
+	int r = sd_event_new(&n->event);
 	if (r >= 0)
 		r = sd_event_add_signal(n->event, NULL, SIGTERM, NULL, NULL);
 	if (r >= 0)
@@ -275,6 +333,10 @@ static int set_up(struct net *n)
 		r = curl_global_init(CURL_GLOBAL_DEFAULT) ? -ENOMEM : 0;
 	if (r >= 0)
 		r = mosquitto_lib_init() == MOSQ_ERR_SUCCESS ? 0 : -ENOMEM;
+	if (r >= 0)
+		r = fetches_new(&n->fetches, n->event, &n->settings, on_fetched, n);
+	if (r >= 0 && n->settings.mqtt_host)
+		r = broker_new(&n->broker, n->event, &n->settings, &source_tuf, &cb);
 	return r;
 }
 
@@ -282,6 +344,8 @@ static void tear_down(struct net *n)
 {
 	broker_free(n->broker);
 	fetches_free(n->fetches);
+	identity_free(n->settings.identity);
+	identity_free(n->settings.mqtt_identity);
 	net_settings_free(&n->settings);
 	while (n->out) {
 		struct unsent *u = n->out;
@@ -295,16 +359,32 @@ static void tear_down(struct net *n)
 	curl_global_cleanup();
 }
 
-int net_run(int socket)
+int net_run(int socket, int (*seal)(void))
 {
-	struct net n = {.socket = socket};
+	struct net n = {.socket = socket, .worked = true};
+	int r;
 
 	n.out_end = &n.out;
-	int r = set_up(&n);
+	signal(SIGPIPE, SIG_IGN); /* readers may go away, and tokens */
+	n.in = malloc(sizeof(*n.in));
+	r = n.in ? await_config(&n) : -ENOMEM;
+	if (r <= 0) {
+		free(n.in);
+		net_settings_free(&n.settings);
+		return r;
+	}
+	r = open_identities(&n);
+	if (r >= 0 && seal)
+		r = seal();
 	if (r >= 0)
+		r = set_up(&n);
+	if (r >= 0) {
+		say_faults(&n);
+		say(&n, IPC_READY, 0, NULL, 0);
 		r = sd_event_loop(n.event);
-	else
+	} else {
 		log_error("starting: %s", strerror(-r));
+	}
 	tear_down(&n);
 	return r;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/session.h"
+#include "net/identity.h"
 #include "net/verdict.h"
 #include "util/log.h"
 #include "util/time-util.h"
@@ -8,7 +9,6 @@
 #include <mosquitto.h>
 #include <netdb.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -59,35 +59,6 @@ static bool expect_host(SSL_CTX *tls, const char *host)
 	return X509_VERIFY_PARAM_set1_host(p, host, 0) == 1;
 }
 
-/* The certificate, then what it was issued by, as in a file of nginx. */
-static bool use_certificates(SSL_CTX *tls, const char *pem)
-{
-	BIO *in = BIO_new_mem_buf(pem, -1);
-	X509 *x = PEM_read_bio_X509(in, NULL, NULL, NULL);
-	bool ok = x && SSL_CTX_use_certificate(tls, x) == 1;
-
-	for (X509_free(x); ok && (x = PEM_read_bio_X509(in, NULL, NULL, NULL)); X509_free(x))
-		ok = SSL_CTX_add1_chain_cert(tls, x) == 1;
-	if (ok) /* the end of them is an error, too */
-		ERR_clear_error();
-	BIO_free(in);
-	return ok;
-}
-
-static bool use_client(SSL_CTX *tls, const struct net_settings *s)
-{
-	if (!s->mqtt_cert || !s->mqtt_cert_key)
-		return true;
-	BIO *in = BIO_new_mem_buf(s->mqtt_cert_key, -1);
-	EVP_PKEY *key = PEM_read_bio_PrivateKey(in, NULL, NULL, (void *)"");
-	bool ok =
-		key && use_certificates(tls, s->mqtt_cert) && SSL_CTX_use_PrivateKey(tls, key) == 1;
-
-	EVP_PKEY_free(key);
-	BIO_free(in);
-	return ok;
-}
-
 SSL_CTX *session_tls_new(const struct net_settings *s)
 {
 	SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
@@ -101,12 +72,12 @@ SSL_CTX *session_tls_new(const struct net_settings *s)
 	if (ok)
 		ok = expect_host(tls, s->mqtt_host);
 	if (ok)
-		ok = use_client(tls, s);
+		ok = !s->mqtt_identity || identity_use(s->mqtt_identity, tls);
 	if (!ok) {
 		const char *text = ERR_reason_error_string(ERR_peek_last_error());
 		log_error("TLS for the broker with CA file %s%s: %s",
 			s->mqtt_ca_file ? s->mqtt_ca_file : "of the system",
-			s->mqtt_cert ? " and client certificate" : "", text ? text : "?");
+			s->mqtt_identity ? " and client certificate" : "", text ? text : "?");
 		ERR_clear_error();
 		SSL_CTX_free(tls);
 		return NULL;

@@ -113,7 +113,7 @@ enum ef_reason net_settings_parse(
 	struct net_settings *ret, const void *data, size_t size, struct error *e)
 {
 	static const char *const known[] = {"url", "ca_file", "client_certificate", "client_key",
-		"id", "product", "prefix", "mqtt", "limits", NULL};
+		"token_socket", "id", "product", "prefix", "mqtt", "limits", NULL};
 	json_t *o = json_read(data, size, "settings", e);
 	const char *unknown = "not an object";
 
@@ -136,6 +136,8 @@ enum ef_reason net_settings_parse(
 	if (!optional_text(o, "client_certificate", &ret->cert) ||
 		!optional_text(o, "client_key", &ret->cert_key))
 		return bad(e, "client_certificate and client_key");
+	if (!optional_text(o, "token_socket", &ret->token_socket))
+		return bad(e, "token_socket");
 	if (!json_get_string(o, "id", &ret->id) || !level_good(ret->id))
 		return bad(e, "id");
 	if (!json_get_string(o, "product", &ret->product) || !level_good(ret->product))

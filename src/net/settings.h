@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct identity;
+
 #define NET_HANG_S 360u /* three of the core's pings */
 
 struct net_settings {
@@ -13,12 +15,14 @@ struct net_settings {
 	const char *url;  /* without a slash at its end; NULL: none */
 	size_t url_size;
 	const char *ca_file;
-	const char *cert, *cert_key; /* PEM, not files; NULL: none */
+	const char *cert, *cert_key; /* PEM, not files; a key also by its address; NULL: none */
+	const char *token_socket;
 	const char *id, *product, *prefix;
 	const char *mqtt_host; /* NULL: no broker */
 	uint16_t mqtt_port;
 	const char *mqtt_ca_file, *mqtt_username, *mqtt_password_file;
 	const char *mqtt_cert, *mqtt_cert_key;
+	struct identity *identity, *mqtt_identity; /* made of them by net.c; NULL: none */
 	uint64_t min_rate;	   /* bytes a second, S-27 */
 	uint64_t min_rate_seconds; /* over this long */
 	uint64_t grace_seconds; /* a fetch may take so much longer than its bytes at the least rate

@@ -56,7 +56,7 @@ static struct chunk_group *next_group(struct chunker *c, uint32_t size, bool zer
 		last->body.size += size;
 		return last;
 	}
-	if (x->n_groups == c->room) {
+	if (!x->groups || x->n_groups == c->room) {
 		size_t room = c->room ? c->room * 2 : 1024;
 		struct chunk_group *larger = realloc(x->groups, room * sizeof(*larger));
 		if (!larger)

@@ -142,13 +142,14 @@ static enum ef_reason make(const char *name, enum component_type type,
 		json_object_set_new(component, "budget", json_integer((json_int_t)c->budget));
 	if (component && protocol)
 		json_object_set(component, "protocol", protocol);
-	if (!objects)
-		objects = others =
-			type == COMPONENT_MCU
-				? json_pack("{s:o}", "image", component_object(&none))
-				: json_pack("{s:o, s:o, s:o}", "image", component_object(&none),
-					  "index", component_object(&none), "pack",
-					  component_object(&none));
+	if (!objects) {
+		others = type == COMPONENT_MCU
+				 ? json_pack("{s:o}", "image", component_object(&none))
+				 : json_pack("{s:o, s:o, s:o}", "image", component_object(&none),
+					   "index", component_object(&none), "pack",
+					   component_object(&none));
+		objects = others;
+	}
 	if (!component || json_object_update(component, (json_t *)objects) < 0)
 		return error_set(e, EF_REASON_NO_MEMORY, "component %s", name);
 	r = check_alone(component, e);

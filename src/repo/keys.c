@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "repo/keys.h"
 #include "bundle/manifest.h"
-#include "repo/key-engine.h"
 #include "repo/known-keys.h"
+#include "token/token.h"
 #include "trust/key.h"
 #include "util/atomic-file.h"
 #include "util/cleanup.h"
 #include "util/fdio.h"
 #include "util/hex.h"
 #include "util/json.h"
+#include "util/token-uri.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/core_names.h>
@@ -61,6 +62,16 @@ static EVP_PKEY *first_key(OSSL_STORE_CTX *store, bool public)
 	return key;
 }
 
+/* The public part of a key in a token comes with the key. */
+static enum ef_reason open_by_engine(const char *uri, EVP_PKEY **ret, struct error *e)
+{
+	struct error why = {0};
+
+	return token_open(uri, ret, &why)
+		       ? error_set(e, EF_REASON_NOT_FOUND, "private key %s", why.detail)
+		       : EF_REASON_OK;
+}
+
 static enum ef_reason open_uri(const char *uri, bool public, EVP_PKEY **ret, struct error *e)
 {
 	const char *what = public ? "key" : "private key";
@@ -68,10 +79,10 @@ static enum ef_reason open_uri(const char *uri, bool public, EVP_PKEY **ret, str
 
 	if (!has_scheme(uri) && access(uri, R_OK) < 0)
 		return error_errno(e, -errno, "%s %s", what, uri);
-	key_uri_shown(uri, shown);
+	token_uri_shown(uri, shown);
 	ERR_clear_error();
-	if (key_is_pkcs11(uri) && !key_store_has_pkcs11())
-		return key_open_engine(uri, ret, e);
+	if (token_uri_is(uri) && !token_in_store())
+		return open_by_engine(uri, ret, e);
 	OSSL_STORE_CTX *store = OSSL_STORE_open(uri, NULL, NULL, NULL, NULL);
 	if (!store)
 		return error_set(e, EF_REASON_NOT_FOUND, "%s %s: %s", what, shown, openssl_says());
@@ -263,7 +274,7 @@ enum ef_reason key_register(struct workspace *w, const char *name, const char *u
 	enum ef_reason r = check_new(w, name, e);
 
 	/* workspace.json is no place for secrets (S-31). */
-	if (!r && key_is_pkcs11(uri) && strcasestr(uri, "pin-value"))
+	if (!r && token_uri_is(uri) && strcasestr(uri, "pin-value"))
 		r = error_set(e, EF_REASON_USAGE,
 			"key %s: put the PIN into a file and say ?pin-source=file:PATH", name);
 	if (!r && !has_scheme(uri) && !(full = realpath(uri, NULL)))

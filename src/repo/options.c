@@ -41,11 +41,11 @@ static const struct option *find(const struct option *o, const char *name, size_
 enum ef_reason option_number(
 	const char *text, const char *what, uint64_t max, uint64_t *ret, struct error *e)
 {
-	char *end;
+	char *end = NULL;
 
 	errno = 0;
 	unsigned long long v = isdigit((unsigned char)text[0]) ? strtoull(text, &end, 0) : 0;
-	if (!isdigit((unsigned char)text[0]) || *end || errno || v > max)
+	if (!end || *end || errno || v > max)
 		return error_set(e, EF_REASON_USAGE, "%s: '%s' is not a number up to %llu", what,
 			text, (unsigned long long)max);
 	*ret = v;

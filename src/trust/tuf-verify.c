@@ -98,7 +98,8 @@ static enum ef_reason count_signature(struct signers *s, const json_t *key, cons
 	for (size_t i = 0; i < s->n; i++)
 		if (tuf_key_same(s->keys[i], k))
 			return EF_REASON_OK;
-	s->keys[s->n++] = TAKE_PTR(k); /* one a signature at most, so there is room */
+	if (s->n < TUF_SIGNATURES_MAX) /* whatever the list is read by */
+		s->keys[s->n++] = TAKE_PTR(k);
 	return EF_REASON_OK;
 }
 

@@ -78,7 +78,7 @@ static enum ef_reason store_records(struct update *u, struct error *e)
 	if (store_set(u->store, "release", d->release, e) || note_slot(u, e) ||
 		(d->itself && when_settle(u, e)))
 		return e->reason;
-	if (d->origin != ORIGIN_ROLLBACK || d->before[0] == 0)
+	if (d->origin != ORIGIN_ROLLBACK)
 		return EF_REASON_OK;
 	/* what was left on purpose does not come back by itself */
 	struct deployment *left = NULL;
@@ -128,7 +128,7 @@ static bool confirm_slot(struct update *u, size_t part)
 		deployment_move(u, EVENT_FAILED, &e, NULL);
 		return false;
 	}
-	if ((boot.primary != slot || boot.on_trial) && boot_mark_good(u->boot, slot, &e)) {
+	if (boot.primary != slot && boot_mark_good(u->boot, slot, &e)) {
 		log_error("confirming slot %s: %s", p->place, e.detail);
 		update_kick_at(u, now_monotonic_us() + update_backoff(u, BOOT_RETRIES));
 		return false;
@@ -235,7 +235,7 @@ static bool confirm_part(struct update *u, size_t part)
 		give_up(u, part, &e);
 		return false;
 	}
-	if (!run_ready(u, r) || ns->busy)
+	if (!run_ready(u, r))
 		return false;
 	if (r->redo != REDO_NONE)
 		redo_node(u, ns, part);

@@ -69,7 +69,7 @@ static bool node_back(struct update *u, size_t part)
 			p->place);
 		return part_move(u, part, COMPONENT_REVERTED, &e);
 	}
-	if (!run_ready(u, r) || ns->busy)
+	if (!run_ready(u, r))
 		return false;
 	if (!nodes_fresh(ns, u->run.since_us))
 		return false;

@@ -8,6 +8,7 @@
 #include "update/checks.h"
 #include "update/internal.h"
 #include "update/policy.h"
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,7 +160,7 @@ static enum look_result look_at_nodes(struct update *u, char *missing, size_t si
 		if (r == WAIT)
 			all = WAIT;
 	}
-	for (const char *at = d->nodes_before; at && *at;) {
+	for (const char *at = d->nodes_before; *at;) {
 		char name[33];
 		size_t n = strcspn(at, "\n");
 		snprintf(name, sizeof(name), "%.*s", (int)n, at);
@@ -213,19 +214,17 @@ static void on_checks(void *ctx, const struct error *e)
 static void start_checks(struct update *u)
 {
 	const struct deployment *d = u->current;
-	char release[64], slot[64] = "EDGEFERRY_SLOT=none";
-	_cleanup_free_ char *path = NULL;
+	char release[64], slot[64] = "EDGEFERRY_SLOT=none", path[PATH_MAX + 32] = "";
 	struct boot_state boot;
 	struct error e = {0}, none = {0};
 
 	snprintf(release, sizeof(release), "EDGEFERRY_RELEASE=%s", d->release);
 	if (u->boot && update_boot(u, &boot, &none) == EF_REASON_OK) {
 		snprintf(slot, sizeof(slot), "EDGEFERRY_SLOT=%s", slot_word(boot.running));
-		if (asprintf(&path, "EDGEFERRY_SLOT_PATH=%s", update_slot_path(u, boot.running)) <
-			0)
-			path = NULL;
+		snprintf(path, sizeof(path), "EDGEFERRY_SLOT_PATH=%s",
+			update_slot_path(u, boot.running));
 	}
-	const char *const env[] = {release, slot, path, NULL};
+	const char *const env[] = {release, slot, path[0] ? path : NULL, NULL};
 	const struct checks_spec spec = {
 		.dir = u->env.config->checks_dir,
 		.env = env,
@@ -242,15 +241,12 @@ static void start_checks(struct update *u)
 static void go_on_with_checks(struct update *u, uint64_t half)
 {
 	struct error e = {0};
+	enum services_result services = services_look(u, half, &e);
 
-	switch (services_look(u, half, &e)) {
-	case SERVICES_WAIT:
-		return;
-	case SERVICES_FAILED:
+	if (services == SERVICES_FAILED) {
 		on_check(u, "services", &e);
 		deployment_move(u, EVENT_FAILED, &e, NULL);
-		return;
-	case SERVICES_GOOD:
+	} else if (services == SERVICES_GOOD) {
 		start_checks(u);
 	}
 }

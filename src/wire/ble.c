@@ -18,6 +18,16 @@ size_t ble_put_header(uint8_t out[BLE_HEADER_SIZE], const uint8_t *message, size
 	return BLE_HEADER_SIZE;
 }
 
+size_t ble_value_size(size_t value_max)
+{
+	size_t whole = (value_max + BLE_AROUND) / BLE_PACKET;
+	size_t full = whole * BLE_PACKET - BLE_AROUND;
+
+	if (!whole || full * (whole + 1) <= value_max * whole)
+		return value_max;
+	return full;
+}
+
 size_t ble_fit(size_t value_max, size_t size, size_t around)
 {
 	size_t whole = (size + BLE_HEADER_SIZE) / value_max;

@@ -11,11 +11,19 @@
 #define BLE_HEADER_SIZE 4u  /* in front of a frame of a session */
 #define BLE_VALUE_LEAST 20u /* bytes of a value with the smallest MTU, 23 */
 #define BLE_VALUE_MAX 512u  /* of the longest one, whatever the MTU (Core 5.3, vol. 3, F, 3.2.9) */
+#define BLE_AROUND 7u	    /* bytes of L2CAP and ATT around a value */
+#define BLE_PACKET 251u	    /* of the link layer, with its data length extension */
 /* Silence that ends a message that has begun. */
 #define BLE_IDLE_US 1000000u
 
 /* What goes in front of a message: the bytes written to out, none for an SMP message. */
 size_t ble_put_header(uint8_t out[BLE_HEADER_SIZE], const uint8_t *message, size_t size);
+
+/*
+ * The size, at most value_max, of values that carry most in a packet: a last packet with little in
+ * it takes as long as any, so 495 bytes go further than 512.
+ */
+size_t ble_value_size(size_t value_max);
 
 /*
  * Bytes, at most size, of a message that fills its values: a last one with little in it takes as

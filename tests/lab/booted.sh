@@ -14,7 +14,7 @@ shift 2
 # what it does to its copy is gone afterwards
 trap 'rm -rf --one-file-system "$folder/booted.run"' EXIT
 container_new booted "$@"
-cp -R "$(dirname "$script")" "$root/scripts"
+cp -R "$(dirname "$script")" "${root:?}/scripts"
 mkdir "$root/debs"
 cp "$folder"/first/edgeferry_*.deb "$folder"/first/edgeferry-tools_*.deb "$folder"/first/edgeferry-edge-fw_*.deb "$root/debs/"
 cat >"$root/etc/systemd/system/script.service" <<UNIT

@@ -13,10 +13,10 @@ import time
 import traceback
 
 CONFIG, FETCH, CANCEL, REPORT, READY, OFFER, FETCHED, ACK, STATE = 1, 2, 3, 4, 64, 65, 66, 67, 68
-PING, PONG = 6, 69
-REASONS = {0: "ok", 1: "internal", 3: "io", 5: "busy", 6: "cancelled", 8: "not-found", 9: "usage", 11: "config",
+PING, PONG, KEY = 6, 69, 70
+REASONS = {0: "ok", 1: "internal", 3: "io", 5: "busy", 6: "cancelled", 8: "not-found", 9: "usage", 10: "denied", 11: "config",
            20: "bad-format", 23: "bad-size", 40: "net-unreachable", 41: "net-tls", 42: "net-http",
-           43: "net-too-large", 44: "net-slow"}
+           43: "net-too-large", 44: "net-slow", 45: "net-key"}
 # limits that keep failing tests short
 FAST = {"backoff_ms": 20, "retries": 2, "broker_backoff_ms": 100, "offer_apart_ms": 200, "missed_spread_ms": 500}
 

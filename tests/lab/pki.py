@@ -52,13 +52,17 @@ class Authority:
         return os.path.join(self.dir, name)
 
     @staticmethod
-    def _key(path):
+    def _key(path, kind="ec"):
+        if kind == "rsa":
+            _openssl("genrsa", "-out", path, "2048")
+            return
         _openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", path)
 
-    def issue(self, name, sans=("DNS:localhost", "IP:127.0.0.1", "IP:::1"), start=None, end=None, usage="serverAuth"):
+    def issue(self, name, sans=("DNS:localhost", "IP:127.0.0.1", "IP:::1"), start=None, end=None, usage="serverAuth",
+              key_type="ec"):
         """Server certificate, or with usage clientAuth a client's; start and end like 20200101000000Z. Returns (certificate, key)."""
         cert, key, csr = (self._path(name + e) for e in (".crt", ".key", ".csr"))
-        self._key(key)
+        self._key(key, key_type)
         _openssl("req", "-new", "-config", self.config, "-key", key, "-subj", "/CN=" + name, "-out", csr,
                  "-addext", "subjectAltName=" + ",".join(sans), "-addext", "extendedKeyUsage=" + usage)
         dates = (["-startdate", start] if start else []) + (["-enddate", end] if end else [])

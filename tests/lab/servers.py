@@ -88,7 +88,7 @@ class Servers:
         self.clients = clients
         self.port = self.broker_port = None
         self.processes = {}
-        self.authority = self.certificate = None
+        self.authority = self.certificate = self.own = None
 
     # ---- life ----
     def start(self):
@@ -197,6 +197,9 @@ class Servers:
 
     def _client(self, program, *args):
         login = ["-u", self.user, "-P", self.password] if self.user else []
+        if self.clients:
+            cert, key = self.own = self.own or self.authority.issue("lab", usage="clientAuth")
+            login += ["--cert", cert, "--key", key]
         return [_program(program), "-h", "localhost", "-p", str(self.broker_port), "--cafile", self.ca, *login, *args]
 
     def wake(self, topic, payload=""):

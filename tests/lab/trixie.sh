@@ -9,7 +9,7 @@ set -eu
 root=${1:-/var/tmp/edgeferry-trixie}
 source=$(realpath "$(dirname "$0")/../..")
 # what debian/control names, without the boards' compilers and emulators
-packages="gcc libc6-dev ninja-build $(sed -n '/^Build-Depends:/,/^[A-Z]/ s/^ \([a-z0-9.+-]*\).*/\1/p' "$source/debian/control" |
+packages="gcc libc6-dev ninja-build pkcs11-provider $(sed -n '/^Build-Depends:/,/^[A-Z]/ s/^ \([a-z0-9.+-]*\).*/\1/p' "$source/debian/control" |
 	grep -Ev '^(debhelper|dh-|gcc-|clang|libclang|qemu-|u-boot-qemu|mmdebstrap|autopkgtest|git|lintian|piuparts|systemd-container)')"
 
 mirror() {

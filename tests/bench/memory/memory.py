@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The gateway's processes, idle and while a slot and two nodes are staged: memory, and how often idle ones wake up.
+"""The gateway's processes, idle and while a slot and two nodes are staged: memory, how often idle ones wake up, and
+how soon the daemon is ready, beside rauc's (start.py).
 
     memory.py BUILD
 
@@ -17,6 +18,7 @@ import time
 
 LAB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lab")
 sys.path.insert(0, LAB)
+import start  # noqa: E402
 from farm import Farm  # noqa: E402
 from servers import Servers  # noqa: E402
 from stage import NODES, Stage  # noqa: E402
@@ -64,6 +66,7 @@ def alone(build, work):
     with Servers(f"{work}/servers", f"{work}/www") as servers, Farm(build) as farm:
         g = farm.gateway("gw", f"[Mqtt]\nBroker=localhost:{servers.broker_port}\nCAFile={servers.ca}\n"
                          "[Network]\nUser=nobody\n")
+        start.say(g)
         g.start()
         time.sleep(SETTLE)
         core = g.process.pid

@@ -15,6 +15,7 @@ Commands on standard input, answered by one line each:
   drop ADDRESS            the connection is cut    vanish ADDRESS    its services go, and others come    forget ADDRESS    its object
                           goes
   power on|off            the adapter's            plug in|out       the adapter, with every device on it
+  longest ADDRESS         bytes of the longest value that went to the device
   most                    the most connections that there were at a time, and how often each device's notifications were opened
 """
 import os
@@ -200,7 +201,7 @@ class Air:
         self.path = "/org/bluez/hci0/dev_" + address.replace(":", "_")
         self.device = self.wire = self.notifies = self.writes = None
         self.parts, self.fault, self.number, self.opened, self.notified, self.pending = [], "well", 0, 0, 0, None
-        self.events, self.moved = [], 0
+        self.events, self.moved, self.longest = [], 0, 0
 
     def seen(self):
         if self.device is None and self.fault != "away" and os.path.exists(self.socket_path):
@@ -302,6 +303,7 @@ class Air:
             GLib.io_add_watch(s.fileno(), GLib.IO_IN | GLib.IO_HUP, handler, s)
 
     def to_node(self, value):
+        self.longest = max(self.longest, len(value))
         if self.wire:
             try:
                 self.wire.send(value)
@@ -393,6 +395,8 @@ def command(words):
     elif words[0] == "vanish":
         air[words[1]].vanish()
         GLib.timeout_add(200, air[words[1]].resolve)
+    elif words[0] == "longest":
+        return str(air[words[1]].longest)
     elif words[0] == "most":
         return " ".join(str(n) for n in [most[0], *(d.opened for d in air.values())])
     elif words[0] == "set":

@@ -46,11 +46,13 @@ def prepare(work):
 class Guest:
     """
     build: the build folder. images: {name: (payload, version, counter)}, made with a new key, beside v1. more: other files
-    that are to be there.
+    that are to be there. radio: (milliseconds of a connection event, packets each way in one), on the guest's own clock;
+    without, data goes as fast as the machine lets it.
     """
 
-    def __init__(self, work, build, images, more=()):
+    def __init__(self, work, build, images, more=(), radio=None):
         prepare(work)
+        self.radio = radio
         self.dir = tempfile.mkdtemp(prefix="guest.", dir=work)
         shutil.copy(f"{work}/root.img", f"{self.dir}/root.img")
         os.makedirs(f"{self.dir}/lab")
@@ -58,14 +60,15 @@ class Guest:
             shutil.copy(f"{build}/{program}", f"{self.dir}/lab/")
         for path in more:
             shutil.copy(path, f"{self.dir}/lab/")
-        subprocess.run(["gcc", "-std=gnu17", "-O2", "-o", f"{self.dir}/lab/att-server", HERE / "att-server.c"], check=True)
+        for name in ("att-server", "radio"):
+            subprocess.run(["gcc", "-std=gnu17", "-O2", "-o", f"{self.dir}/lab/{name}", HERE / f"{name}.c"], check=True)
         key = f"{self.dir}/lab/edge.pem"
         image.new_key(key)
         for name, (payload, version, counter) in {"v1": (b"one" * 999, "1.0.0", 1), **images}.items():
             with open(f"{self.dir}/lab/{name}.img", "wb") as f:
                 f.write(image.make(payload, key, version, counter))
         disk.folder_disk(f"{self.dir}/lab.img", f"{self.dir}/lab", 64)
-        self.machine = Machine(f"{self.dir}/root.img", f"{self.dir}/lab.img", cpus=2,
+        self.machine = Machine(f"{self.dir}/root.img", f"{self.dir}/lab.img", cpus=1 if radio else 2, counted=bool(radio),
                                kernel=(f"{work}/vmlinuz", f"{work}/initrd.img", COMMAND_LINE))
 
     def on(self):
@@ -86,7 +89,12 @@ class Guest:
         btvirt's is there. On a busy machine the kernel may have given it up before it answered for the first time, and Linux
         6.1 does not survive its removal then.
         """
-        self.background("btvirt", "nice -n -10 btvirt -s -L -l1")
+        if self.radio:
+            self.background("btvirt", "nice -n -10 btvirt -s")
+            self.run(f"until [ -S {HCI} ]; do sleep 0.1; done")
+            self.background("radio", f"nice -n -10 {AT}/radio {HCI} {self.radio[0]} {self.radio[1]}")
+        else:
+            self.background("btvirt", "nice -n -10 btvirt -s -L -l1")
         return "yes" in self.run(f"i=0; until {CONTROLLER}; do i=$((i + 1)); [ $i -lt 30 ] || exit 1; sleep 0.5; done; echo yes",
                                  check=False)
 

@@ -55,19 +55,22 @@ WRAPS(int, fails("memfd_create"), (errno = EMFILE, -1), memfd_create,
 	(const char *name, unsigned int flags), (name, flags))
 WRAPS(int, fails("fd_pwrite_full"), -ENOSPC, fd_pwrite_full,
 	(int fd, const void *buf, size_t size, uint64_t offset), (fd, buf, size, offset))
-WRAPS(off64_t, fails("lseek64"), (errno = EIO, -1), lseek64, (int fd, off64_t at, int whence),
+WRAPS(off_t, fails("lseek64"), (errno = EIO, -1), lseek64, (int fd, off_t at, int whence),
 	(fd, at, whence))
 WRAPS(int, fails("EVP_Digest"), 0, EVP_Digest,
 	(const void *data, size_t n, unsigned char *md, unsigned int *size, const EVP_MD *type,
 		ENGINE *engine),
 	(data, n, md, size, type, engine))
 
-/* A device has its size by seeking, and more behind the bundle. */
-int __real_fstat64(int fd, struct stat64 *st);
-int __wrap_fstat64(int fd, struct stat64 *st);
-int __wrap_fstat64(int fd, struct stat64 *st)
+/* A device has its size by seeking, and more behind the bundle. FSTAT: what fstat is called here.
+ */
+#define PASTE_(a, b) a##b
+#define PASTE(a, b) PASTE_(a, b)
+int PASTE(__real_, FSTAT)(int fd, struct stat *st);
+int PASTE(__wrap_, FSTAT)(int fd, struct stat *st);
+int PASTE(__wrap_, FSTAT)(int fd, struct stat *st)
 {
-	int r = __real_fstat64(fd, st);
+	int r = PASTE(__real_, FSTAT)(fd, st);
 
 	if (fails("S_ISREG"))
 		st->st_mode = (st->st_mode & ~(unsigned)S_IFMT) | S_IFBLK;

@@ -106,8 +106,11 @@ START_TEST(every_key)
 		"ClientCertificate=/etc/c.pem\nClientKey=credential:key\n"
 		"[Mqtt]\nBroker=[::1]:1234\nCAFile=/etc/m.pem\nUsername=u\nPasswordFile=/etc/"
 		"p\nTopicPrefix=a/b/\n"
-		"[Network]\nUser=nobody\n"
-		"[Slots]\nBoot=sim\nBootDirectory=/b\nA=/dev/a\nB=/dev/b\nBootA=/dev/c\nBootB=/dev/d\n"
+		"ClientCertificate=/etc/d.pem\nClientKey=pkcs11:token=t;object=o?pin-source=file:/"
+		"p\n"
+		"[Network]\nUser=nobody\nTokenSocket=/run/t\n"
+		"[Slots]\nBoot=sim\nBootDirectory=/b\nA=/dev/a\nB=/dev/b\nBootA=/dev/c\nBootB=/dev/"
+		"d\n"
 		"[Update]\nAutomatic=all\nChecksDirectory=/c\nConfirmSec=10\nObjectQuota=3G\n"
 		"Window=22:00-05:30\nWindowDays=Fri..Mon "
 		"Wed\nReboot=request\nPostponeMax=1d\nCatchUp=no\nCheckServices=no\n");
@@ -122,7 +125,8 @@ START_TEST(every_key)
 	ck_assert_uint_eq(c->poll_us, 90000000);
 	ck_assert_str_eq(c->cert, "/etc/c.pem");
 	ck_assert_str_eq(c->cert_key, "credential:key");
-	ck_assert_ptr_null(c->mqtt_cert);
+	ck_assert_str_eq(c->mqtt_cert_key, "pkcs11:token=t;object=o?pin-source=file:/p");
+	ck_assert_str_eq(c->token_socket, "/run/t");
 	ck_assert_str_eq(c->mqtt_host, "::1");
 	ck_assert_uint_eq(c->mqtt_port, 1234);
 	ck_assert_str_eq(c->mqtt_ca_file, "/etc/m.pem");
@@ -488,6 +492,18 @@ START_TEST(incomplete)
 	load_bad("edgeferry.conf: [Mqtt] ClientKey= is missing");
 	put("edgeferry.conf", BASE "[Source]\nClientKey=credential:k\n");
 	load_bad("edgeferry.conf: [Source] ClientCertificate= is missing");
+	put("edgeferry.conf", BASE "[Source]\nClientKey=pkcs11:token=a\n");
+	load_bad("edgeferry.conf:6: ClientKey=pkcs11:token=a: expected "
+		 "pkcs11:token=NAME;object=NAME, of token, serial, manufacturer, model, object, id "
+		 "and type");
+	/* S-31: a PIN is refused, and not repeated */
+	put("edgeferry.conf", BASE "[Source]\nClientKey=pkcs11:object=a?pin-value=4711\n");
+	load_bad("edgeferry.conf:6: ClientKey=pkcs11:object=a: expected "
+		 "?pin-source=file:PATH or ?pin-source=credential:NAME: everybody can read this "
+		 "file");
+	put("edgeferry.conf", BASE "[Source]\nCAFile=pkcs11:object=a;pin-value=4711\n");
+	load_bad("edgeferry.conf:6: CAFile=pkcs11:object=a;: expected an absolute path "
+		 "without '..'");
 }
 END_TEST
 

@@ -185,6 +185,16 @@ def small(scene):
     whole_way(scene, METER, "MTU 23")
 
 
+def large(scene):
+    """The largest one: what is sent fills packets of the link layer."""
+    scene.stop_bluez()
+    scene.start_bluez(mtu=517)
+    scene.new_node("meter", mtu=517)
+    whole_way(scene, METER, "MTU 517")
+    said = scene.tell("longest", METER)
+    check("values of 495 bytes, two packets", said == "495", said)
+
+
 def images(work):
     key = f"{work}/edge.pem"
     image.new_key(key)
@@ -203,7 +213,7 @@ with tempfile.TemporaryDirectory(prefix="edgeferry-ble-") as folder:
     scene = Scene(folder, NODE, {METER: "meter", LAMP: "lamp"})
     try:
         scene.start_bluez()
-        for part in (ways, hostile, cut, away, small):
+        for part in (ways, hostile, cut, away, small, large):
             print(f"# {part.__name__}", flush=True)
             part(scene)
     finally:

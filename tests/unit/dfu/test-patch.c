@@ -100,6 +100,7 @@ static void refused_unsent(const char *why)
 
 START_TEST(refused_before_anything_is_sent)
 {
+	static uint8_t large[(128 << 10) + 1];
 	uint8_t was = patch.base[7];
 
 	fake.models = 0;
@@ -117,8 +118,11 @@ START_TEST(refused_before_anything_is_sent)
 	refused_unsent("model");
 	patch_data[3] = 1;
 	fake.page = 128 << 10; /* two for the image, and none of the whole slot behind */
-	patch.size = (128 << 10) + 1;
+	memcpy(large, patch_data, sizeof patch_data);
+	patch.data = large;
+	patch.size = sizeof large;
 	refused_unsent("room for");
+	patch.data = patch_data;
 	patch.size = sizeof patch_data;
 	ck_assert_int_eq(stage(NULL), EF_REASON_OK);
 	ck_assert_mem_eq(fake.flash, image, image_size);

@@ -230,7 +230,7 @@ WRONG = [
     ("boot", "warning", "sim is for demonstrations", "auto", lambda m: m.conf("Boot=grub", "Boot=sim"), {"boot"}),
     ("boot", "warning", "single one", "REDUNDAND", lambda m: m.uboot(1)),
     ("boot", "warning", "single one", "REDUNDAND",
-     both(lambda m: m.uboot(1), lambda m: m.change("etc/fw_env.config", "# device offset size\n", " \nhalf a line\n"))),
+     both(lambda m: m.uboot(1), lambda m: m.change("etc/fw_env.config", "# device offset size\n", "half a line\n\n \n"))),
     ("boot", "error", "in one place", "ENV_OFFSET_REDUND",
      both(Machine.uboot, lambda m: m.change("etc/fw_env.config", "0x1000 0x", "0x0 0x"))),
     ("boot", "warning", "copies of U-Boot's environment is not valid", "saveenv",

@@ -6,5 +6,5 @@
 int main(void)
 {
 	log_open("net-unconfined", LOG_INFO);
-	return net_run(3) < 0 ? 1 : 0;
+	return net_run(3, NULL) < 0 ? 1 : 0;
 }

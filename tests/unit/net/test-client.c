@@ -27,6 +27,10 @@ static void on_broker(void *ctx, bool connected)
 {
 }
 
+static void on_key(void *ctx, const struct error *fault)
+{
+}
+
 static void on_offer(void *ctx)
 {
 }
@@ -50,7 +54,7 @@ static void setup(void)
 		.url = "https://127.0.0.1:9",
 		.mqtt_prefix = "edgeferry",
 		.network_user = "nobody"};
-	const struct net_client_callbacks cb = {NULL, on_offer, on_broker, on_ready};
+	const struct net_client_callbacks cb = {NULL, on_offer, on_broker, on_key, on_ready};
 	struct error e = {0};
 	sigset_t mask;
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* S-29: what a process can still do after confine(), tried out for real in children. */
 #include "../unit.h"
+#include "net/confine-calls.h"
 #include "net/confine.h"
+#include "token/token.h"
 #include "util/cleanup.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -264,6 +266,30 @@ static int look_up(void)
 	return r ? EIO : 0;
 }
 
+/* With a token (test-token.py): its key signs, by the connection that there was. */
+static EVP_PKEY *key_in_token;
+
+static int sign_by_token(void)
+{
+	return !key_in_token || token_signs(key_in_token) ? 0 : EIO;
+}
+
+static int read_token(void)
+{
+	const char *file = getenv("EF_TOKEN_FILE");
+
+	return attempt(open(file ? file : secret, O_RDONLY));
+}
+
+static int reach_token_again(void)
+{
+	struct error e = {0};
+
+	return token_use_socket(getenv("EF_TOKEN_SOCKET") ? getenv("EF_TOKEN_SOCKET") : dir, &e)
+		       ? EPERM
+		       : 0;
+}
+
 static int udp(void)
 {
 	return attempt(socket(AF_INET, SOCK_DGRAM, 0));
@@ -271,10 +297,11 @@ static int udp(void)
 
 static int others_closed(void)
 {
+	int open = 0;
+
 	for (int fd = KEEP_FD + 1; fd < 64; fd++)
-		if (fcntl(fd, F_GETFD) >= 0)
-			return EEXIST;
-	return 0;
+		open += fcntl(fd, F_GETFD) >= 0;
+	return open > (key_in_token ? 1 : 0) ? EEXIST : 0; /* the connection to it */
 }
 
 enum verdict { WORKS, REFUSED, DEADLY };
@@ -309,6 +336,8 @@ static const struct {
 	{"kill", signal_parent, REFUSED, false},
 	{"setuid(0)", become_root, REFUSED, true},
 	{"unix socket", unix_socket, REFUSED, false},
+	{"read what is in a token", read_token, REFUSED, true},
+	{"connect to a token again", reach_token_again, REFUSED, false},
 	{"netlink", netlink, REFUSED, false},
 	{"packet socket", packet, REFUSED, false},
 	{"bind and listen", be_server, REFUSED, false},
@@ -319,6 +348,7 @@ static const struct {
 	{"be dumpable", be_dumpable, REFUSED, false},
 	{"read a public file", read_public, WORKS, false},
 	{"a thread", thread, WORKS, false},
+	{"sign by a token", sign_by_token, WORKS, false},
 	{"look up a name", look_up, WORKS, false},
 	{"a socket", udp, WORKS, false},
 	{"nothing else was inherited", others_closed, WORKS, false},
@@ -345,6 +375,18 @@ static void teardown(void)
 	rmdir(dir);
 }
 
+static void open_token(void)
+{
+	const char *path = getenv("EF_TOKEN_SOCKET");
+	struct error e = {0};
+
+	if (path && (token_use_socket(path, &e) ||
+			    token_open(getenv("EF_TOKEN_KEY"), &key_in_token, &e))) {
+		fprintf(stderr, "%s\n", e.detail);
+		_exit(202);
+	}
+}
+
 /* In a child: confined, then f; exit status 200 when confining failed. */
 static int confined(int (*f)(void))
 {
@@ -359,6 +401,9 @@ static int confined(int (*f)(void))
 			dup2(pair[0], KEEP_FD) < 0 || dup2(pair[1], 40) < 0)
 			_exit(201);
 		if (confine(user(), KEEP_FD, &what) < 0)
+			_exit(200);
+		open_token();
+		if (confine_calls() < 0)
 			_exit(200);
 		_exit(f());
 	}
@@ -427,7 +472,7 @@ START_TEST(test_parent_dies)
 		if (child == 0) {
 			const char *what;
 			dup2(p[1], KEEP_FD);
-			if (confine(user(), KEEP_FD, &what) < 0)
+			if (confine(user(), KEEP_FD, &what) < 0 || confine_calls() < 0)
 				_exit(1);
 			if (write(KEEP_FD, "r", 1) != 1)
 				_exit(1);

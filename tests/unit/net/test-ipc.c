@@ -323,6 +323,50 @@ START_TEST(test_client_files)
 }
 END_TEST
 
+/* The key stays in its token; of its PIN only the core knows where it is (S-31). */
+START_TEST(test_client_token)
+{
+	char dir[] = "/tmp/ef-ipc-XXXXXX", path[64], uri[128];
+	struct config c = {.id = "gw-1",
+		.product = "demo",
+		.mqtt_prefix = "edgeferry",
+		.token_socket = "/run/x",
+		.cert_key = uri};
+	static const char *const expected[] = {"pkcs11:token=a;object=b?pin-value=12%2034",
+		"pkcs11:token=a;object=b?pin-value=12%2034", "pkcs11:token=a;object=b", NULL};
+	struct net_settings s;
+	struct error e = {0};
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/pin", dir);
+	FILE *f = fopen(path, "w");
+	ck_assert_ptr_nonnull(f);
+	fputs("12 34\n", f);
+	fclose(f);
+	setenv("CREDENTIALS_DIRECTORY", dir, 1);
+	for (int i = 0; i < 4; i++) {
+		_cleanup_free_ char *json = NULL;
+		snprintf(uri, sizeof(uri), "pkcs11:token=a;object=b%s%s",
+			i == 2 ? "" : "?pin-source=",
+			i == 0	 ? "credential:pin"
+			: i == 3 ? "credential:none"
+				 : "");
+		if (i == 1)
+			snprintf(uri + strlen(uri), sizeof(uri) - strlen(uri), "file:%s", path);
+		ck_assert_int_eq(ipc_config_format(&c, &json), 0);
+		ck_assert_int_eq(net_settings_parse(&s, json, strlen(json), &e), EF_REASON_OK);
+		ck_assert_str_eq(s.token_socket, "/run/x");
+		if (expected[i])
+			ck_assert_str_eq(s.cert_key, expected[i]);
+		else
+			ck_assert_ptr_null(s.cert_key);
+		net_settings_free(&s);
+	}
+	unlink(path);
+	rmdir(dir);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("ipc");
@@ -331,6 +375,7 @@ static Suite *suite(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, test_message);
 	tcase_add_test(t, test_client_files);
+	tcase_add_test(t, test_client_token);
 	tcase_add_test(t, test_malformed);
 	tcase_add_test(t, test_full);
 	tcase_add_test(t, test_descriptors);

@@ -12,7 +12,7 @@
 typedef enum ef_reason (*cut_op)(struct boot *, struct error *);
 
 /* Runs op in a child that is killed at its nth stop before or after a system call; true: it was. */
-static inline bool run_cut(cut_op op, struct boot *b, int n)
+static inline bool run_cut(cut_op op, struct boot *boot, int n)
 {
 	int status;
 	pid_t pid = fork();
@@ -22,7 +22,7 @@ static inline bool run_cut(cut_op op, struct boot *b, int n)
 		struct error e = {0};
 		ptrace(PTRACE_TRACEME, 0, 0, 0);
 		raise(SIGSTOP);
-		_exit(op(b, &e) == EF_REASON_OK ? 0 : 1);
+		_exit(op(boot, &e) == EF_REASON_OK ? 0 : 1);
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	for (int i = 0; WIFSTOPPED(status); i++) {
@@ -44,12 +44,12 @@ static inline bool same_state(const struct boot_state *x, const struct boot_stat
 	       x->on_trial == y->on_trial && x->mark[0] == y->mark[0] && x->mark[1] == y->mark[1];
 }
 
-static inline struct boot_state state_of(struct boot *b)
+static inline struct boot_state state_of(struct boot *boot)
 {
 	struct boot_state s;
 	struct error e = {0};
 
-	ck_assert_msg(boot_state(b, &s, &e) == EF_REASON_OK, "%s", e.detail);
+	ck_assert_msg(boot_state(boot, &s, &e) == EF_REASON_OK, "%s", e.detail);
 	return s;
 }
 
@@ -57,25 +57,25 @@ static inline struct boot_state state_of(struct boot *b)
  * op, after prepare, killed at each of its system calls: the state is the old or the new one, both
  * are seen, and op once more, over whatever the cut left behind, ends in the new one.
  */
-static inline void cut_everywhere(cut_op op, struct boot *b, void (*prepare)(void))
+static inline void cut_everywhere(cut_op op, struct boot *boot, void (*prepare)(void))
 {
 	struct error e = {0};
 	int n, olds = 0, news = 0;
 
 	prepare();
-	struct boot_state old = state_of(b);
-	ck_assert_int_eq(op(b, &e), EF_REASON_OK);
-	struct boot_state new = state_of(b);
+	struct boot_state old = state_of(boot);
+	ck_assert_int_eq(op(boot, &e), EF_REASON_OK);
+	struct boot_state new = state_of(boot);
 	for (n = 0;; n++) {
 		prepare();
-		bool killed = run_cut(op, b, n);
-		struct boot_state s = state_of(b);
+		bool killed = run_cut(op, boot, n);
+		struct boot_state s = state_of(boot);
 		ck_assert_msg(
 			same_state(&s, &old) || same_state(&s, &new), "between at stop %d", n);
 		olds += same_state(&s, &old);
 		news += same_state(&s, &new);
-		ck_assert_int_eq(op(b, &e), EF_REASON_OK);
-		s = state_of(b);
+		ck_assert_int_eq(op(boot, &e), EF_REASON_OK);
+		s = state_of(boot);
 		ck_assert(same_state(&s, &new));
 		if (!killed)
 			break;

@@ -11,6 +11,7 @@ import sys
 MAY = {
     "wire": [],
     "util": [],
+    "token": ["util"],
     "patch": ["wire"],
     "config": ["util"],
     "trust": ["util"],
@@ -19,14 +20,14 @@ MAY = {
     "slots": ["util"],
     "links": ["util", "wire"],
     "dfu": ["util", "wire", "links"],
-    "net": ["util", "config", "sources"],
+    "net": ["util", "token", "config", "sources"],
     "worker": ["util", "patch", "bundle", "net"],  # net: the datagram helpers of net/ipc.h
     "update": ["util", "wire", "config", "trust", "bundle", "slots", "links", "dfu", "net", "worker"],
     "bus": ["util", "wire", "config", "trust", "bundle", "slots", "links", "dfu", "net", "update"],
     "daemon": ["util", "config", "net", "update", "bus", "sources"],
-    "doctor": ["util", "config", "trust", "slots", "links", "dfu"],  # looks, and decides nothing
+    "doctor": ["util", "token", "config", "trust", "slots", "links", "dfu"],  # looks, and decides nothing
     "cli": ["util"],
-    "repo": ["util", "wire", "patch", "trust", "bundle", "dfu"],  # dfu: the image primitives and UUIDs
+    "repo": ["util", "token", "wire", "patch", "trust", "bundle", "dfu"],  # dfu: the image primitives and UUIDs
 }
 # Headers of net/ and worker/ that the core may see; the rest belongs to the other processes.
 FACES = {

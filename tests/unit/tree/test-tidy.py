@@ -32,11 +32,35 @@ def commands():
     return found
 
 
+def cleaned_up(finding):
+    """A leak of a variable that frees itself (util/cleanup.h): clang 14's analyzer does not know that attribute."""
+    m = re.match(r"(\S+?):(\d+):\d+: error: Potential leak of memory pointed to by '(\w+)'", finding)
+    if not m:
+        return False
+    with open(os.path.join(BUILD, m[1]), encoding="utf-8") as f:
+        lines = f.read().splitlines()
+    begin = max(i for i, line in enumerate(lines[:int(m[2])]) if line == "{")
+    function = lines[begin:lines.index("}", begin)]
+    if any(re.search(rf"\b_cleanup_.*\b{m[3]}\b", line) for line in function):
+        return True
+    # or by another name of it, as long as it keeps it
+    where = re.search(r":(\d+):\d+: note: Memory is allocated", finding)
+    return bool(where) and "_cleanup_" in lines[int(where[1]) - 1] and not any("TAKE_PTR" in line for line in function)
+
+
 def look(folder, path):
-    checks = [] if ANALYZER else ["--checks=-clang-analyzer-*"]
-    done = subprocess.run(["clang-tidy", "-p", folder, "--quiet", *checks, f"{ROOT}/{path}"], cwd=ROOT,
+    """What is wrong with it, as text; "" when nothing is."""
+    more = ["--checks=-clang-analyzer-*"]
+    if ANALYZER:
+        told = path != "src/util/reason.c"      # where those functions are
+        more = [f"--extra-arg=-include{ROOT}/tests/unit/tree/analyzer.h"] if told else []
+    done = subprocess.run(["clang-tidy", "-p", folder, "--quiet", *more, f"{ROOT}/{path}"], cwd=ROOT,
                           capture_output=True, text=True)
-    return path, done.returncode, done.stdout if done.stdout.strip() else done.stderr
+    findings = re.split(r"^(?=\S+:\d+:\d+: (?:error|warning): )", done.stdout, flags=re.M)
+    left = [f for f in findings if f.strip() and not cleaned_up(f)]
+    if done.returncode and not done.stdout.strip():
+        left.append(done.stderr or f"exit code {done.returncode}")
+    return path, "".join(left)
 
 
 def main():
@@ -51,11 +75,10 @@ def main():
             json.dump(list(found.values()), f)
         print(f"1..{len(paths)}")
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
-            for i, (path, code, text) in enumerate(threads.map(lambda p: look(folder, p), paths), 1):
-                failed += code != 0
-                print(f"{'not ok' if code else 'ok'} {i} - {path}")
-                if code:
-                    print("".join(f"# {line}\n" for line in text.splitlines()), end="", flush=True)
+            for i, (path, wrong) in enumerate(threads.map(lambda p: look(folder, p), paths), 1):
+                failed += wrong != ""
+                print(f"{'not ok' if wrong else 'ok'} {i} - {path}")
+                print("".join(f"# {line}\n" for line in wrong.splitlines()), end="", flush=True)
     return 1 if failed else 0
 
 

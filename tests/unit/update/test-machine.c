@@ -108,6 +108,8 @@ START_TEST(words_go_both_ways)
 	}
 	ck_assert(!deployment_state_from_word("Offered", &s));
 	ck_assert(!deployment_state_from_word(NULL, &s));
+	ck_assert(!component_state_from_word("stage", &c));
+	ck_assert(!deployment_origin_from_word("", &o));
 }
 END_TEST
 

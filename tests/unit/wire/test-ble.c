@@ -65,6 +65,25 @@ START_TEST(every_length)
 }
 END_TEST
 
+/* No other length carries more in a packet of the link layer than the one that is chosen. */
+START_TEST(fills_packets)
+{
+	for (size_t most = BLE_VALUE_LEAST; most <= BLE_VALUE_MAX; most++) {
+		size_t size = ble_value_size(most), better = 0;
+		size_t packets = (size + BLE_AROUND + BLE_PACKET - 1) / BLE_PACKET;
+
+		ck_assert_uint_le(size, most);
+		for (size_t other = 1; other <= most; other++)
+			better += other * packets >
+				  size * ((other + BLE_AROUND + BLE_PACKET - 1) / BLE_PACKET);
+		ck_assert_msg(!better, "%zu of %zu: %zu sizes are better", size, most, better);
+	}
+	ck_assert_uint_eq(ble_value_size(20), 20);
+	ck_assert_uint_eq(ble_value_size(244), 244);
+	ck_assert_uint_eq(ble_value_size(512), 495);
+}
+END_TEST
+
 /* No other length carries more payload in a value than the one that is chosen. */
 START_TEST(fills_its_values)
 {
@@ -168,6 +187,7 @@ static Suite *suite(void)
 
 	tcase_add_checked_fixture(t, setup, NULL);
 	tcase_add_test(t, every_length);
+	tcase_add_test(t, fills_packets);
 	tcase_add_test(t, fills_its_values);
 	tcase_add_test(t, no_beginning_F32);
 	tcase_add_test(t, too_long_F32);
