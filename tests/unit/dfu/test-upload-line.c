@@ -88,8 +88,8 @@ START_TEST(repair_is_asked_for_when_it_pays)
 	static const struct {
 		uint32_t buf, lost_at, size;
 		bool asked;
-	} rows[] = {{1024, 2, 200000, true}, {1024, 180, 200000, true}, {128, 2, 20000, true},
-		{128, 300, 30000, false}};
+	} rows[] = {{1024, 2, 8000, true}, {1024, 180, 200000, true}, {128, 2, 20000, true},
+		{128, 300, 50000, false}};
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		for (int repairs = 0; repairs < 2; repairs++) {

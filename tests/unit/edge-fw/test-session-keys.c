@@ -36,7 +36,7 @@ START_TEST(the_first_key)
 	ck_assert_uint_eq(key_in_the_clear(body, n), EF_SMP_ACCESS_DENIED);
 	n = put_key_request(body, shared.psk, false);
 	ck_assert_uint_eq(rc_in_session(to_node(frame, seal_key(frame, body, n))), 0);
-	ck_assert_uint_eq(ask_hello().flags, EF_SESSION_HAS_KEY);
+	ck_assert_uint_eq(ask_hello().flags, EF_SESSION_HAS_KEY | EF_SESSION_REPAIRS);
 	ck_assert_uint_eq(key_in_the_clear(body, n), EF_SMP_ACCESS_DENIED);
 	ck_assert_uint_eq(rc_in_the_clear(EF_SMP_WRITE, EF_GROUP_EDGEFERRY, EF_EF_KEY, "\xa0", 1),
 		EF_SMP_INVALID);
