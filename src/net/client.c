@@ -402,6 +402,15 @@ void net_client_renew(struct net_client *c)
 	renew_when_idle(c);
 }
 
+/* As the loop's first act. systemd makes a sandbox for each process that is asked for; before that
+ * it is to hear that the core is ready. */
+static int connect_soon(struct net_client *c)
+{
+	int r = sd_event_add_time(c->event, &c->restart, CLOCK_MONOTONIC, 0, 1, restart, c);
+
+	return r < 0 ? r : sd_event_source_set_priority(c->restart, SD_EVENT_PRIORITY_IMPORTANT);
+}
+
 enum ef_reason net_client_new(struct net_client **ret, sd_event *event, const struct config *config,
 	const struct net_client_callbacks *cb, struct error *e)
 {
@@ -419,12 +428,7 @@ enum ef_reason net_client_new(struct net_client **ret, sd_event *event, const st
 	r = sd_event_add_time_relative(c->event, &c->heartbeat, CLOCK_MONOTONIC, c->heartbeat_us,
 		c->heartbeat_us / 10, on_heartbeat, c);
 	if (r >= 0)
-		r = peer_start(c);
-	if (r < 0 && secure_getenv("EDGEFERRY_NET")) {
-		log_warning("cannot reach edgeferry-net.socket: %s; trying again", strerror(-r));
-		child_gone(c);
-		r = 0;
-	}
+		r = secure_getenv("EDGEFERRY_NET") ? connect_soon(c) : peer_start(c);
 	if (r < 0) {
 		net_client_free(c);
 		return error_errno(e, r, "starting edgeferry-net");
