@@ -368,8 +368,6 @@ static void child_leave(struct net_client *c)
 /* A report may wait for its broker without end, and is sent again: only fetches are waited for. */
 static void renew_when_idle(struct net_client *c)
 {
-	int r;
-
 	for (const struct op *op = c->ops; op; op = op->next)
 		if (op->kind != OP_REPORT)
 			return;
@@ -379,11 +377,7 @@ static void renew_when_idle(struct net_client *c)
 	if (c->socket < 0) /* the next one has the new configuration anyway */
 		return;
 	child_leave(c);
-	r = peer_start(c);
-	if (r < 0) {
-		log_warning("cannot start edgeferry-net: %s", strerror(-r));
-		child_gone(c);
-	}
+	restart(NULL, 0, c);
 }
 
 /* A token that is there again is found by another process. */
@@ -402,13 +396,12 @@ void net_client_renew(struct net_client *c)
 	renew_when_idle(c);
 }
 
-/* As the loop's first act. systemd makes a sandbox for each process that is asked for; before that
- * it is to hear that the core is ready. */
+/* As the loop's first act: systemd is to hear of READY before it makes a sandbox for net. */
 static int connect_soon(struct net_client *c)
 {
-	int r = sd_event_add_time(c->event, &c->restart, CLOCK_MONOTONIC, 0, 1, restart, c);
-
-	return r < 0 ? r : sd_event_source_set_priority(c->restart, SD_EVENT_PRIORITY_IMPORTANT);
+	if (sd_event_add_time(c->event, &c->restart, CLOCK_MONOTONIC, 0, 1, restart, c) < 0)
+		return -ENOMEM;
+	return sd_event_source_set_priority(c->restart, SD_EVENT_PRIORITY_IMPORTANT);
 }
 
 enum ef_reason net_client_new(struct net_client **ret, sd_event *event, const struct config *config,
