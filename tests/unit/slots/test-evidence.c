@@ -129,6 +129,29 @@ START_TEST(no_such_boot_loader)
 }
 END_TEST
 
+/* Every call of a back-end that cannot read its state says so, and decides nothing. */
+START_TEST(state_that_cannot_be_read)
+{
+	const struct boot_place place = {.dir = dir, .state_dir = dir, .root = dir};
+	const uint8_t root[32] = {1};
+	struct boot_state state;
+	struct boot *b = NULL;
+	struct error e = {0};
+
+	ck_assert_int_eq(boot_open("grub", &place, &b, &e), EF_REASON_OK);
+	ck_assert_int_eq(boot_state(b, &state, &e), EF_REASON_BOOT_STATE);
+	e = (struct error){0};
+	ck_assert_int_eq(boot_try_next(b, SLOT_B, &e), EF_REASON_BOOT_STATE);
+	e = (struct error){0};
+	ck_assert_int_eq(boot_set_verity(b, SLOT_B, root, 8192, &e), EF_REASON_BOOT_STATE);
+	e = (struct error){0};
+	ck_assert_int_eq(boot_mark_good(b, SLOT_B, &e), EF_REASON_BOOT_STATE);
+	e = (struct error){0};
+	ck_assert_int_eq(boot_mark_bad(b, SLOT_B, &e), EF_REASON_BOOT_STATE);
+	boot_close(b);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("slots/evidence");
@@ -139,6 +162,7 @@ static Suite *suite(void)
 	tcase_add_test(t, root_that_is_too_long);
 	tcase_add_loop_test(t, id_of_this_boot, 0, (int)(sizeof(ids) / sizeof(ids[0])));
 	tcase_add_test(t, no_such_boot_loader);
+	tcase_add_test(t, state_that_cannot_be_read);
 	suite_add_tcase(s, t);
 	return s;
 }

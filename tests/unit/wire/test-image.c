@@ -299,6 +299,22 @@ START_TEST(room_for_the_areas)
 }
 END_TEST
 
+/* S-07: an area ends with its last TLV; what could not be the head of another one is too much. */
+START_TEST(bytes_behind_the_last_one)
+{
+	static const struct tlv nothing[1];
+	static const struct tlv area[] = {DIGEST, KEY(P256), SIG_P256(70, P256), {0, 0, 0}};
+	static const struct ef_image_policy any = {.floor = 0};
+
+	for (uint8_t more = 0; more < 4; more++) {
+		make(nothing, area);
+		image.data[42] = (uint8_t)(image.data[42] + more);
+		image.size += more;
+		ck_assert_int_eq(check(&any), more ? EF_REASON_BAD_IMAGE : EF_REASON_OK);
+	}
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("wire/image");
@@ -310,6 +326,7 @@ static Suite *suite(void)
 	tcase_add_test(t, without_ed25519);
 	tcase_add_loop_test(t, what_is_demanded, 0, (int)(sizeof demanded / sizeof *demanded));
 	tcase_add_test(t, room_for_the_areas);
+	tcase_add_test(t, bytes_behind_the_last_one);
 	return s;
 }
 
