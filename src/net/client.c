@@ -368,8 +368,6 @@ static void child_leave(struct net_client *c)
 /* A report may wait for its broker without end, and is sent again: only fetches are waited for. */
 static void renew_when_idle(struct net_client *c)
 {
-	int r;
-
 	for (const struct op *op = c->ops; op; op = op->next)
 		if (op->kind != OP_REPORT)
 			return;
@@ -379,11 +377,7 @@ static void renew_when_idle(struct net_client *c)
 	if (c->socket < 0) /* the next one has the new configuration anyway */
 		return;
 	child_leave(c);
-	r = peer_start(c);
-	if (r < 0) {
-		log_warning("cannot start edgeferry-net: %s", strerror(-r));
-		child_gone(c);
-	}
+	restart(NULL, 0, c);
 }
 
 /* A token that is there again is found by another process. */
@@ -400,6 +394,14 @@ void net_client_renew(struct net_client *c)
 	c->renew = true;
 	c->key.pin_refused = false;
 	renew_when_idle(c);
+}
+
+/* As the loop's first act: systemd is to hear of READY before it makes a sandbox for net. */
+static int connect_soon(struct net_client *c)
+{
+	if (sd_event_add_time(c->event, &c->restart, CLOCK_MONOTONIC, 0, 1, restart, c) < 0)
+		return -ENOMEM;
+	return sd_event_source_set_priority(c->restart, SD_EVENT_PRIORITY_IMPORTANT);
 }
 
 enum ef_reason net_client_new(struct net_client **ret, sd_event *event, const struct config *config,
@@ -419,12 +421,7 @@ enum ef_reason net_client_new(struct net_client **ret, sd_event *event, const st
 	r = sd_event_add_time_relative(c->event, &c->heartbeat, CLOCK_MONOTONIC, c->heartbeat_us,
 		c->heartbeat_us / 10, on_heartbeat, c);
 	if (r >= 0)
-		r = peer_start(c);
-	if (r < 0 && secure_getenv("EDGEFERRY_NET")) {
-		log_warning("cannot reach edgeferry-net.socket: %s; trying again", strerror(-r));
-		child_gone(c);
-		r = 0;
-	}
+		r = secure_getenv("EDGEFERRY_NET") ? connect_soon(c) : peer_start(c);
 	if (r < 0) {
 		net_client_free(c);
 		return error_errno(e, r, "starting edgeferry-net");

@@ -22,7 +22,8 @@ struct net_client_callbacks {
 	void (*ready)(void *ctx);		/* the child is up (again): send what waits in the outbox */
 };
 
-/* Starts it; a socket unit that does not answer yet is tried again. config must outlive the client. */
+/* Starts a child; to a socket unit it connects when the loop runs, and again when that does not answer yet. config
+ * must outlive the client. */
 enum ef_reason net_client_new(struct net_client **ret, sd_event *event, const struct config *config,
 	const struct net_client_callbacks *cb, struct error *e);
 /* The configuration has changed: another child, which has the new one, takes the place of the one that there

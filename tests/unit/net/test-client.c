@@ -3,10 +3,13 @@
 #include "../unit.h"
 #include "net/client.h"
 #include "util/child.h"
+#include "util/cleanup.h"
 #include "util/time-util.h"
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -192,6 +195,36 @@ START_TEST(behind_a_socket_unit)
 }
 END_TEST
 
+static int other(sd_event_source *source, void *userdata)
+{
+	return 0;
+}
+
+/* The unit's process is asked for when the loop runs, not while others are started, and before
+ * anything else. */
+START_TEST(a_socket_unit_is_not_hurried)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), peer;
+
+	snprintf(address.sun_path, sizeof address.sun_path, "/tmp/ef-net-%d", (int)getpid());
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+	ck_assert_int_eq(listen(fd, 1), 0);
+	setenv("EDGEFERRY_NET", address.sun_path, 1);
+	setup();
+	ck_assert_int_ge(sd_event_add_defer(event, NULL, other, NULL), 0);
+	ck_assert_int_lt(accept(fd, NULL, NULL), 0);
+	ck_assert_int_ge(sd_event_run(event, 0), 0);
+	peer = accept(fd, NULL, NULL);
+	ck_assert_int_ge(peer, 0);
+	teardown();
+	ef_close(peer);
+	ef_close(fd);
+	unlink(address.sun_path);
+	unsetenv("EDGEFERRY_NET");
+}
+END_TEST
+
 /* Stopped, so that nothing of it is over by itself. */
 static pid_t stopped_child(void)
 {
@@ -247,6 +280,7 @@ static Suite *suite(void)
 	t = tcase_create("unit");
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, behind_a_socket_unit);
+	tcase_add_test(t, a_socket_unit_is_not_hurried);
 	suite_add_tcase(s, t);
 	return s;
 }
