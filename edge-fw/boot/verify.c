@@ -59,17 +59,18 @@ enum ef_reason verify_digest(
 static int read_preflight(void *ctx, uint32_t offset, void *buf, size_t size)
 {
 	const struct preflight *p = ctx;
+	uint32_t tlv_at;
 
-	if (offset == 0) { /* the header comes first, and at once */
-		memcpy(buf, p->header, size);
+	if (offset <= EF_IMAGE_HEADER_SIZE && size <= EF_IMAGE_HEADER_SIZE - offset) {
+		memcpy(buf, p->header + offset, size);
 		return 0;
 	}
-	/* header size and payload size, both checked against the limit by the reader; what would
-	 * lie before them is far behind what was sent */
-	offset -= le16_get(p->header + 8) + le32_get(p->header + 12);
-	if (offset > p->tlv_size || size > p->tlv_size - offset)
+	/* header size and payload size, both checked against the limit by the reader */
+	tlv_at = le16_get(p->header + 8) + le32_get(p->header + 12);
+	if (offset < tlv_at || offset - tlv_at > p->tlv_size ||
+		size > p->tlv_size - (offset - tlv_at))
 		return -1;
-	memcpy(buf, p->tlv + offset, size);
+	memcpy(buf, p->tlv + (offset - tlv_at), size);
 	return 0;
 }
 

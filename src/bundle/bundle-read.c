@@ -31,11 +31,10 @@ enum ef_reason bundle_bad(
 		(unsigned long long)offset, what);
 }
 
-/* offset: not behind the end. */
 static enum ef_reason read_at(
 	const struct bundle *b, void *buf, size_t size, uint64_t offset, struct error *e)
 {
-	if (size > b->size - offset)
+	if (offset > b->size || size > b->size - offset)
 		return bundle_bad(b, b->size, e, "ends too early");
 	int r = fd_pread_full(b->fd, buf, size, offset);
 	if (r == -ENODATA)
@@ -84,8 +83,8 @@ enum ef_reason bundle_append(
 	if (b->n_members > 0 &&
 		bundle_place(b->members[b->n_members - 1].name) > bundle_place(m.name))
 		return bundle_bad(b, offset, e, "member out of order");
-	m.offset = offset + TAR_BLOCK; /* the block lies in the bundle */
-	if (m.size > b->size - m.offset)
+	m.offset = offset + TAR_BLOCK;
+	if (m.offset > b->size || m.size > b->size - m.offset)
 		return bundle_bad(b, offset, e, "a member goes beyond the end");
 	return append(b, &m, e);
 }

@@ -232,7 +232,9 @@ static enum ef_reason take_area(struct walk *w, uint16_t magic, uint16_t want, t
 	uint16_t type;
 	enum ef_reason r;
 
-	left = w->src->limit - w->at; /* INFO_SIZE at least: the header was checked for it */
+	if (INFO_SIZE > w->src->limit - w->at)
+		return EF_REASON_BAD_IMAGE;
+	left = w->src->limit - w->at;
 	r = take(w, w->buf, INFO_SIZE);
 	if (r)
 		return r;
