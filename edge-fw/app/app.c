@@ -5,8 +5,8 @@
  * it ran while an image came in is measured.
  */
 #include "app/app.h"
-#include "app/jitter.h"
 #include "agent/patch.h"
+#include "app/jitter.h"
 #include "port/port.h"
 #include <string.h>
 

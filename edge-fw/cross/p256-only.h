@@ -10,7 +10,8 @@
 #define br_secp384r1 br_secp256r1
 #define br_secp521r1 br_secp256r1
 #ifdef SOURCE_ec_prime_i15
-/* id_to_curve(int curve) is defined as one_curve(int curve), id_to_curve(curve) calls it with P-256 */
+/* id_to_curve(int curve) is defined as one_curve(int curve), id_to_curve(curve) calls it with P-256
+ */
 #define id_to_curve(argument) PASTE_##argument)
 #define PASTE_int one_curve(int
 #define PASTE_curve one_curve(BR_EC_secp256r1

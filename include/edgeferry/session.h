@@ -19,13 +19,15 @@
 #define EF_SESSION_HELLO_ANSWER_SIZE 35u
 #define EF_SESSION_HANDSHAKE_SIZE 49u
 #define EF_SESSION_HEAD 5u	/* type and sequence, in front of a message */
-#define EF_SESSION_OVERHEAD 21u /* and the tag behind it: what a frame is longer than its message */
+#define EF_SESSION_OVERHEAD 21u /* and the tag behind it: what a frame is longer than its message \
+				 */
 #define EF_SESSION_REPORT_TAG 32u
 #define EF_SESSION_REKEY (1u << 16)  /* frames under one key */
 #define EF_SESSION_FRAMES (1u << 31) /* in one session, each way */
 #define EF_SESSION_SECONDS 86400u
 
-/* First byte. An SMP message has the upper three bits clear; the lowest is set in what a node sends. */
+/* First byte. An SMP message has the upper three bits clear; the lowest is set in what a node
+ * sends. */
 enum ef_session_type {
 	EF_SESSION_HELLO = 0xe0,
 	EF_SESSION_HELLO_ANSWER = 0xe1,
@@ -67,7 +69,8 @@ static inline bool ef_session_is_tagged(const uint8_t *data)
 
 void ef_session_put_hello(
 	const uint8_t token[EF_SESSION_TOKEN_SIZE], uint8_t out[EF_SESSION_HELLO_SIZE]);
-/* The token, or NULL when it is no hello. Its version does not matter: the answer says the node's. */
+/* The token, or NULL when it is no hello. Its version does not matter: the answer says the node's.
+ */
 const uint8_t *ef_session_get_hello(const uint8_t *frame, size_t size);
 /* token NULL: nobody asked. */
 void ef_session_put_hello_answer(const struct ef_session_hello *node,

@@ -17,9 +17,11 @@ struct bundle {
 	size_t want_size;
 };
 
-enum ef_reason bundle_bad(const struct bundle *b, uint64_t offset, struct error *e, const char *what);
+enum ef_reason bundle_bad(
+	const struct bundle *b, uint64_t offset, struct error *e, const char *what);
 /* Appends the member whose header is block at offset; the place of its data is filled in. */
-enum ef_reason bundle_append(struct bundle *b, const uint8_t *block, uint64_t offset, struct error *e);
+enum ef_reason bundle_append(
+	struct bundle *b, const uint8_t *block, uint64_t offset, struct error *e);
 /* All members are there: none twice, each can be found. */
 enum ef_reason bundle_sort(struct bundle *b, struct error *e);
 bool bundle_all_zero(const uint8_t *p, size_t size);

@@ -16,7 +16,7 @@ struct bundle;
 
 struct bundle_member {
 	char name[256];
-	uint64_t offset, size;	/* of the data in the file */
+	uint64_t offset, size; /* of the data in the file */
 };
 
 /* Takes over fd (regular file or block device, readable). */
@@ -34,9 +34,9 @@ enum ef_reason bundle_read(const struct bundle *b, const char *name, size_t max,
 	size_t *size, struct error *e);
 
 /*
- * A bundle at some distance: what is read of it is asked for piece by piece. While bundle_remote_next
- * is true, exactly those bytes are fetched and fed; then it is open like any other, but bundle_read
- * knows metadata and targets only. Bytes behind the end are never asked for.
+ * A bundle at some distance: what is read of it is asked for piece by piece. While
+ * bundle_remote_next is true, exactly those bytes are fetched and fed; then it is open like any
+ * other, but bundle_read knows metadata and targets only. Bytes behind the end are never asked for.
  */
 enum ef_reason bundle_remote_open(const char *name, struct bundle **ret, struct error *e);
 bool bundle_remote_next(const struct bundle *b, uint64_t *offset, size_t *size);
@@ -57,5 +57,6 @@ int bundle_writer_open(int fd, struct bundle_writer **ret);
 int bundle_writer_add(struct bundle_writer *w, const char *name, const void *data, size_t size);
 /* size bytes from the start of fd; -ENODATA when it has fewer. */
 int bundle_writer_add_fd(struct bundle_writer *w, const char *name, int fd, uint64_t size);
-/* The end of the archive; an error of any call before comes again. fd stays the caller's to sync. */
-int bundle_writer_finish(struct bundle_writer *w);	/* frees w in any case */
+/* The end of the archive; an error of any call before comes again. fd stays the caller's to sync.
+ */
+int bundle_writer_finish(struct bundle_writer *w); /* frees w in any case */

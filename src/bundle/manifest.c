@@ -448,8 +448,7 @@ size_t component_payloads(const struct component *c, struct payload ret[PAYLOADS
 	return n;
 }
 
-size_t component_objects(
-	const struct component *c, const struct object *ret[COMPONENT_OBJECTS_MAX])
+size_t component_objects(const struct component *c, const struct object *ret[COMPONENT_OBJECTS_MAX])
 {
 	size_t n = 0;
 

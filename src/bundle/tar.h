@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define TAR_BLOCK 512u
-#define TAR_NAME_MAX 256u	/* with its NUL */
+#define TAR_NAME_MAX 256u /* with its NUL */
 
 /* Bytes from the end of size bytes of data to the next block. */
 static inline unsigned tar_padding(uint64_t size)
@@ -19,8 +19,8 @@ static inline unsigned tar_padding(uint64_t size)
 }
 
 /*
- * A member's name: "metadata/FILE", "targets/…" or "objects/" and 64 hex digits; [A-Za-z0-9._+-] and
- * single slashes, no part that begins with a dot (S-25).
+ * A member's name: "metadata/FILE", "targets/…" or "objects/" and 64 hex digits; [A-Za-z0-9._+-]
+ * and single slashes, no part that begins with a dot (S-25).
  */
 bool tar_name_valid(const char *name);
 

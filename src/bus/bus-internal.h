@@ -28,7 +28,8 @@ struct bus {
 	struct peers peers;
 };
 
-/* gate.c: what comes from users who have called too often, or say too much, is answered before it is looked at. */
+/* gate.c: what comes from users who have called too often, or say too much, is answered before it
+ * is looked at. */
 int gate_open(struct bus *b);
 /* Whether m may wait for polkit; peers_answered then ends that. */
 bool gate_ask(struct bus *b, sd_bus_message *m);

@@ -28,7 +28,8 @@ typedef enum ef_reason (*bus_reload)(void *ctx, struct config_change *ret, struc
 void bus_on_reload(struct bus *b, bus_reload reload, void *ctx);
 
 void bus_set_broker(struct bus *b, bool connected); /* for GetStatus */
-void bus_set_key(struct bus *b, const struct error *fault); /* of a client key in a token; OK: none */
+void bus_set_key(
+	struct bus *b, const struct error *fault); /* of a client key in a token; OK: none */
 
 /* What happened, to be told: struct update_observer's callbacks with the bus in front. */
 void bus_deployment_changed(struct bus *b, const struct deployment *d);

@@ -8,7 +8,7 @@
 struct document_source {
 	const struct config *config;
 	struct update *update;
-	const char *broker; /* "connected", "disconnected", "none" */
+	const char *broker;	       /* "connected", "disconnected", "none" */
 	const struct error *key_fault; /* of a client key in a token */
 };
 
@@ -18,7 +18,7 @@ json_t *document_nodes(const struct document_source *s);
 json_t *document_slot(const struct document_source *s, enum slot_id slot);
 json_t *document_deployment(const struct deployment *d);
 json_t *document_deployments(const struct document_source *s, unsigned max);
-json_t *document_plan(const struct update_plan *p); /* plan-document.c */
+json_t *document_plan(const struct update_plan *p);    /* plan-document.c */
 json_t *document_discovery(const struct discovery *d); /* discovery-document.c */
 json_t *document_releases(const struct document_source *s);
 json_t *document_event(const struct event *ev);

@@ -8,8 +8,8 @@ struct services_ask;
 
 /*
  * Comes exactly once, from the event loop, not before services_ask returned. known: it answered.
- * starting: the machine has not finished coming up. failed: names of units that failed, one a line; until
- * the callback ends.
+ * starting: the machine has not finished coming up. failed: names of units that failed, one a line;
+ * until the callback ends.
  */
 typedef void (*services_done)(void *ctx, bool known, bool starting, const char *failed);
 

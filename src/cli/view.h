@@ -29,7 +29,8 @@ struct view {
 	int drawn; /* lines of the block that stand on the terminal */
 };
 
-/* "release 2.0.0"; while the release is not known, what was asked for. A new string; NULL: no memory. */
+/* "release 2.0.0"; while the release is not known, what was asked for. A new string; NULL: no
+ * memory. */
 char *release_phrase(const json_t *deployment);
 
 void view_init(struct view *v, const struct term *term);

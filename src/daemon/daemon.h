@@ -29,20 +29,22 @@ struct daemon {
 	sd_event_source *services_nobody; /* the answer when nobody can be asked */
 	update_services_done services_done;
 	void *services_ctx;
-	bool broker;	      /* is connected */
+	bool broker;			   /* is connected */
 	unsigned ended[DEPLOYMENT_STATES]; /* since the start, by how */
 	sd_event_source *metrics;
-	int metrics_error; /* said once */
+	int metrics_error;	  /* said once */
 	struct sd_bus *clock_bus; /* clock.c */
 	struct sd_bus_slot *clock_call;
 	void (*clock_then)(struct daemon *d);
 	bool clock_good; /* the last answer */
 	sd_event_source *rest;
-	sd_event_source *later; /* reload.c: nodes' files that wait for the end of what is done to nodes */
+	sd_event_source
+		*later; /* reload.c: nodes' files that wait for the end of what is done to nodes */
 };
 
 /* main.c */
-enum ef_reason net_start(struct daemon *d, struct error *e); /* nothing without a source and a broker */
+enum ef_reason net_start(
+	struct daemon *d, struct error *e); /* nothing without a source and a broker */
 void status_line(struct daemon *d, const struct deployment *dep);
 
 /* poll.c: when to look at the source, and what is installed without being asked. */
@@ -54,8 +56,8 @@ uint64_t poll_wait(uint64_t poll_us, uint32_t random);
 
 void poll_reconfigured(struct daemon *d, bool other_source);
 
-/* reload.c: reads the configuration anew, on SIGHUP and when the bus asks (bus.h, bus_reload). What is
- * wrong with it is in the log and on record, and the last good one stays (F-27). */
+/* reload.c: reads the configuration anew, on SIGHUP and when the bus asks (bus.h, bus_reload). What
+ * is wrong with it is in the log and on record, and the last good one stays (F-27). */
 enum ef_reason reload(void *ctx, struct config_change *ret, struct error *e);
 int reload_on_hangup(struct daemon *d);
 
@@ -72,10 +74,12 @@ void metrics_kick(struct daemon *d);
 /* services.c: what the service manager says, for update. */
 struct update_services services_of(struct daemon *d);
 void services_close(struct daemon *d);
-/* A connection of its own: the one that shows our objects may be another bus, or be gone. Attached to the loop. */
+/* A connection of its own: the one that shows our objects may be another bus, or be gone. Attached
+ * to the loop. */
 int system_bus_open(struct daemon *d, struct sd_bus **ret);
 
-/* clock.c: asks whether the clock is synchronised, then goes on; at once where the kernel can be asked. */
+/* clock.c: asks whether the clock is synchronised, then goes on; at once where the kernel can be
+ * asked. */
 void clock_look(struct daemon *d, void (*then)(struct daemon *d));
 bool clock_counts(void *ctx); /* a struct daemon; as the kernel says, or the last answer did */
 void clock_close(struct daemon *d);

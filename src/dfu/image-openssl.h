@@ -15,7 +15,8 @@ struct image_openssl;
 struct image_openssl *image_openssl_new(void);
 void image_openssl_free(struct image_openssl *o);
 
-/* Valid as long as o is; one check at a time. A failure inside OpenSSL is never a valid signature. */
+/* Valid as long as o is; one check at a time. A failure inside OpenSSL is never a valid signature.
+ */
 const struct ef_image_crypto *image_openssl_crypto(struct image_openssl *o);
 
 /* An image in memory. ret points at *buf, both stay the caller's. */

@@ -18,8 +18,8 @@ enum ef_reason entry_init(struct node *n, const struct node_config *config, stru
 		return EF_REASON_OK;
 	if (!config->lines.reset) {
 		n->entry = NODE_ENTRY_AGENT; /* nothing is owned */
-		return error_set(e, EF_REASON_CONFIG, "%s: Entry=lines without ResetLine=",
-			config->name);
+		return error_set(
+			e, EF_REASON_CONFIG, "%s: Entry=lines without ResetLine=", config->name);
 	}
 	n->lines = config->lines;
 	n->lines.reset = strdup(config->lines.reset);

@@ -14,8 +14,8 @@ size_t node_put_identify(uint8_t *buf, size_t size, const uint8_t nonce[NODE_NON
 size_t node_put_preflight(uint8_t *buf, size_t size, const uint8_t *image,
 	const struct ef_image_info *info, const struct node_patch *patch);
 /* deadline_s is left out when 0. */
-size_t node_put_state(uint8_t *buf, size_t size, const uint8_t hash[32], bool confirm,
-	uint32_t deadline_s);
+size_t node_put_state(
+	uint8_t *buf, size_t size, const uint8_t hash[32], bool confirm, uint32_t deadline_s);
 size_t node_put_reset(uint8_t *buf, size_t size, bool to_boot);
 size_t node_put_rate(uint8_t *buf, size_t size, uint32_t baud);
 size_t node_put_lease(

@@ -4,7 +4,8 @@
 #include "doctor/doctor.h"
 #include <openssl/evp.h>
 
-/* NULL, and said why, when it cannot be used. A PIN that the daemon was refused is not tried again. */
+/* NULL, and said why, when it cannot be used. A PIN that the daemon was refused is not tried again.
+ */
 EVP_PKEY *client_token(struct doctor *d, const char *section, const char *uri);
 
 /* Where a file of the configuration is, root included; a credential, while the service runs. */

@@ -138,7 +138,7 @@ void peer_search(struct bluez_peer *p);
 
 /* bluez-survey.c */
 void survey_seen(struct bluez *b, const char *path, const struct bluez_facts *f);
-void survey_listed(struct bluez *b); /* b->unlisted says how that was */
+void survey_listed(struct bluez *b);		    /* b->unlisted says how that was */
 void survey_lost(struct bluez *b, const char *why); /* the adapter, or BlueZ */
 
 /* bluez-turns.c */

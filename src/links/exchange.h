@@ -8,7 +8,8 @@
 #include <systemd/sd-event.h>
 
 struct exchanger;
-/* From the event loop, or from within exchanger_start: 0, or negative errno. What was exchanged is in the caller's buffers. */
+/* From the event loop, or from within exchanger_start: 0, or negative errno. What was exchanged is
+ * in the caller's buffers. */
 typedef void (*exchanged)(void *ctx, int r);
 
 /* fd stays the caller's. Negative errno. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * A link carries whole SMP messages to and from a node; framing is the link's business. One table of
- * functions a kind of wire (const ops + context), driven by the caller's event loop; nothing blocks.
+ * A link carries whole SMP messages to and from a node; framing is the link's business. One table
+ * of functions a kind of wire (const ops + context), driven by the caller's event loop; nothing
+ * blocks.
  */
 #include "links/framing.h"
 #include "util/reason.h"
@@ -20,18 +21,20 @@ struct link_spec {
 	 * sim: path of a unix stream socket; ble: an address or "name:NAME" (links/bluez.h).
 	 */
 	const char *device;
-	uint32_t baud;		/* uart: bits a second; spi: clock in Hz; else unused */
-	bool rs485;		/* uart: the driver turns the direction (TIOCSRS485) */
-	const char *ready;	/* spi: the node's ready line (links/lines.h) */
-	struct bluez *bluez;	/* ble: what reaches it; outlives the link */
-	struct shared *shared;	/* shared: the line (links/shared.h), and the node's address on it */
+	uint32_t baud;	       /* uart: bits a second; spi: clock in Hz; else unused */
+	bool rs485;	       /* uart: the driver turns the direction (TIOCSRS485) */
+	const char *ready;     /* spi: the node's ready line (links/lines.h) */
+	struct bluez *bluez;   /* ble: what reaches it; outlives the link */
+	struct shared *shared; /* shared: the line (links/shared.h), and the node's address on it */
 	uint8_t address;
 };
 
 struct link_callbacks {
 	void *ctx;
-	void (*message)(void *ctx, const uint8_t *data, size_t size);	/* one SMP message, checked CRC */
-	/* The wire is gone (hang-up, port removed). The link closes itself first; open it anew later. */
+	void (*message)(
+		void *ctx, const uint8_t *data, size_t size); /* one SMP message, checked CRC */
+	/* The wire is gone (hang-up, port removed). The link closes itself first; open it anew
+	 * later. */
 	void (*lost)(void *ctx, const struct error *e);
 	/* Everything queued was handed to the driver. */
 	void (*drained)(void *ctx);
@@ -40,11 +43,11 @@ struct link_callbacks {
 };
 
 struct link_ops {
-	const char *name;	/* "uart", "spi", "udp", "sim", "ble": Link= of the node's file */
+	const char *name; /* "uart", "spi", "udp", "sim", "ble": Link= of the node's file */
 	/*
-	 * open only begins to connect, which ends in up or in lost and may take long, since turns may
-	 * be waited for; nothing can be sent before. When lost comes after up the wire was cut, as
-	 * happens in the air: a new open may well find the node again.
+	 * open only begins to connect, which ends in up or in lost and may take long, since turns
+	 * may be waited for; nothing can be sent before. When lost comes after up the wire was cut,
+	 * as happens in the air: a new open may well find the node again.
 	 */
 	bool connects;
 	/*
@@ -58,10 +61,11 @@ struct link_ops {
 	 * -EMSGSIZE when the wire never carries one of that size.
 	 */
 	int (*send)(struct link *l, const uint8_t *data, size_t size);
-	size_t (*queued)(const struct link *l);	/* bytes not yet with the driver */
+	size_t (*queued)(const struct link *l); /* bytes not yet with the driver */
 	/*
 	 * The rate from now on, when nothing is queued or on its way; what has come at the old one
-	 * and was not read is dropped. 0, or negative errno: the old rate is kept. NULL: this wire has one rate.
+	 * and was not read is dropped. 0, or negative errno: the old rate is kept. NULL: this wire
+	 * has one rate.
 	 */
 	int (*set_rate)(struct link *l, uint32_t baud);
 	/* COBS until then. NULL: this wire has a framing of its own, which does for every node. */
@@ -74,12 +78,12 @@ struct link_ops {
 	/* Bytes, at most size, of a message that this wire, once up, carries best. NULL: size. */
 	size_t (*fit)(const struct link *l, size_t size);
 	/*
-	 * Nothing more for now, until the next send: others may have the adapter, which then is lost
-	 * here. NULL: nobody waits for this wire.
+	 * Nothing more for now, until the next send: others may have the adapter, which then is
+	 * lost here. NULL: nobody waits for this wire.
 	 */
 	void (*rest)(struct link *l);
-	void (*close)(struct link *l);		/* no callback comes after it */
+	void (*close)(struct link *l); /* no callback comes after it */
 };
 
 extern const struct link_ops link_uart, link_spi, link_udp, link_sim, link_ble;
-const struct link_ops *link_find(const char *name);	/* NULL: no such kind */
+const struct link_ops *link_find(const char *name); /* NULL: no such kind */

@@ -73,8 +73,8 @@ static void end(struct fetch *f)
 
 /* ---- one attempt ---- */
 
-/* As many ranges as may be, with nothing between; one with what is between where the server knows no
- * better. */
+/* As many ranges as may be, with nothing between; one with what is between where the server knows
+ * no better. */
 static void write_range(struct fetch *f, char *text, size_t size)
 {
 	const struct spans *s = &f->spans;

@@ -10,32 +10,30 @@
  *                FETCH_URL the same of any https address (a bundle's)
  *                CANCEL  a fetch
  *                REPORT  a JSON document for the cloud
- *                PING    is the event loop alive? Without payload. Once a minute: the process ends by
- *                        SIGALRM when it has taken none for three, after the first
- *   net → core   READY   after CONFIG took effect
- *                OFFER   "look now": the broker said that something is new; payload: the version
- *                        it named (text, may be empty, a hint and never trusted). At most one a second
- *                FETCHED a fetch is over, with its outcome; the pipe's write end is closed before
- *                ACK     a report arrived (no payload), or never will: u32 enum ef_reason
- *                STATE   broker connected or not (u32), a change
- *                KEY     a client key in a token cannot be used: u32 enum ef_reason and a text for a person;
- *                        before READY, or when it is noticed. Another process may find it: the core asks
- *                        for one, but after DENIED, which is a PIN that was refused
- *                PONG    the answer to a PING
+ *                PING    is the event loop alive? Without payload. Once a minute: the process ends
+ * by SIGALRM when it has taken none for three, after the first net → core   READY   after CONFIG
+ * took effect OFFER   "look now": the broker said that something is new; payload: the version it
+ * named (text, may be empty, a hint and never trusted). At most one a second FETCHED a fetch is
+ * over, with its outcome; the pipe's write end is closed before ACK     a report arrived (no
+ * payload), or never will: u32 enum ef_reason STATE   broker connected or not (u32), a change KEY
+ * a client key in a token cannot be used: u32 enum ef_reason and a text for a person; before READY,
+ * or when it is noticed. Another process may find it: the core asks for one, but after DENIED,
+ * which is a PIN that was refused PONG    the answer to a PING
  *
  * CONFIG, keys and no others; those marked ? may be absent:
  *   url?      "https://…", the published repository; absent: every fetch is refused (CONFIG)
  *   ca_file?  PEM; absent: the system's store
- *   client_certificate?, client_key?   PEM; the key also "pkcs11:…?pin-value=…", behind the p11-kit server
- *             at token_socket?; both in mqtt, too
- *   id, product, prefix   of the gateway, its product, and of the topics
- *   mqtt?     {host, port, ca_file?, username?, password_file?, client_certificate?, client_key?}: absent: no broker
- *   limits?   {min_rate? bytes/s, min_rate_seconds?, grace_seconds?, retries?, backoff_ms?, broker_backoff_ms?,
- *             offer_apart_ms?, missed_spread_ms?, hang_seconds?}: tests shorten waits; net/settings.h says what they are
- * It is taken once; another one, or one that is wrong, ends the process: the core starts it anew.
+ *   client_certificate?, client_key?   PEM; the key also "pkcs11:…?pin-value=…", behind the p11-kit
+ * server at token_socket?; both in mqtt, too id, product, prefix   of the gateway, its product, and
+ * of the topics mqtt?     {host, port, ca_file?, username?, password_file?, client_certificate?,
+ * client_key?}: absent: no broker limits?   {min_rate? bytes/s, min_rate_seconds?, grace_seconds?,
+ * retries?, backoff_ms?, broker_backoff_ms?, offer_apart_ms?, missed_spread_ms?, hang_seconds?}:
+ * tests shorten waits; net/settings.h says what they are It is taken once; another one, or one that
+ * is wrong, ends the process: the core starts it anew.
  *
- * Reports wait in net until the broker has them (64 at most; more: ACK with BUSY). One that comes again
- * under an id that still waits is the same one. A net that ends forgets them: the core's outbox is what keeps them.
+ * Reports wait in net until the broker has them (64 at most; more: ACK with BUSY). One that comes
+ * again under an id that still waits is the same one. A net that ends forgets them: the core's
+ * outbox is what keeps them.
  */
 #include "util/reason.h"
 #include <stdbool.h>
@@ -63,20 +61,20 @@ enum ipc_type {
 };
 
 struct ipc_head {
-	uint32_t type;		/* enum ipc_type */
-	uint32_t id;		/* of the fetch or report; chosen by the core */
+	uint32_t type; /* enum ipc_type */
+	uint32_t id;   /* of the fetch or report; chosen by the core */
 };
 
 struct ipc_range {
-	uint64_t offset, size;	/* bytes */
+	uint64_t offset, size; /* bytes */
 };
 
 /*
- * FETCH and FETCH_URL payload: this struct, then n_ranges ranges, then the path (no NUL; below Url=, like
- * "metadata/timestamp.json"; FETCH_URL: all of "https://HOST[:PORT]/…", printable ASCII
+ * FETCH and FETCH_URL payload: this struct, then n_ranges ranges, then the path (no NUL; below
+ * Url=, like "metadata/timestamp.json"; FETCH_URL: all of "https://HOST[:PORT]/…", printable ASCII
  * without user and fragment). No ranges: the whole file, at most max_size bytes. With ranges: their
- * bytes one after the other, and nothing else; fewest requests when they ascend. The descriptor is a
- * pipe's or a file's. Closing a pipe's read end cancels.
+ * bytes one after the other, and nothing else; fewest requests when they ascend. The descriptor is
+ * a pipe's or a file's. Closing a pipe's read end cancels.
  */
 struct ipc_fetch {
 	uint64_t max_size;
@@ -86,26 +84,27 @@ struct ipc_fetch {
 
 /* KEY payload: this struct, then the text. */
 struct ipc_key {
-	uint32_t reason;	/* enum ef_reason, not OK */
+	uint32_t reason; /* enum ef_reason, not OK */
 };
 
 /* FETCHED payload: this struct, then the detail text. */
 struct ipc_fetched {
-	uint32_t reason;	/* enum ef_reason; NOT_FOUND for 403, 404, 410 */
-	uint32_t http_status;	/* 0: none */
-	uint64_t bytes;		/* written to the pipe */
+	uint32_t reason;      /* enum ef_reason; NOT_FOUND for 403, 404, 410 */
+	uint32_t http_status; /* 0: none */
+	uint64_t bytes;	      /* written to the pipe */
 };
 
 struct ipc_message {
 	struct ipc_head head;
-	size_t size;		/* of the payload */
-	int fd;			/* that came along, or -1; the receiver closes */
+	size_t size; /* of the payload */
+	int fd;	     /* that came along, or -1; the receiver closes */
 	uint8_t payload[IPC_MESSAGE_MAX] __attribute__((aligned(8)));
 };
 
 /* Non-blocking. 0; -EAGAIN: try again when writable; -EMSGSIZE; other errno. fd -1: none. */
 int ipc_send(int socket, enum ipc_type type, uint32_t id, const void *payload, size_t size, int fd);
-/* 1: *ret filled; 0: the peer closed; -EAGAIN; -EBADMSG: malformed. Descriptors are close-on-exec. */
+/* 1: *ret filled; 0: the peer closed; -EAGAIN; -EBADMSG: malformed. Descriptors are close-on-exec.
+ */
 int ipc_receive(int socket, struct ipc_message *ret);
 
 /* A path that begins with "https://" is sent as FETCH_URL: no path below Url= can. */
@@ -115,5 +114,5 @@ int ipc_send_fetch(int socket, uint32_t id, const char *path, uint64_t max_size,
  * control characters; an address that is not as above. */
 bool ipc_is_url(const char *path);
 bool ipc_url_good(const char *url);
-bool ipc_parse_fetch(const struct ipc_message *m, struct ipc_fetch *ret, const struct ipc_range **ranges,
-	char *path, size_t path_max);
+bool ipc_parse_fetch(const struct ipc_message *m, struct ipc_fetch *ret,
+	const struct ipc_range **ranges, char *path, size_t path_max);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * multipart/byteranges (RFC 9110, 14.6), as far as a server may use it towards us: what stands between
- * the bytes of the parts. Hostile input, bounded, no I/O; bytes in any portions.
+ * multipart/byteranges (RFC 9110, 14.6), as far as a server may use it towards us: what stands
+ * between the bytes of the parts. Hostile input, bounded, no I/O; bytes in any portions.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -23,8 +23,8 @@ struct net_settings {
 	const char *mqtt_ca_file, *mqtt_username, *mqtt_password_file;
 	const char *mqtt_cert, *mqtt_cert_key;
 	struct identity *identity, *mqtt_identity; /* made of them by net.c; NULL: none */
-	uint64_t min_rate;	   /* bytes a second, S-27 */
-	uint64_t min_rate_seconds; /* over this long */
+	uint64_t min_rate;			   /* bytes a second, S-27 */
+	uint64_t min_rate_seconds;		   /* over this long */
 	uint64_t grace_seconds; /* a fetch may take so much longer than its bytes at the least rate
 				 */
 	uint64_t retries;	/* in a row that bring nothing */
@@ -32,7 +32,7 @@ struct net_settings {
 	uint64_t broker_backoff_ms; /* before the broker is tried again for the first time */
 	uint64_t offer_apart_ms;    /* between two offers at least */
 	uint64_t missed_spread_ms;  /* a look for what was missed comes within this, by chance */
-	uint64_t hang_seconds;	    /* since the core's last ping: who has not taken another one ends */
+	uint64_t hang_seconds; /* since the core's last ping: who has not taken another one ends */
 };
 
 /* OK, or CONFIG with e set. Unknown keys are refused (S-05). */

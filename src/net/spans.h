@@ -28,10 +28,11 @@ uint64_t spans_next(const struct spans *s);
 /* What to ask a server for next, inclusive as in HTTP; *last UINT64_MAX: up to the end. */
 void spans_request(const struct spans *s, uint64_t *first, uint64_t *last);
 /*
- * The same for a server that answers several ranges at once: "1-2,7-9" into text, as many as it holds
- * and servers take. Returns their number; *last: of all of them.
+ * The same for a server that answers several ranges at once: "1-2,7-9" into text, as many as it
+ * holds and servers take. Returns their number; *last: of all of them.
  */
-size_t spans_request_many(const struct spans *s, char *text, size_t size, uint64_t *first, uint64_t *last);
+size_t spans_request_many(
+	const struct spans *s, char *text, size_t size, uint64_t *first, uint64_t *last);
 /*
  * Of size bytes that stand at pos of the file: how many at the front to skip, and how many after
  * those to deliver (may be 0) before asking again. skip < size means that something is delivered.

@@ -91,8 +91,7 @@ static enum ef_reason add_release(struct making *m, const struct release *x, str
 
 	for (size_t i = 0; i < x->manifest->n_components && !r; i++) {
 		const struct object *o[COMPONENT_OBJECTS_MAX];
-		size_t n = component_objects(
-			&x->manifest->components[x->manifest->order[i]], o);
+		size_t n = component_objects(&x->manifest->components[x->manifest->order[i]], o);
 		for (size_t k = 0; k < n && !r; k++)
 			r = add_object(m, o[k], e);
 	}

@@ -70,8 +70,8 @@ static enum ef_reason unpack_chunk(struct walk *w, const struct chunk *c, struct
 	if (r < 0)
 		return error_errno(e, r, "%s: pack", w->name);
 	if (!half_matches(w->in, c->pack_size, c->pack_digest))
-		return error_set(e, EF_REASON_BAD_DIGEST, "%s: compressed chunk at %llu",
-			w->name, (unsigned long long)c->offset);
+		return error_set(e, EF_REASON_BAD_DIGEST, "%s: compressed chunk at %llu", w->name,
+			(unsigned long long)c->offset);
 	if (EVP_DigestUpdate(w->pack, w->in, c->pack_size) != 1)
 		return error_set(e, EF_REASON_INTERNAL, "SHA-256 failed");
 	/* Never more than the signed size (S-28). */
@@ -92,8 +92,8 @@ static enum ef_reason read_leaf(
 	if (r < 0)
 		return error_errno(e, r, "%s: pack", w->name);
 	if (!half_matches(w->leaf, g->leaf_size, g->body.pack_digest))
-		return error_set(e, EF_REASON_BAD_DIGEST, "%s: leaf of the group at %llu",
-			w->name, (unsigned long long)g->body.offset);
+		return error_set(e, EF_REASON_BAD_DIGEST, "%s: leaf of the group at %llu", w->name,
+			(unsigned long long)g->body.offset);
 	return chunk_leaf_parse(g, w->leaf, w->chunks, n, e);
 }
 

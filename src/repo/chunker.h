@@ -2,7 +2,8 @@
 #pragma once
 /*
  * Cuts a root filesystem image into chunks where its content says (bundle/cut.h) and writes index
- * and pack into the objects folder. Streams: what it holds is a window, the index and the leaves. Same image, level and libzstd, same bytes.
+ * and pack into the objects folder. Streams: what it holds is a window, the index and the leaves.
+ * Same image, level and libzstd, same bytes.
  */
 #include "bundle/manifest.h"
 #include "repo/progress.h"

@@ -8,8 +8,8 @@
 /* What "add" is told of any component. */
 struct component_options {
 	const char *compatible, *version, *hardware, *policy, *protocol;
-	uint64_t security, self_test, confirm, budget, soak;	/* UINT64_MAX: not given */
-	struct option_list requires;	/* "NAME>=VERSION" */
+	uint64_t security, self_test, confirm, budget, soak; /* UINT64_MAX: not given */
+	struct option_list requires;			     /* "NAME>=VERSION" */
 };
 
 #define COMPONENT_OPTIONS 11
@@ -26,14 +26,16 @@ enum ef_reason component_try(const char *name, enum component_type type,
  * Puts together the component, checks it as a gateway's parser would and writes staged/NAME.json.
  * objects: "image" and for a rootfs "index" and "pack", and what else it may bring; borrowed.
  */
-enum ef_reason component_stage(const struct workspace *w, const char *name, enum component_type type,
-	const struct component_options *c, const json_t *objects, struct error *e);
+enum ef_reason component_stage(const struct workspace *w, const char *name,
+	enum component_type type, const struct component_options *c, const json_t *objects,
+	struct error *e);
 
 /* The names staged, sorted: mcu first, then rootfs, each by name. New reference. */
 enum ef_reason component_staged(const struct workspace *w, json_t **names, struct error *e);
 
 /*
- * What a component says against what its image says: class, version, security version, digest of the
- * objects. OK or the first contradiction.
+ * What a component says against what its image says: class, version, security version, digest of
+ * the objects. OK or the first contradiction.
  */
-enum ef_reason component_check(const struct workspace *w, const struct component *c, struct error *e);
+enum ef_reason component_check(
+	const struct workspace *w, const struct component *c, struct error *e);

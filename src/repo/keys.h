@@ -13,18 +13,21 @@ enum ef_reason key_open_uri(const char *uri, EVP_PKEY **ret, struct error *e);
 /* Public key, or the public part of a private one. */
 enum ef_reason key_open_public_uri(const char *uri, EVP_PKEY **ret, struct error *e);
 /* By its name in the workspace. */
-enum ef_reason key_open(const struct workspace *w, const char *name, EVP_PKEY **ret, struct error *e);
-enum ef_reason key_public(const struct workspace *w, const char *name, EVP_PKEY **ret, struct error *e);
+enum ef_reason key_open(
+	const struct workspace *w, const char *name, EVP_PKEY **ret, struct error *e);
+enum ef_reason key_public(
+	const struct workspace *w, const char *name, EVP_PKEY **ret, struct error *e);
 
 /* type: "ed25519", "ecdsa" (P-256) or "rsa" (3072 bits). The file is there or nothing is. */
 enum ef_reason key_make(struct workspace *w, const char *name, const char *type, struct error *e);
 /* Takes a key that exists elsewhere, or its public part, into workspace.json under a name. */
-enum ef_reason key_register(struct workspace *w, const char *name, const char *uri, struct error *e);
+enum ef_reason key_register(
+	struct workspace *w, const char *name, const char *uri, struct error *e);
 bool key_name_valid(const char *name);
 
 /* {keytype, scheme, keyval} and the id of a workspace's key. New reference. */
-enum ef_reason key_object(const struct workspace *w, const char *name, json_t **ret, char id[65],
-	struct error *e);
+enum ef_reason key_object(
+	const struct workspace *w, const char *name, json_t **ret, char id[65], struct error *e);
 /* Name of the key with this id; NULL when the workspace has none. Borrowed. */
 const char *key_by_id(const struct workspace *w, const char *id);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Command lines: a verb's options are a table of where their values go; --help is made from the same
- * table. "--name VALUE" and "--name=VALUE"; options and arguments in any order; "--" ends options.
+ * Command lines: a verb's options are a table of where their values go; --help is made from the
+ * same table. "--name VALUE" and "--name=VALUE"; options and arguments in any order; "--" ends
+ * options.
  */
 #include "util/reason.h"
 #include <stdbool.h>
@@ -10,10 +11,10 @@
 #include <stdint.h>
 
 enum option_kind {
-	OPTION_FLAG,	/* bool */
-	OPTION_TEXT,	/* const char * */
-	OPTION_NUMBER,	/* uint64_t, decimal or 0x… */
-	OPTION_LIST,	/* struct option_list; may be given again */
+	OPTION_FLAG,   /* bool */
+	OPTION_TEXT,   /* const char * */
+	OPTION_NUMBER, /* uint64_t, decimal or 0x… */
+	OPTION_LIST,   /* struct option_list; may be given again */
 };
 
 #define OPTION_LIST_MAX 64u
@@ -23,10 +24,10 @@ struct option_list {
 };
 
 struct option {
-	const char *name;	/* without the dashes; NULL ends the table */
+	const char *name; /* without the dashes; NULL ends the table */
 	enum option_kind kind;
 	void *ret;
-	const char *value;	/* what stands for the value in the help text */
+	const char *value; /* what stands for the value in the help text */
 	const char *help;
 };
 
@@ -53,5 +54,5 @@ enum ef_reason options_parse(int n, char **args, const struct option *options,
 void options_help(const char *usage, const char *text, const struct option *options);
 
 /* "text" as a number up to max; USAGE naming what it is. */
-enum ef_reason option_number(const char *text, const char *what, uint64_t max, uint64_t *ret,
-	struct error *e);
+enum ef_reason option_number(
+	const char *text, const char *what, uint64_t max, uint64_t *ret, struct error *e);

@@ -6,10 +6,11 @@
 struct progress {
 	const char *label;
 	uint64_t done, total;
-	uint64_t next_us;	/* not drawn again before */
+	uint64_t next_us; /* not drawn again before */
 	bool on, drawn;
 };
 
-void progress_begin(struct progress *p, const struct workspace *w, const char *label, uint64_t total);
+void progress_begin(
+	struct progress *p, const struct workspace *w, const char *label, uint64_t total);
 void progress_add(struct progress *p, uint64_t bytes);
 void progress_end(struct progress *p);

@@ -9,12 +9,12 @@
 /* "releases/PRODUCT/VERSION.json" */
 void release_target(const char *product, const char *version, char out[RELEASE_PATH_MAX]);
 /* "targets/releases/PRODUCT/SHA256.VERSION.json" of a target's entry in the metadata. */
-enum ef_reason release_file(const char *target, const json_t *entry, char out[RELEASE_PATH_MAX],
-	struct error *e);
+enum ef_reason release_file(
+	const char *target, const json_t *entry, char out[RELEASE_PATH_MAX], struct error *e);
 
 struct release {
 	char file[RELEASE_PATH_MAX];
-	uint8_t *data;	/* the manifest's bytes */
+	uint8_t *data; /* the manifest's bytes */
 	size_t size;
 	struct manifest *manifest;
 };

@@ -22,8 +22,9 @@ void upload_done(struct upload *u);
 void upload_add(struct upload *u, const char *name);
 void upload_next(struct upload *u);
 /*
- * words: the command's argument vector. With "{}" in a word, which is each file's name, there is one run
- * a file; without it the names are on standard input, a line each. all: also what it was told before.
+ * words: the command's argument vector. With "{}" in a word, which is each file's name, there is
+ * one run a file; without it the names are on standard input, a line each. all: also what it was
+ * told before.
  */
 enum ef_reason upload_run(struct upload *u, const struct workspace *w, const char *folder,
 	const struct option_list *words, bool all, struct error *e);

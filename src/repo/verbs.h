@@ -8,26 +8,26 @@ struct verb;
 
 struct invocation {
 	const struct verb *verb;
-	int n;		/* words behind the verb */
+	int n; /* words behind the verb */
 	char **args;
 	struct common_options common;
-	struct arguments words;	/* what is no option */
+	struct arguments words; /* what is no option */
 	bool nothing_to_do;	/* exit 2 */
 	bool attention;		/* exit 4 */
 };
 
 struct verb {
-	const char *name;	/* one or two words: "add mcu" */
-	const char *usage;	/* arguments and the like, behind the name */
-	int min, max;		/* number of arguments */
-	const char *summary;	/* one line */
-	const char *text;	/* more, or NULL */
+	const char *name;    /* one or two words: "add mcu" */
+	const char *usage;   /* arguments and the like, behind the name */
+	int min, max;	     /* number of arguments */
+	const char *summary; /* one line */
+	const char *text;    /* more, or NULL */
 	enum ef_reason (*run)(struct invocation *i, struct error *e);
 };
 
 /* False: help was printed (*ret OK) or the command line is wrong; the verb returns *ret at once. */
-bool verb_begin(struct invocation *i, const struct option *options, enum ef_reason *ret,
-	struct error *e);
+bool verb_begin(
+	struct invocation *i, const struct option *options, enum ef_reason *ret, struct error *e);
 /* The time to act as of: --now, $SOURCE_DATE_EPOCH or the clock. */
 enum ef_reason verb_now(const struct invocation *i, int64_t *ret, struct error *e);
 /* Opens the workspace that the options name and takes over time, --quiet and --json. */

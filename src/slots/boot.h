@@ -44,9 +44,9 @@ enum ef_reason boot_state(struct boot *b, struct boot_state *ret, struct error *
 /* The next reboot tries slot once; whatever happens then, the one after starts primary. */
 enum ef_reason boot_try_next(struct boot *b, enum slot_id slot, struct error *e);
 /*
- * What the kernel is told of dm-verity when slot, which must not run, is started: "edgeferry.roothash="
- * and "edgeferry.hashoffset=", the superblock's place in it; offset 0: nothing. tryboot has
- * no place for it: OK, and nothing is told.
+ * What the kernel is told of dm-verity when slot, which must not run, is started:
+ * "edgeferry.roothash=" and "edgeferry.hashoffset=", the superblock's place in it; offset 0:
+ * nothing. tryboot has no place for it: OK, and nothing is told.
  */
 enum ef_reason boot_set_verity(struct boot *b, enum slot_id slot, const uint8_t root[32],
 	uint64_t offset, struct error *e);

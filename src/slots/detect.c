@@ -191,8 +191,10 @@ static void find_boots(const char *root, struct slots_found *f)
 	if (!f->boot || strcmp(f->boot, "tryboot") != 0)
 		return;
 	if (!fact(f, there(root, a) && there(root, b),
-		    "label the two boot partitions boot_a and boot_b (sgdisk --change-name), or write "
-		    "BootA= and BootB= with their devices into [Slots] of edgeferry.conf: without them "
+		    "label the two boot partitions boot_a and boot_b (sgdisk --change-name), or "
+		    "write "
+		    "BootA= and BootB= with their devices into [Slots] of edgeferry.conf: without "
+		    "them "
 		    "a release brings no kernel",
 		    "partition labels of the slots' boot partitions: boot_a and boot_b"))
 		return;

@@ -17,7 +17,8 @@ struct slots_fact {
 struct slots_found {
 	const char *boot; /* [Slots] Boot=; NULL: no back-end, or more than one, has all it needs */
 	char boot_dir[64], a[96], b[96]; /* BootDirectory=, A=, B=; "": not found */
-	char boot_a[96], boot_b[96]; /* BootA=, BootB=, where the boot loader has the kernel there; or "" */
+	char boot_a[96],
+		boot_b[96]; /* BootA=, BootB=, where the boot loader has the kernel there; or "" */
 	struct slots_fact facts[SLOTS_FACTS_MAX];
 	size_t n_facts;
 };

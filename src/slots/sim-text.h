@@ -15,7 +15,10 @@
 #define SIM_STATE_FILE "state.json"
 #define SIM_RUNNING_FILE "running.json"
 #define SIM_REBOOT_FILE "reboot-requested"
-#define SIM_KERNEL_FILES {"kernel-A", "kernel-B"}
+#define SIM_KERNEL_FILES               \
+	{                              \
+		"kernel-A", "kernel-B" \
+	}
 #define SIM_FILE_MAX 4096u
 
 /* Anything but the exact form is BOOT_STATE (S-14). */

@@ -10,28 +10,30 @@
 #include <stddef.h>
 
 struct source_identity {
-	const char *id;		/* of the gateway */
+	const char *id; /* of the gateway */
 	const char *product;
-	const char *prefix;	/* of MQTT topics */
+	const char *prefix; /* of MQTT topics */
 };
 
 struct source_offer {
-	bool look;		/* go and look */
-	char version[32];	/* a hint, "" when none was given; never trusted */
+	bool look;	  /* go and look */
+	char version[32]; /* a hint, "" when none was given; never trusted */
 };
 
 struct source_ops {
 	const char *name;
-	bool push;		/* can wake the gateway */
-	bool reports;		/* takes reports */
+	bool push;    /* can wake the gateway */
+	bool reports; /* takes reports */
 	/* i-th topic to subscribe to; false when there are no more. */
 	bool (*topic)(const struct source_identity *who, unsigned i, char *out, size_t size);
-	/* A message that came from the broker; false when it means nothing. Bounded, hostile input. */
-	bool (*decode)(const struct source_identity *who, const char *topic, const void *data, size_t size,
-		struct source_offer *ret);
-	/* A report of the core → topic and payload (allocated, caller frees). 0 or negative errno. */
-	int (*encode)(const struct source_identity *who, const json_t *report, char *topic, size_t topic_size,
-		char **payload, size_t *size);
+	/* A message that came from the broker; false when it means nothing. Bounded, hostile input.
+	 */
+	bool (*decode)(const struct source_identity *who, const char *topic, const void *data,
+		size_t size, struct source_offer *ret);
+	/* A report of the core → topic and payload (allocated, caller frees). 0 or negative errno.
+	 */
+	int (*encode)(const struct source_identity *who, const json_t *report, char *topic,
+		size_t topic_size, char **payload, size_t *size);
 };
 
 extern const struct source_ops source_tuf;

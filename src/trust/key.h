@@ -14,11 +14,13 @@ struct tuf_key;
 
 /* From a TUF key object {keytype, scheme, keyval:{public}}. NULL with e set when unusable. */
 struct tuf_key *tuf_key_from_json(const json_t *object, struct error *e);
-/* The TUF object of an OpenSSL key, public part. New reference, NULL when the type is not supported. */
+/* The TUF object of an OpenSSL key, public part. New reference, NULL when the type is not
+ * supported. */
 json_t *tuf_key_to_json(EVP_PKEY *pkey);
 void tuf_key_free(struct tuf_key *k);
 
-/* Key id: hex SHA-256 of the canonical JSON of the key object. "" when there is no canonical form. */
+/* Key id: hex SHA-256 of the canonical JSON of the key object. "" when there is no canonical form.
+ */
 void tuf_key_id(const json_t *object, char out[65]);
 
 /* Whose key it is whose private half is published (published-keys.h); NULL: none of them. */
@@ -31,5 +33,5 @@ const char *tuf_key_published(const struct tuf_key *k);
 bool tuf_key_same(const struct tuf_key *a, const struct tuf_key *b);
 
 /* True only when sig (raw bytes) over data is valid. */
-bool tuf_key_verify(const struct tuf_key *k, const void *data, size_t size, const void *sig,
-	size_t sig_size);
+bool tuf_key_verify(
+	const struct tuf_key *k, const void *data, size_t size, const void *sig, size_t sig_size);

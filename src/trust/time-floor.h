@@ -16,8 +16,8 @@
 #define TIME_FLOOR_FILE "%time.json"
 
 struct time_floor {
-	int64_t floor;		/* seconds since 1970; it is at least this */
-	uint64_t since_us;	/* monotonic time at which it was at least that */
+	int64_t floor;	   /* seconds since 1970; it is at least this */
+	uint64_t since_us; /* monotonic time at which it was at least that */
 	int64_t stored;
 };
 
@@ -32,8 +32,8 @@ enum ef_reason time_floor_open(struct time_floor *f, const struct tuf_store *sto
  * The best time known. clock: the wall clock, which counts when it is synchronised and not behind
  * the floor; otherwise the floor and the time that has gone by since.
  */
-int64_t time_floor_now(const struct time_floor *f, int64_t clock, bool synchronised,
-	uint64_t mono_us);
+int64_t time_floor_now(
+	const struct time_floor *f, int64_t clock, bool synchronised, uint64_t mono_us);
 
 /*
  * To be called when an online refresh as of now has succeeded. Never lowers; stored when an hour or

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TUF_ROLE_NAME_MAX 200	/* bytes, once percent-encoded */
+#define TUF_ROLE_NAME_MAX 200 /* bytes, once percent-encoded */
 #define TUF_ROLE_NAME_SIZE (TUF_ROLE_NAME_MAX + 1)
 
 /*
@@ -18,13 +18,13 @@
  * stands for, which have keys and threshold in common. Borrowed from a document that was parsed.
  */
 struct tuf_delegation {
-	const json_t *role;	/* keyids, threshold and the rest; NULL: there is none */
+	const json_t *role; /* keyids, threshold and the rest; NULL: there is none */
 	bool is_bin;
-	uint32_t bin;		/* its number, from 0 */
+	uint32_t bin; /* its number, from 0 */
 };
 
 void tuf_role_name(const struct tuf_delegation *d, char out[TUF_ROLE_NAME_SIZE]);
-const char *tuf_delegation_name(const json_t *entry);	/* of an entry of "roles" */
+const char *tuf_delegation_name(const json_t *entry); /* of an entry of "roles" */
 
 /* Not empty, not too long, and not the name of a top-level role, whose file it would replace. */
 bool tuf_role_name_ok(const char *name);

@@ -12,9 +12,9 @@
 struct checks;
 
 struct checks_spec {
-	const char *dir;		/* NULL or absent: nothing to check */
-	const char *const *env;		/* "NAME=value", on top of PATH and LANG; NULL-terminated */
-	uint64_t deadline_us;		/* monotonic, for all of them */
+	const char *dir;	/* NULL or absent: nothing to check */
+	const char *const *env; /* "NAME=value", on top of PATH and LANG; NULL-terminated */
+	uint64_t deadline_us;	/* monotonic, for all of them */
 	void *ctx;
 	/* After each: OK, or CHECK_FAILED with its name and the last line it wrote. */
 	void (*each)(void *ctx, const char *name, const struct error *e);
@@ -22,6 +22,6 @@ struct checks_spec {
 	void (*done)(void *ctx, const struct error *e);
 };
 
-enum ef_reason checks_start(struct checks **ret, sd_event *event, const struct checks_spec *spec,
-	struct error *e);
-void checks_free(struct checks *c);	/* ends what runs, without a callback */
+enum ef_reason checks_start(
+	struct checks **ret, sd_event *event, const struct checks_spec *spec, struct error *e);
+void checks_free(struct checks *c); /* ends what runs, without a callback */

@@ -38,9 +38,8 @@ static enum ef_reason admit_size(const struct component *c, const char *what, ui
 {
 	if (size == 0 || need <= size)
 		return EF_REASON_OK;
-	return error_set(e, EF_REASON_TOO_LARGE,
-		"%s has %" PRIu64 " bytes%s, slot %s has %" PRIu64, c->name, need, what,
-		slot_word(target), size);
+	return error_set(e, EF_REASON_TOO_LARGE, "%s has %" PRIu64 " bytes%s, slot %s has %" PRIu64,
+		c->name, need, what, slot_word(target), size);
 }
 
 /* A kernel of one release and modules of another do not make a system that starts. */

@@ -4,6 +4,7 @@
 #include "update/update.h"
 
 /* Text of the report with this id, malloc'd; NULL when out of memory. */
-char *report_deployment(const struct config *config, const struct deployment *d, uint64_t id, int64_t now);
+char *report_deployment(
+	const struct config *config, const struct deployment *d, uint64_t id, int64_t now);
 /* Of an event that belongs to no deployment. */
 char *report_event(const struct config *config, const struct event *ev, uint64_t id);

@@ -5,13 +5,13 @@
 #include <sys/types.h>
 
 struct child_spec {
-	const char *path;		/* absolute; no search, no shell (S-26) */
-	const char *const *argv;	/* NULL-terminated, argv[0] included */
-	const char *const *env;		/* NULL: PATH, LANG=C.UTF-8, and NOTIFY-free, nothing else */
-	const int *fds;			/* passed as 3, 4, …; everything else above 2 is closed */
+	const char *path;	 /* absolute; no search, no shell (S-26) */
+	const char *const *argv; /* NULL-terminated, argv[0] included */
+	const char *const *env;	 /* NULL: PATH, LANG=C.UTF-8, and NOTIFY-free, nothing else */
+	const int *fds;		 /* passed as 3, 4, …; everything else above 2 is closed */
 	int n_fds;
-	int stdout_fd;			/* -1: inherited */
-	bool stderr_too;		/* standard error goes where stdout_fd goes */
+	int stdout_fd;	 /* -1: inherited */
+	bool stderr_too; /* standard error goes where stdout_fd goes */
 };
 
 /*
@@ -20,5 +20,6 @@ struct child_spec {
  */
 pid_t child_start(const struct child_spec *spec);
 
-/* Absolute path of a sibling program: $EDGEFERRY_LIBEXEC/NAME when set (tests), else the installed one. */
+/* Absolute path of a sibling program: $EDGEFERRY_LIBEXEC/NAME when set (tests), else the installed
+ * one. */
 const char *child_program(const char *name, char *buf, size_t size);

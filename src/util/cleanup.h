@@ -11,25 +11,25 @@
 #define _cleanup_fclose_ _cleanup_(ef_fclosep)
 
 /* Hands a resource over: yields its value and leaves the variable empty. */
-#define TAKE_PTR(p)                       \
-	({                                \
-		typeof(p) take_ = (p);    \
-		(p) = NULL;               \
-		take_;                    \
+#define TAKE_PTR(p)                    \
+	({                             \
+		typeof(p) take_ = (p); \
+		(p) = NULL;            \
+		take_;                 \
 	})
-#define TAKE_FD(fd)            \
-	({                     \
+#define TAKE_FD(fd)               \
+	({                        \
 		int take_ = (fd); \
-		(fd) = -1;     \
-		take_;         \
+		(fd) = -1;        \
+		take_;            \
 	})
 
 /* static inline void TYPEp(TYPE *p): for functions that accept NULL. */
-#define DEFINE_CLEANUP(type, func)                      \
-	static inline void func##p(type *p)             \
-	{                                               \
-		if (*p)                                 \
-			func(*p);                       \
+#define DEFINE_CLEANUP(type, func)          \
+	static inline void func##p(type *p) \
+	{                                   \
+		if (*p)                     \
+			func(*p);           \
 	}
 
 static inline void ef_freep(void *p)
@@ -38,7 +38,7 @@ static inline void ef_freep(void *p)
 }
 
 /* errno survives, so that "return -errno" after a failed call stays right. */
-int ef_close(int fd);	/* ignores fd < 0; always returns -1: fd = ef_close(fd) */
+int ef_close(int fd); /* ignores fd < 0; always returns -1: fd = ef_close(fd) */
 
 static inline void ef_closep(int *fd)
 {

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #define DIGEST_SIZE 32
-#define DIGEST_HEX_MAX 65	/* 64 digits and NUL */
+#define DIGEST_HEX_MAX 65 /* 64 digits and NUL */
 
 /* Lower case, NUL-terminated; out holds 2 * size + 1. Returns out. */
 char *hex_encode(const void *data, size_t size, char *out);

@@ -8,8 +8,8 @@
 #include <stddef.h>
 
 struct ini_item {
-	const char *file;	/* as given to ini_parse */
-	unsigned line;		/* from 1 */
+	const char *file; /* as given to ini_parse */
+	unsigned line;	  /* from 1 */
 	/* value: trimmed, may be ""; key "": the line that begins the section */
 	const char *section, *key, *value;
 };
@@ -18,5 +18,5 @@ struct ini_item {
 typedef enum ef_reason (*ini_callback)(const struct ini_item *item, void *ctx, struct error *e);
 
 /* Syntax errors: CONFIG with "FILE:LINE: what". */
-enum ef_reason ini_parse(const char *file, const char *text, size_t size, ini_callback cb, void *ctx,
-	struct error *e);
+enum ef_reason ini_parse(const char *file, const char *text, size_t size, ini_callback cb,
+	void *ctx, struct error *e);

@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-const char *reason_word(enum ef_reason r);	/* "bad-signature"; "internal" for an unknown number */
-const char *reason_text(enum ef_reason r);	/* what happened */
-const char *reason_hint(enum ef_reason r);	/* what to do; may be "" */
+const char *reason_word(enum ef_reason r); /* "bad-signature"; "internal" for an unknown number */
+const char *reason_text(enum ef_reason r); /* what happened */
+const char *reason_hint(enum ef_reason r); /* what to do; may be "" */
 bool reason_from_word(const char *word, enum ef_reason *ret);
 enum ef_reason reason_from_errno(int negative_errno);
 
@@ -21,7 +21,8 @@ struct error {
 	char detail[256];
 };
 
-/* Fills e, returns reason. The first failure is kept: a second call on a failed e changes nothing. */
+/* Fills e, returns reason. The first failure is kept: a second call on a failed e changes nothing.
+ */
 enum ef_reason error_set(struct error *e, enum ef_reason reason, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* The same with strerror(-negative_errno) appended after ": ". */

@@ -7,10 +7,10 @@
 #define USEC_PER_SEC 1000000ULL
 #define USEC_PER_MSEC 1000ULL
 
-uint64_t now_monotonic_us(void);	/* for every time-out (S-20) */
-int64_t now_real_s(void);		/* seconds since 1970 by the wall clock; may be nonsense (S-19) */
-/* Whether the kernel's clock is disciplined by a time source, as timedatectl says: 1, 0, or -EPERM where
- * such questions are filtered. */
+uint64_t now_monotonic_us(void); /* for every time-out (S-20) */
+int64_t now_real_s(void);	 /* seconds since 1970 by the wall clock; may be nonsense (S-19) */
+/* Whether the kernel's clock is disciplined by a time source, as timedatectl says: 1, 0, or -EPERM
+ * where such questions are filtered. */
 int clock_is_synchronised(void);
 
 /* "2026-11-21T08:00:00Z" to seconds since 1970 and back; exact form only. out holds 21 bytes. */

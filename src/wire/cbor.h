@@ -24,15 +24,16 @@ void cbor_put_bool(struct cbor_writer *w, bool v);
 void cbor_put_text(struct cbor_writer *w, const char *nul_terminated);
 void cbor_put_text_of(struct cbor_writer *w, const char *text, size_t size);
 void cbor_put_bytes(struct cbor_writer *w, const void *data, size_t size);
-/* Only the head of a byte string; the caller then appends exactly size bytes itself (cbor_put_raw). */
+/* Only the head of a byte string; the caller then appends exactly size bytes itself (cbor_put_raw).
+ */
 void cbor_put_bytes_head(struct cbor_writer *w, size_t size);
 void cbor_put_raw(struct cbor_writer *w, const void *data, size_t size);
-void cbor_open_map(struct cbor_writer *w);	/* indefinite length */
-void cbor_open_array(struct cbor_writer *w);	/* indefinite length */
-void cbor_close(struct cbor_writer *w);		/* either */
+void cbor_open_map(struct cbor_writer *w);   /* indefinite length */
+void cbor_open_array(struct cbor_writer *w); /* indefinite length */
+void cbor_close(struct cbor_writer *w);	     /* either */
 
 enum cbor_type {
-	CBOR_NONE,	/* end of the container, end of input, or error */
+	CBOR_NONE, /* end of the container, end of input, or error */
 	CBOR_UINT,
 	CBOR_NEGATIVE,
 	CBOR_BYTES,
@@ -41,7 +42,7 @@ enum cbor_type {
 	CBOR_MAP,
 	CBOR_BOOL,
 	CBOR_NULL,
-	CBOR_OTHER,	/* float, tag, simple value */
+	CBOR_OTHER, /* float, tag, simple value */
 };
 
 #define CBOR_DEPTH_MAX 6
@@ -51,7 +52,8 @@ struct cbor_reader {
 	size_t size, at;
 	bool error;
 	uint8_t depth;
-	/* items left in each open container; UINT32_MAX = indefinite. A map counts keys and values. */
+	/* items left in each open container; UINT32_MAX = indefinite. A map counts keys and values.
+	 */
 	uint32_t left[CBOR_DEPTH_MAX];
 };
 
@@ -64,9 +66,9 @@ bool cbor_get_bool(struct cbor_reader *r, bool *ret);
 /* Points into the buffer; text is not NUL-terminated. */
 bool cbor_get_text(struct cbor_reader *r, const char **ret, size_t *size);
 bool cbor_get_bytes(struct cbor_reader *r, const uint8_t **ret, size_t *size);
-bool cbor_enter(struct cbor_reader *r);		/* the next item, a map or an array */
-bool cbor_leave(struct cbor_reader *r);		/* skips what is left of the current container */
-bool cbor_skip(struct cbor_reader *r);		/* the next item, whatever it is, with what it holds */
+bool cbor_enter(struct cbor_reader *r); /* the next item, a map or an array */
+bool cbor_leave(struct cbor_reader *r); /* skips what is left of the current container */
+bool cbor_skip(struct cbor_reader *r);	/* the next item, whatever it is, with what it holds */
 /* True when no error happened. */
 static inline bool cbor_ok(const struct cbor_reader *r)
 {

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The worker's line to the core: its messages, and the two ways to be told to stop (SIGTERM, EOF). */
+/* The worker's line to the core: its messages, and the two ways to be told to stop (SIGTERM, EOF).
+ */
 #include "util/reason.h"
 #include "worker/job-io.h"
 
 struct control {
 	int socket;
-	int signals;	/* signalfd for SIGTERM, SIGINT; both are blocked */
+	int signals; /* signalfd for SIGTERM, SIGINT; both are blocked */
 	uint64_t next_progress_us;
-	struct job_progress last;	/* what was told last */
+	struct job_progress last; /* what was told last */
 };
 
 int control_open(struct control *c, int socket);

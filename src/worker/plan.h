@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * What of an image is there and what is to be fetched, without I/O: for its groups, and for the chunks
- * of groups that lack. Pieces that are equal are fetched once: the first one is, the others are its
- * twins.
+ * What of an image is there and what is to be fetched, without I/O: for its groups, and for the
+ * chunks of groups that lack. Pieces that are equal are fetched once: the first one is, the others
+ * are its twins.
  */
 #include "bundle/chunks.h"
 #include "net/ipc.h"
@@ -19,12 +19,12 @@
 enum plan_have { PLAN_LACKING, PLAN_TWIN, PLAN_SEED, PLAN_THERE };
 
 struct plan {
-	const char *first;	/* struct chunk, within larger things when they are groups */
+	const char *first; /* struct chunk, within larger things when they are groups */
 	size_t stride, n;
-	uint8_t *have;		/* enum plan_have, one for each piece */
-	uint32_t *by_digest;	/* numbers of the pieces, equal ones next to each other, ascending */
-	uint32_t *rank;		/* where in by_digest the first of a piece's equals stands */
-	uint64_t done;		/* bytes of the image that are there */
+	uint8_t *have;	     /* enum plan_have, one for each piece */
+	uint32_t *by_digest; /* numbers of the pieces, equal ones next to each other, ascending */
+	uint32_t *rank;	     /* where in by_digest the first of a piece's equals stands */
+	uint64_t done;	     /* bytes of the image that are there */
 };
 
 /* All is lacking. The pieces stay the caller's; stride: bytes from one to the next. */
@@ -45,9 +45,9 @@ bool plan_add_range(struct ipc_range *ranges, size_t *n, size_t max, uint64_t ga
 	uint64_t size);
 /* The first piece from first on that is not there; p->n: none. */
 size_t plan_next(const struct plan *p, size_t first);
-/* Ranges that bring the lacking pieces from number first on, in order, at most max; zeros are not in the
- * pack. 0: none lacks. *end: the first piece not covered. */
-size_t plan_ranges(const struct plan *p, size_t first, uint64_t gap, struct ipc_range *ranges, size_t max,
-	size_t *end);
+/* Ranges that bring the lacking pieces from number first on, in order, at most max; zeros are not
+ * in the pack. 0: none lacks. *end: the first piece not covered. */
+size_t plan_ranges(const struct plan *p, size_t first, uint64_t gap, struct ipc_range *ranges,
+	size_t max, size_t *end);
 /* The gap at which that is worth its requests. */
 uint64_t plan_gap(const struct plan *p);

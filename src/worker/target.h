@@ -15,12 +15,12 @@
 struct target {
 	const char *path;
 	int fd;
-	int direct;		/* the same with O_DIRECT; -1: not to be had here */
+	int direct; /* the same with O_DIRECT; -1: not to be had here */
 	uint64_t size;
-	bool block;		/* a block device, not a file */
-	bool no_punch;		/* holes cannot be punched here */
-	bool no_direct;		/* nor can be written past the cache */
-	uint64_t dirty_from, dirty_to;	/* in the cache, not yet handed to the device */
+	bool block;		       /* a block device, not a file */
+	bool no_punch;		       /* holes cannot be punched here */
+	bool no_direct;		       /* nor can be written past the cache */
+	uint64_t dirty_from, dirty_to; /* in the cache, not yet handed to the device */
 };
 
 /*
@@ -34,10 +34,10 @@ void target_close(struct target *t);
 
 /* -ENODATA: the target ends before. */
 int target_read(const struct target *t, void *buf, size_t size, uint64_t offset);
-/* buf and offset are the same modulo TARGET_ALIGN: whole blocks go past the page cache, what there is
- * of a block at either end through it. */
-enum ef_reason target_write(struct target *t, const void *buf, size_t size, uint64_t offset,
-	struct error *e);
+/* buf and offset are the same modulo TARGET_ALIGN: whole blocks go past the page cache, what there
+ * is of a block at either end through it. */
+enum ef_reason target_write(
+	struct target *t, const void *buf, size_t size, uint64_t offset, struct error *e);
 /* Makes a range read as zeros: hole where possible. */
 enum ef_reason target_zero(struct target *t, uint64_t offset, uint64_t size, struct error *e);
 /* To the medium. SLOT_WRITE also when the size is no longer what it was. */

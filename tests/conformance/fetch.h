@@ -8,7 +8,7 @@
 
 struct fetch;
 
-struct fetch *fetch_new(void);	/* NULL when out of memory */
+struct fetch *fetch_new(void); /* NULL when out of memory */
 void fetch_free(struct fetch *f);
 
 /* base/name (quoted already), at most max bytes. NOT_FOUND for 403 and 404. New buffer in *ret. */

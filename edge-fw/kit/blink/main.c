@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An application of one's own: a task twice a second, a self-test that decides whether an update stays, and the agent,
- * which receives the next one. Start here.
+ * An application of one's own: a task twice a second, a self-test that decides whether an update
+ * stays, and the agent, which receives the next one. Start here.
  */
 #include "agent/agent.h"
 #include "port/port.h"

@@ -55,7 +55,7 @@ void host_catch_faults(void);
 int host_open_pty(const char *link);
 int host_open_tty(const char *path, uint32_t baud);
 int host_open_socket(const char *path);
-int host_open_udp(const char *address); /* "PORT" of loopback, or "ADDRESS:PORT" */
+int host_open_udp(const char *address);		   /* "PORT" of loopback, or "ADDRESS:PORT" */
 int host_open_ble(const char *path, uint32_t mtu); /* of at least 23 */
 
 /*
@@ -69,8 +69,9 @@ int host_pins_fd(void);	   /* -1: there are none */
 _Noreturn void host_restart(void);
 
 /*
- * A wire that carries whole messages (packet.c): to the agent, which reads bytes, each is a COBS frame.
- * receive: the next message, at most size bytes; 0: none. send: whether it went does not matter.
+ * A wire that carries whole messages (packet.c): to the agent, which reads bytes, each is a COBS
+ * frame. receive: the next message, at most size bytes; 0: none. send: whether it went does not
+ * matter.
  */
 struct host_packets {
 	size_t (*receive)(uint8_t *message, size_t size);
@@ -89,7 +90,7 @@ struct provision {
 	const char *keys[4];
 	unsigned n_keys;
 	uint32_t hardware_revision, floor;
-	bool plain; /* stock SMP clients may update it */
+	bool plain;	 /* stock SMP clients may update it */
 	uint8_t address; /* on a shared line; 0: none */
 	uint8_t device_id[16];
 };

@@ -54,7 +54,7 @@ void port_init(void)
 {
 	mpu_flash_writable(false);
 	port_uart_set_baud(0);
-	REG32(UART + 0x08) = 0xF;	      /* transmit, receive, and their interrupts */
+	REG32(UART + 0x08) = 0xF; /* transmit, receive, and their interrupts */
 	/* the line waits for the tick, not the tick for the line */
 	REG8(NVIC_PRIORITY + BOARD_IRQ_UART) = 0x40;
 	REG8(NVIC_PRIORITY + BOARD_IRQ_UART_TX) = 0x40;

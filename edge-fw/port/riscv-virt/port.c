@@ -62,7 +62,7 @@ const struct port_board *port_board(void)
 #define STATUS_FIFO_EMPTY 0x20u
 #define FIFO_SIZE 16u
 
-#define UART_HZ 3686400u /* as the machine's device tree says */
+#define UART_HZ 3686400u   /* as the machine's device tree says */
 #define LINE_DIVISOR 0x80u /* the first two registers are the divisor's */
 
 bool port_uart_can_baud(uint32_t baud)

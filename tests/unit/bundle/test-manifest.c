@@ -387,8 +387,7 @@ START_TEST(boot_partition)
 	json_t *json = with("components/0/boot", partition(4096));
 	char *text = json_dumps(json, 0);
 
-	ck_assert_msg(
-		manifest_parse(text, strlen(text), &m, &e) == EF_REASON_OK, "%s", e.detail);
+	ck_assert_msg(manifest_parse(text, strlen(text), &m, &e) == EF_REASON_OK, "%s", e.detail);
 	const struct component *root = &m->components[0], *mcu = &m->components[1];
 	ck_assert_uint_eq(root->boot.image.size, 4096);
 	ck_assert_uint_eq(mcu->boot.image.size, 0);
@@ -419,7 +418,7 @@ START_TEST(boot_partition)
 	refused("components/0/boot", json_pack("{s:{s:s, s:i}}", "image", "sha256", C, "size", 1));
 	json = partition(4096);
 	json_object_set_new(json, "verity", tree(4096));
-	refused("components/0/boot", json); /* S-05 */
+	refused("components/0/boot", json);	       /* S-05 */
 	refused("components/1/boot", partition(4096)); /* mcu has none */
 }
 END_TEST
@@ -431,8 +430,7 @@ START_TEST(verity)
 	json_t *o = with("components/0/verity", tree(65536));
 	char *text = json_dumps(o, 0);
 
-	ck_assert_msg(
-		manifest_parse(text, strlen(text), &m, &e) == EF_REASON_OK, "%s", e.detail);
+	ck_assert_msg(manifest_parse(text, strlen(text), &m, &e) == EF_REASON_OK, "%s", e.detail);
 	ck_assert_uint_eq(m->components[0].verity.offset, 65536);
 	ck_assert_uint_eq(m->components[0].verity.root[31], 0xbb);
 	ck_assert_uint_eq(m->components[1].verity.offset, 0);

@@ -27,14 +27,14 @@ enum fake_command {
 
 enum fake_fault {
 	FAKE_WELL,
-	FAKE_SILENT,   /* does not answer */
-	FAKE_REFUSE,   /* {"err": {group 239, rc NODE_FLASH}} */
-	FAKE_RC,       /* {"rc": 3} */
+	FAKE_SILENT, /* does not answer */
+	FAKE_REFUSE, /* {"err": {group 239, rc NODE_FLASH}} */
+	FAKE_RC,     /* {"rc": 3} */
 	FAKE_UNKNOWN_REASON,
-	FAKE_NO_MAP,   /* an integer */
-	FAKE_NO_CBOR,  /* reserved bytes */
-	FAKE_EMPTY,    /* {} */
-	FAKE_BABBLE,   /* kilobytes of noise, no answer */
+	FAKE_NO_MAP,  /* an integer */
+	FAKE_NO_CBOR, /* reserved bytes */
+	FAKE_EMPTY,   /* {} */
+	FAKE_BABBLE,  /* kilobytes of noise, no answer */
 	FAKE_HANG_UP,
 	FAKE_FAULTS,
 };
@@ -66,11 +66,12 @@ struct fake {
 	unsigned fault_times[FAKE_COMMANDS]; /* 0: for ever */
 	unsigned lose, duplicate;	     /* per thousand messages */
 	uint32_t reset_at;		     /* during an upload, once */
-	bool plain, wrong_nonce, hang_up_at_reset, refuse_at_boot, deaf_to_first_reset, forget_staged,
-		stays_in_bootloader, test_after_boot_fails, never_confirms, bad_match, restarts_before_state;
+	bool plain, wrong_nonce, hang_up_at_reset, refuse_at_boot, deaf_to_first_reset,
+		forget_staged, stays_in_bootloader, test_after_boot_fails, never_confirms,
+		bad_match, restarts_before_state;
 	uint32_t preflight_reason; /* answers with it */
-	uint32_t models, page; /* that it takes patches of; 0: it takes none */
-	const uint8_t *comes_out; /* image that any patch makes, of so many bytes */
+	uint32_t models, page;	   /* that it takes patches of; 0: it takes none */
+	const uint8_t *comes_out;  /* image that any patch makes, of so many bytes */
 	uint32_t comes_out_size;
 	uint32_t patch_why; /* what is wrong with it, when it is half made; 0: nothing */
 	bool never_makes;

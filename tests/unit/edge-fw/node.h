@@ -43,9 +43,9 @@ struct node_attempt {
 };
 
 /*
- * F-18, I-2: power goes at every operation of bring (which fills in a struct node_attempt), in every
- * way. What ran runs on, and bring brings the image then, or is refused for a torn one and brings it
- * the time after. Returns the cuts; *anew: after how many of them it was refused first.
+ * F-18, I-2: power goes at every operation of bring (which fills in a struct node_attempt), in
+ * every way. What ran runs on, and bring brings the image then, or is refused for a torn one and
+ * brings it the time after. Returns the cuts; *anew: after how many of them it was refused first.
  */
 unsigned node_cut_everywhere(void (*bring)(void *attempt), unsigned *anew);
 /* A bit of the image in a slot flips. */

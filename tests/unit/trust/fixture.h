@@ -15,13 +15,13 @@
 static struct repo *repo;
 static struct memory store = {.fail_saves_after = -1};
 static struct tuf *tuf;
-static struct error last;	/* of the last operation */
+static struct error last; /* of the last operation */
 
 __attribute__((unused)) static const char *const top_roles[] = {
 	"root", "timestamp", "snapshot", "targets"};
 
 #define PATHS(...) ((const char *const[]){__VA_ARGS__, NULL})
-#define ck_assert_reason(got, want) \
+#define ck_assert_reason(got, want)                                                                \
 	ck_assert_msg((got) == EF_REASON_##want, "%s: %s instead of %s", reason_word(last.reason), \
 		last.detail, #want)
 

@@ -19,15 +19,15 @@ uint8_t *key_sign(EVP_PKEY *k, const void *data, size_t size, size_t *sig_size);
 /* {"keyid", "sig"} over the canonical form of value. */
 json_t *key_signature(EVP_PKEY *k, const json_t *value);
 
-#define NOW 1700000000			/* 2023-11-14T22:13:20Z */
-#define LATER "2030-01-01T00:00:00Z"	/* when documents expire, unless told otherwise */
-#define PAST "2023-11-14T22:13:20Z"	/* this very second: expired */
+#define NOW 1700000000		     /* 2023-11-14T22:13:20Z */
+#define LATER "2030-01-01T00:00:00Z" /* when documents expire, unless told otherwise */
+#define PAST "2023-11-14T22:13:20Z"  /* this very second: expired */
 #define KEYS 24
 
 struct repo_role {
 	char name[64];
-	json_t *body;		/* "signed", to be edited at will */
-	int signers[32];	/* indexes of keys, ended by -1 */
+	json_t *body;	 /* "signed", to be edited at will */
+	int signers[32]; /* indexes of keys, ended by -1 */
 };
 
 struct repo_file {
@@ -37,13 +37,13 @@ struct repo_file {
 };
 
 struct repo {
-	EVP_PKEY *keys[KEYS];	/* made when first asked for */
+	EVP_PKEY *keys[KEYS]; /* made when first asked for */
 	struct repo_role roles[40];
 	size_t n_roles;
 	struct repo_file files[512];
 	size_t n_files;
-	char log[4096];		/* names that clients asked for, each with a blank behind it */
-	bool meta_hashes;	/* repo_update lists lengths and digests of metadata */
+	char log[4096];	  /* names that clients asked for, each with a blank behind it */
+	bool meta_hashes; /* repo_update lists lengths and digests of metadata */
 };
 
 /* Version 1 of root, timestamp, snapshot, targets, with keys 0 to 3, consistent, published. */
@@ -65,12 +65,12 @@ void repo_signers(struct repo *r, const char *role, const int *keys);
 #define LIST(...) ((const int[]){__VA_ARGS__, -1})
 
 /* A new role that parent delegates to; the delegation is returned for further editing. */
-json_t *repo_delegate(struct repo *r, const char *parent, const char *role, int key,
-	const char *const *paths);
+json_t *repo_delegate(
+	struct repo *r, const char *parent, const char *role, int key, const char *const *paths);
 /* bit_length bits of bins instead (TAP 15), by one key; the object is returned for editing. Their
  * documents are made by repo_targets_role. */
-json_t *repo_delegate_bins(struct repo *r, const char *parent, const char *prefix, int bits,
-	int key);
+json_t *repo_delegate_bins(
+	struct repo *r, const char *parent, const char *prefix, int bits, int key);
 /* Who signs targets metadata of this name; made when there is none. */
 void repo_targets_role(struct repo *r, const char *role, int key);
 void repo_target(struct repo *r, const char *role, const char *path, const char *content);
@@ -97,9 +97,9 @@ struct memory {
 	struct repo_file files[64];
 	size_t n;
 	unsigned saves;
-	int fail_saves_after;	/* when >= 0: number of saves that still succeed */
-	int load_error;		/* returned by every load when not 0 */
+	int fail_saves_after; /* when >= 0: number of saves that still succeed */
+	int load_error;	      /* returned by every load when not 0 */
 };
 struct tuf_store memory_store(struct memory *m);
 void memory_clear(struct memory *m);
-struct repo_file *memory_get(struct memory *m, const char *name);	/* NULL when absent */
+struct repo_file *memory_get(struct memory *m, const char *name); /* NULL when absent */

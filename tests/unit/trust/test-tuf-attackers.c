@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * S-04. The trust table, line by line: what an attacker may at worst who holds the network, the online
- * keys, some release keys or enough of them, and what he must never. The repository is shaped like
- * a publisher's: targets delegates releases/ to the holders of release keys, two out of three, and
- * rollouts/ to an online key. "Never" is looked for in what the client holds afterwards, and the
- * publisher's next release must work all the same.
+ * S-04. The trust table, line by line: what an attacker may at worst who holds the network, the
+ * online keys, some release keys or enough of them, and what he must never. The repository is
+ * shaped like a publisher's: targets delegates releases/ to the holders of release keys, two out of
+ * three, and rollouts/ to an online key. "Never" is looked for in what the client holds afterwards,
+ * and the publisher's next release must work all the same.
  */
 #include "fixture.h"
 

@@ -3,7 +3,8 @@
 /* Whole deployments: what the tests of them do and ask again and again. */
 #include "world.h"
 
-extern struct world *w; /* of the test that runs: 1.0.0 and 2.0.0 are published, nothing is asked for */
+extern struct world
+	*w; /* of the test that runs: 1.0.0 and 2.0.0 are published, nothing is asked for */
 void setup(void);
 void teardown(void);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Slots with a boot partition each: kernel and root file system of one release go into the same slot,
- * or neither is ever started. The world of test-run.c, with BootA= and BootB=.
+ * Slots with a boot partition each: kernel and root file system of one release go into the same
+ * slot, or neither is ever started. The world of test-run.c, with BootA= and BootB=.
  */
 #include "../unit.h"
 #include "world.h"
@@ -43,8 +43,8 @@ static void runs(const char *root, const char *boot, const char *what)
 	uint8_t image[32];
 
 	world_rootfs(root, image);
-	ck_assert_msg(memcmp(w->slot_image[slot], image, 32) == 0, "%s: slot %s", what,
-		slot_word(slot));
+	ck_assert_msg(
+		memcmp(w->slot_image[slot], image, 32) == 0, "%s: slot %s", what, slot_word(slot));
 	world_boot_image(boot, image);
 	ck_assert_msg(memcmp(w->boot_image[slot], image, 32) == 0, "%s: boot partition of %s", what,
 		slot_word(slot));
@@ -55,16 +55,16 @@ START_TEST(both_are_written)
 	install("2.0.0", DEPLOYMENT_CONFIRMED);
 	ck_assert_uint_eq(w->worker_jobs, 2);
 	runs("2.0.0", "2.0.0", "after");
-	ck_assert_int_eq(
-		install("2.0.0", DEPLOYMENT_REFUSED).reason, EF_REASON_ALREADY_INSTALLED);
+	ck_assert_int_eq(install("2.0.0", DEPLOYMENT_REFUSED).reason, EF_REASON_ALREADY_INSTALLED);
 }
 END_TEST
 
 /* A new kernel below the same root file system is something new. */
 START_TEST(a_new_kernel_alone)
 {
-	world_publish(w, &(struct world_release){.version = "3.0.0", .sequence = 3, .boot = true,
-				 .same_root = "2.0.0"});
+	world_publish(
+		w, &(struct world_release){
+			   .version = "3.0.0", .sequence = 3, .boot = true, .same_root = "2.0.0"});
 	install("2.0.0", DEPLOYMENT_CONFIRMED);
 	install("3.0.0", DEPLOYMENT_CONFIRMED);
 	runs("2.0.0", "3.0.0", "after");

@@ -153,7 +153,7 @@ struct worker {
 	bool got_data;
 	enum ef_reason bad_data;
 	sd_event_source *turn;
-	bool boot; /* it is the slot's boot partition */
+	bool boot;	   /* it is the slot's boot partition */
 	uint8_t patch[64]; /* hash of the old image and of the new one */
 };
 
@@ -206,8 +206,9 @@ enum ef_reason worker_stage(struct worker **ret, sd_event *event,
 	ck_assert_str_ne(spec->target, spec->running);
 	wk->event = event;
 	wk->cb = *cb;
-	wk->slot = is_one(spec->target, the_world->config.slot_a, the_world->config.boot_a) ? SLOT_A
-												: SLOT_B;
+	wk->slot = is_one(spec->target, the_world->config.slot_a, the_world->config.boot_a)
+			   ? SLOT_A
+			   : SLOT_B;
 	wk->boot = is_one(spec->target, the_world->config.boot_a, the_world->config.boot_b);
 	ck_assert_int_ne(wk->slot, world_boot(the_world).running); /* I-1 */
 	memcpy(wk->image, spec->image_sha256, 32);

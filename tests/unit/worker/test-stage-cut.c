@@ -13,8 +13,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CHUNK 10000u /* not of whole blocks: what shares one with its neighbour is written apart \
-		      */
+#define CHUNK                                                                              \
+	10000u /* not of whole blocks: what shares one with its neighbour is written apart \
+		*/
 #define SIZE ((size_t)60 * CHUNK + 100)
 
 static struct rig rig;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Stands in for the library where a compiler has none: slow, and the same, as there is only one order. */
+/* Stands in for the library where a compiler has none: slow, and the same, as there is only one
+ * order. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
