@@ -19,8 +19,7 @@
 #define EF_SESSION_HELLO_ANSWER_SIZE 35u
 #define EF_SESSION_HANDSHAKE_SIZE 49u
 #define EF_SESSION_HEAD 5u	/* type and sequence, in front of a message */
-#define EF_SESSION_OVERHEAD 21u /* and the tag behind it: what a frame is longer than its message \
-				 */
+#define EF_SESSION_OVERHEAD 21u /* with the tag behind it: of a frame around a message */
 #define EF_SESSION_REPORT_TAG 32u
 #define EF_SESSION_REKEY (1u << 16)  /* frames under one key */
 #define EF_SESSION_FRAMES (1u << 31) /* in one session, each way */
