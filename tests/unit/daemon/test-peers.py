@@ -7,6 +7,7 @@ Nothing is done for it, others are answered, the transfer comes to its end. TAP.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -73,7 +74,9 @@ def main():
         g.install("2.0.0", wait_for=False)
         wait(lambda: g.deployment("2.0.0") and any(c["done"] for c in g.deployment("2.0.0")["components"]), 60, "the upload")
         before, memory, fds = said(g), g.memory(), descriptors(g)
-        foe = subprocess.Popen([f"{BUILD}/tests/unit/daemon/hostile-client", f"unix:path={g.dir}/bus", str(SEED), str(SECONDS), *calls()],
+        # where nobody may start them, wherever the tree lies
+        hostile, client = (shutil.copy(f"{BUILD}/{p}", g.dir) for p in ("tests/unit/daemon/hostile-client", "src/cli/edgeferry"))
+        foe = subprocess.Popen([hostile, f"unix:path={g.dir}/bus", str(SEED), str(SECONDS), *calls()],
                                stdout=subprocess.PIPE, text=True, user=NOBODY)
         slowest = 0
         while foe.poll() is None:
@@ -94,7 +97,7 @@ def main():
         wait(lambda: descriptors(g) <= fds, 10, "descriptors to be closed")
         check("it lives, and says nothing of it", g.process.poll() is None and len(g.said()) < 10000, g.said()[-2000:])
         time.sleep(1)
-        done = subprocess.run([f"{BUILD}/src/cli/edgeferry", f"--address=unix:path={g.dir}/bus", "status"], user=NOBODY,
+        done = subprocess.run([client, f"--address=unix:path={g.dir}/bus", "status"], user=NOBODY,
                               capture_output=True, text=True)
         check("and it may look again when it has calmed down", done.returncode == 0, done.stderr)
     return check.end()
