@@ -330,7 +330,10 @@ enum ef_reason deployment_begin(struct update *u, struct deployment *d, struct e
 	}
 	if (e->reason) {
 		store_abort(u->store);
-		return e->reason;
+		/* as in deployment_move: it may be stored all the same (I-8) */
+		if (!store_deployment_is(u->store, d->id, d->state))
+			return e->reason;
+		error_clear(e);
 	}
 	store_keep_reserve(u->store); /* for the outcome */
 	u->current = d;

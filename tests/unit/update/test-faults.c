@@ -268,6 +268,52 @@ START_TEST(short_reads_and_writes_F26)
 }
 END_TEST
 
+struct tally {
+	unsigned begun, ended;
+};
+
+static int count_all(void *ctx, const struct event *ev)
+{
+	struct tally *t = ctx;
+	enum deployment_state to;
+
+	if (strcmp(ev->word, "deployment") == 0 && deployment_state_from_word(ev->to, &to)) {
+		t->begun += to == DEPLOYMENT_OFFERED;
+		t->ended += deployment_over(to);
+	}
+	return 0;
+}
+
+/* A deployment that the disk would not hear of is begun again by the same process: whichever are on
+ * record have ended. */
+START_TEST(begun_or_not_F26)
+{
+	bool reached = true;
+
+	for (unsigned at = 1; reached; at++) {
+		struct tally t = {0};
+		setup();
+		fault.calls = 0;
+		fault.at = at;
+		fault.error = EIO;
+		fault.half = false;
+		fault.hit = NULL;
+		fault.armed = true;
+		bool begun = install("2.0.0");
+		reached = fault.hit;
+		fault.armed = false;
+		if (!begun)
+			ck_assert_msg(install("2.0.0"), "call %u", at);
+		world_run(w, 0, false);
+		ck_assert_int_eq(update_history(w->update, 0, count_all, &t), 0);
+		ck_assert_msg(t.begun > 0 && t.begun == t.ended, "call %u: %u begun, %u ended", at,
+			t.begun, t.ended);
+		ck_assert_msg(runs("2.0.0"), "call %u", at);
+		teardown();
+	}
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("update/faults");
@@ -276,6 +322,7 @@ static Suite *suite(void)
 	tcase_set_timeout(t, getenv("EDGEFERRY_FAULTS") ? 3600 : 120);
 	tcase_add_loop_test(t, one_call_fails_F26, 0, 7);
 	tcase_add_test(t, short_reads_and_writes_F26);
+	tcase_add_test(t, begun_or_not_F26);
 	suite_add_tcase(s, t);
 	return s;
 }
