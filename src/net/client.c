@@ -15,6 +15,7 @@
 #define BACKOFF_MAX_US 30000000u
 #define QUIT_WAIT_US 2000000u
 #define HEARTBEAT_US 120000000u
+#define ENDING_US 1000000u
 
 enum op_kind { OP_FETCH, OP_MEMORY, OP_REPORT };
 
@@ -291,8 +292,11 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 			else if (c->pid == 0)
 				log_warning("edgeferry-net ended, starting it again in %llu ms",
 					(unsigned long long)c->backoff_us / 1000);
-			if (r < 0 || c->pid == 0) /* else the child is ending */
+			c->alive = false;
+			if (r < 0 || c->pid == 0)
 				end_net(c);
+			else /* the child is ending; if not, it is ended */
+				sd_event_source_set_time_relative(c->heartbeat, ENDING_US);
 			return 0;
 		}
 		ef_close(m->fd);

@@ -121,6 +121,31 @@ START_TEST(a_child_that_hangs) /* F-25 */
 }
 END_TEST
 
+/* F-26: the line is gone, and the child does not know. */
+START_TEST(a_child_that_cannot_be_heard)
+{
+	struct sockaddr_storage to;
+	bool cut = false;
+
+	run_until(ready_once);
+	pid_t first = net_client_pid(client);
+	ck_assert_int_eq(kill(first, SIGSTOP), 0);
+	ck_assert_uint_ne(net_fetch_memory(client, "timestamp.json", 1000, on_fetched, NULL), 0);
+	for (int fd = 3; fd < 64; fd++) {
+		int type = 0;
+		socklen_t size = sizeof type, room = sizeof to;
+		if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+			type == SOCK_SEQPACKET && getpeername(fd, (void *)&to, &room) == 0)
+			cut = shutdown(fd, SHUT_RDWR) == 0;
+	}
+	ck_assert(cut);
+	run_until(is_answered);
+	ck_assert_int_eq(answer.reason, EF_REASON_NET_UNREACHABLE);
+	run_until(ready_twice);
+	ck_assert_int_ne(net_client_pid(client), first);
+}
+END_TEST
+
 START_TEST(a_child_that_is_idle_stays)
 {
 	uint64_t end;
@@ -273,6 +298,7 @@ static Suite *suite(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, a_child_that_hangs);
+	tcase_add_test(t, a_child_that_cannot_be_heard);
 	tcase_add_test(t, a_child_that_is_idle_stays);
 	tcase_add_test(t, renewed_although_a_report_waits_F27);
 	tcase_add_test(t, renewed_when_what_is_fetched_is_there_F27);
