@@ -2,6 +2,7 @@
 /* edgeferry-net without its confinement, in which the leak sanitizer cannot work. Tests only. */
 #include "net/net.h"
 #include "util/log.h"
+#include <stddef.h>
 
 int main(void)
 {
