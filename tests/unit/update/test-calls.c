@@ -5,13 +5,11 @@
  * everything back; and once only (I-5, I-8).
  */
 #include "../unit.h"
+#include "run.h"
 #include "update/checks.h"
-#include "world.h"
 #include <string.h>
 
 void world_node_reset(struct fake_node *f);
-
-static struct world *w;
 
 static struct {
 	const char *name;
@@ -142,7 +140,7 @@ enum ef_reason __wrap_update_new(struct update **ret, const struct update_env *e
 	return __real_update_new(ret, &watched, e);
 }
 
-static void setup(void)
+static void prepare(void)
 {
 	memset(&fault, 0, sizeof(fault));
 	marked_bad = slots_changed = 0;
@@ -152,45 +150,6 @@ static void setup(void)
 	world_publish(
 		w, &(struct world_release){.version = "3.0.0", .sequence = 3, .sensor_budget = 1});
 	world_start(w);
-}
-
-static void teardown(void)
-{
-	world_free(w);
-}
-
-static void install(const char *version)
-{
-	struct error e = {0};
-	uint64_t id;
-
-	ck_assert_msg(update_install(w->update, version, &id, &e) == EF_REASON_OK, "%s", e.detail);
-}
-
-static struct error ends(enum deployment_state state)
-{
-	struct error why;
-	enum deployment_state got = world_outcome(w, &why);
-
-	ck_assert_msg(got == state, "%s, not %s: %s: %s", deployment_state_word(got),
-		deployment_state_word(state), reason_word(why.reason), why.detail);
-	return why;
-}
-
-static void fleet_runs(const char *version)
-{
-	struct boot_state b = world_boot(w);
-	uint8_t image[32];
-
-	world_rootfs(version, image);
-	ck_assert(!b.on_trial && b.running == b.primary && b.trial == SLOT_NONE);
-	ck_assert_mem_eq(w->slot_image[b.running], image, 32);
-	for (size_t i = 0; i < WORLD_NODES; i++) {
-		const struct node_identity *id = &w->nodes[i].id;
-		world_hash(w, version, i, image);
-		ck_assert_mem_eq(id->slots[0].hash, image, 32);
-		ck_assert(!id->trial && id->slots[0].confirmed && !id->slots[1].pending);
-	}
 }
 
 static void run_until_trial(void)
@@ -291,7 +250,7 @@ START_TEST(one_call_fails)
 		deployment_state_word(rows[_i].state));
 	ck_assert_int_eq(ends(rows[_i].end).reason, rows[_i].why);
 	bool confirmed = rows[_i].end == DEPLOYMENT_CONFIRMED;
-	fleet_runs(confirmed ? "2.0.0" : "1.0.0");
+	fleet_runs(confirmed ? "2.0.0" : "1.0.0", "at the end");
 	ck_assert_str_eq(update_release(w->update), confirmed ? "2.0.0" : "");
 	ck_assert_int_eq(update_history(w->update, 0, count_end, &over), 0);
 	ck_assert_uint_eq(over, 1);
@@ -299,7 +258,7 @@ START_TEST(one_call_fails)
 }
 END_TEST
 
-static void on_checked(void *ctx, const char *version, const struct error *e)
+static void on_looked(void *ctx, const char *version, const struct error *e)
 {
 	snprintf(ctx, 32, "%s", version[0] ? version : "none");
 }
@@ -310,7 +269,7 @@ static void offered(char version[32])
 	struct error e = {0};
 
 	version[0] = 0;
-	ck_assert_int_eq(update_check(w->update, on_checked, version, &e), EF_REASON_OK);
+	ck_assert_int_eq(update_check(w->update, on_looked, version, &e), EF_REASON_OK);
 	while (!version[0])
 		ck_assert_int_ge(sd_event_run(w->event, UINT64_MAX), 0);
 }
@@ -336,7 +295,7 @@ START_TEST(what_a_rollback_leaves)
 	world_run(w, 0, false);
 	ck_assert_uint_eq(fault.times, 0);
 	ends(DEPLOYMENT_CONFIRMED);
-	fleet_runs("2.0.0");
+	fleet_runs("2.0.0", "at the end");
 	offered(version);
 	ck_assert_str_eq(version, _i ? "3.0.0" : "none");
 }
@@ -356,7 +315,7 @@ START_TEST(a_part_that_has_failed_is_not_recorded_at_once)
 	world_run(w, 0, false);
 	ck_assert_uint_eq(fault.times, 0);
 	ck_assert_int_eq(ends(DEPLOYMENT_REVERTED).reason, EF_REASON_NODE_REVERTED);
-	fleet_runs("1.0.0");
+	fleet_runs("1.0.0", "at the end");
 }
 END_TEST
 
@@ -392,7 +351,7 @@ START_TEST(a_node_that_is_being_asked)
 	world_run(w, 0, false);
 	ck_assert_uint_eq(fault.times, 0);
 	ends(busy[_i].end);
-	fleet_runs(busy[_i].end == DEPLOYMENT_CONFIRMED ? "2.0.0" : "1.0.0");
+	fleet_runs(busy[_i].end == DEPLOYMENT_CONFIRMED ? "2.0.0" : "1.0.0", "at the end");
 }
 END_TEST
 
@@ -472,7 +431,7 @@ static Suite *suite(void)
 	TCase *t = tcase_create("calls");
 
 	tcase_set_timeout(t, 120);
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, prepare, teardown);
 	tcase_add_loop_test(t, one_call_fails, 0, (int)(sizeof(rows) / sizeof(rows[0])));
 	tcase_add_loop_test(t, what_a_rollback_leaves, 0, 2);
 	tcase_add_test(t, a_part_that_has_failed_is_not_recorded_at_once);

@@ -6,12 +6,11 @@
  */
 #include "../unit.h"
 #include "dfu/node.h"
-#include "world.h"
+#include "run.h"
 #include <string.h>
 
 void world_node_reset(struct fake_node *f);
 
-static struct world *w;
 static unsigned goes_back; /* so many requests to confirm find node 0 gone back */
 static bool no_image;	   /* nothing can be staged while confirming */
 
@@ -39,7 +38,7 @@ enum ef_reason __wrap_stage_node(
 	return __real_stage_node(u, ns, part, done, e);
 }
 
-static void setup(void)
+static void prepare(void)
 {
 	goes_back = 0;
 	no_image = false;
@@ -54,47 +53,30 @@ static void setup(void)
 	world_start(w);
 }
 
-static void teardown(void)
+static struct error run_to(enum deployment_state state)
 {
-	world_free(w);
-}
-
-static struct error ends(enum deployment_state state)
-{
-	struct error why;
-	enum deployment_state got;
-
 	world_run(w, 0, false);
-	got = world_outcome(w, &why);
-	ck_assert_msg(got == state, "%s, not %s: %s: %s", deployment_state_word(got),
-		deployment_state_word(state), reason_word(why.reason), why.detail);
-	return why;
+	return ends(state);
 }
 
-static bool node_has(size_t i, const char *version)
+/* For good. */
+static bool node_keeps(size_t i, const char *version)
 {
-	uint8_t hash[32];
+	const struct node_identity *id = &w->nodes[i].id;
 
-	world_hash(w, version, i, hash);
-	return memcmp(w->nodes[i].id.slots[0].hash, hash, 32) == 0 &&
-	       w->nodes[i].id.slots[0].confirmed && !w->nodes[i].id.trial;
+	return node_has(i, version) && id->slots[0].confirmed && !id->trial;
 }
 
-static bool gateway_runs(const char *version)
+static bool gateway_keeps(const char *version)
 {
 	struct boot_state b = world_boot(w);
-	uint8_t image[32];
 
-	world_rootfs(version, image);
-	return memcmp(w->slot_image[b.running], image, 32) == 0 && b.primary == b.running;
+	return gateway_runs(version) && b.primary == b.running;
 }
 
 static void install_until(const char *version, enum deployment_state state)
 {
-	struct error e = {0};
-	uint64_t id;
-
-	ck_assert_msg(update_install(w->update, version, &id, &e) == EF_REASON_OK, "%s", e.detail);
+	install(version);
 	while (w->rebooting || !w->update->current || w->update->current->state != state) {
 		ck_assert(w->rebooting || w->update->current);
 		if (w->rebooting) {
@@ -137,8 +119,8 @@ START_TEST(the_first_node_goes_back) /* and everything with it */
 {
 	goes_back = 1;
 	install_until("3.0.0", DEPLOYMENT_CONFIRMING);
-	ck_assert_int_eq(ends(DEPLOYMENT_REVERTED).reason, EF_REASON_NODE_REVERTED);
-	ck_assert(node_has(0, "1.0.0") && node_has(1, "1.0.0"));
+	ck_assert_int_eq(run_to(DEPLOYMENT_REVERTED).reason, EF_REASON_NODE_REVERTED);
+	ck_assert(node_keeps(0, "1.0.0") && node_keeps(1, "1.0.0"));
 	ck_assert_uint_eq(history_says("sensor", COMPONENT_CONFIRMED, EF_REASON_OK), 0);
 }
 END_TEST
@@ -147,8 +129,8 @@ START_TEST(the_first_node_goes_back_which_it_may) /* the others go on */
 {
 	goes_back = 1;
 	install_until("4.0.0", DEPLOYMENT_CONFIRMING);
-	ends(DEPLOYMENT_CONFIRMED);
-	ck_assert(node_has(0, "1.0.0") && node_has(1, "4.0.0"));
+	run_to(DEPLOYMENT_CONFIRMED);
+	ck_assert(node_keeps(0, "1.0.0") && node_keeps(1, "4.0.0"));
 	ck_assert_uint_eq(history_says("meter", COMPONENT_FAILED, EF_REASON_NODE_REVERTED), 1);
 }
 END_TEST
@@ -157,8 +139,8 @@ START_TEST(the_first_node_is_lost)
 {
 	install_until("3.0.0", DEPLOYMENT_CONFIRMING);
 	w->nodes[0].unreachable = true;
-	ck_assert_int_eq(ends(DEPLOYMENT_REVERTED).reason, EF_REASON_NODE_UNREACHABLE);
-	ck_assert(node_has(1, "1.0.0"));
+	ck_assert_int_eq(run_to(DEPLOYMENT_REVERTED).reason, EF_REASON_NODE_UNREACHABLE);
+	ck_assert(node_keeps(1, "1.0.0"));
 	ck_assert_uint_eq(history_says("meter", COMPONENT_REVERTED, EF_REASON_NODE_UNREACHABLE), 1);
 }
 END_TEST
@@ -170,8 +152,8 @@ START_TEST(the_first_node_is_no_longer_configured)
 	w->config.nodes = &w->config_nodes[1];
 	w->config.n_nodes = 1;
 	world_start(w);
-	ck_assert_int_eq(ends(DEPLOYMENT_REVERTED).reason, EF_REASON_CONFIG);
-	ck_assert(node_has(1, "1.0.0"));
+	ck_assert_int_eq(run_to(DEPLOYMENT_REVERTED).reason, EF_REASON_CONFIG);
+	ck_assert(node_keeps(1, "1.0.0"));
 }
 END_TEST
 
@@ -181,8 +163,8 @@ START_TEST(a_node_that_goes_back_is_brought_up_again)
 {
 	goes_back = 1;
 	install_until("2.0.0", DEPLOYMENT_CONFIRMING);
-	ends(DEPLOYMENT_CONFIRMED);
-	ck_assert(node_has(0, "2.0.0") && node_has(1, "2.0.0") && gateway_runs("2.0.0"));
+	run_to(DEPLOYMENT_CONFIRMED);
+	ck_assert(node_keeps(0, "2.0.0") && node_keeps(1, "2.0.0") && gateway_keeps("2.0.0"));
 }
 END_TEST
 
@@ -190,8 +172,8 @@ START_TEST(a_node_that_goes_back_each_time_stays_behind)
 {
 	goes_back = 10;
 	install_until("2.0.0", DEPLOYMENT_CONFIRMING);
-	ends(DEPLOYMENT_CONFIRMED);
-	ck_assert(node_has(0, "1.0.0") && node_has(1, "2.0.0") && gateway_runs("2.0.0"));
+	run_to(DEPLOYMENT_CONFIRMED);
+	ck_assert(node_keeps(0, "1.0.0") && node_keeps(1, "2.0.0") && gateway_keeps("2.0.0"));
 	ck_assert_uint_eq(goes_back, 7); /* twice it was brought up again */
 	ck_assert_uint_eq(history_says("meter", COMPONENT_FAILED, EF_REASON_NODE_REVERTED), 1);
 }
@@ -202,8 +184,8 @@ START_TEST(a_node_that_does_not_start_any_more_stays_behind)
 	goes_back = 1;
 	install_until("2.0.0", DEPLOYMENT_CONFIRMING);
 	w->nodes[0].bad_start = true;
-	ends(DEPLOYMENT_CONFIRMED);
-	ck_assert(node_has(0, "1.0.0") && node_has(1, "2.0.0") && gateway_runs("2.0.0"));
+	run_to(DEPLOYMENT_CONFIRMED);
+	ck_assert(node_keeps(0, "1.0.0") && node_keeps(1, "2.0.0") && gateway_keeps("2.0.0"));
 	ck_assert_uint_eq(history_says("meter", COMPONENT_FAILED, EF_REASON_NOT_CONFIRMED), 1);
 }
 END_TEST
@@ -213,8 +195,8 @@ START_TEST(a_node_whose_image_is_gone_stays_behind)
 	goes_back = 1;
 	install_until("2.0.0", DEPLOYMENT_CONFIRMING);
 	no_image = true;
-	ends(DEPLOYMENT_CONFIRMED);
-	ck_assert(node_has(0, "1.0.0") && node_has(1, "2.0.0") && gateway_runs("2.0.0"));
+	run_to(DEPLOYMENT_CONFIRMED);
+	ck_assert(node_keeps(0, "1.0.0") && node_keeps(1, "2.0.0") && gateway_keeps("2.0.0"));
 	ck_assert_uint_eq(history_says("meter", COMPONENT_FAILED, EF_REASON_BAD_DIGEST), 1);
 }
 END_TEST
@@ -223,8 +205,8 @@ START_TEST(a_node_that_is_lost_stays_behind)
 {
 	install_until("2.0.0", DEPLOYMENT_CONFIRMING);
 	w->nodes[0].unreachable = true;
-	ends(DEPLOYMENT_CONFIRMED);
-	ck_assert(node_has(1, "2.0.0") && gateway_runs("2.0.0"));
+	run_to(DEPLOYMENT_CONFIRMED);
+	ck_assert(node_keeps(1, "2.0.0") && gateway_keeps("2.0.0"));
 	ck_assert_uint_eq(history_says("meter", COMPONENT_FAILED, EF_REASON_NODE_UNREACHABLE), 1);
 }
 END_TEST
@@ -236,8 +218,8 @@ START_TEST(a_node_that_is_lost_for_a_moment_does_not)
 	while (w->update->run.n_parts == 0 || w->update->run.parts[0].attempts == 0)
 		ck_assert_int_ge(sd_event_run(w->event, UINT64_MAX), 0);
 	w->nodes[0].unreachable = false;
-	ends(DEPLOYMENT_CONFIRMED);
-	ck_assert(node_has(0, "2.0.0") && node_has(1, "2.0.0") && gateway_runs("2.0.0"));
+	run_to(DEPLOYMENT_CONFIRMED);
+	ck_assert(node_keeps(0, "2.0.0") && node_keeps(1, "2.0.0") && gateway_keeps("2.0.0"));
 	ck_assert_uint_eq(w->nodes[0].uploads, 1);
 }
 END_TEST
@@ -270,10 +252,10 @@ START_TEST(a_node_as_it_is_met)
 		f->id.slots[i].pending = met[_i].pending[i];
 	f->id.slots[0].active = !met[_i].empty;
 	f->unreachable = met[_i].unreachable;
-	ck_assert_int_eq(ends(DEPLOYMENT_REVERTED).reason, EF_REASON_CHECK_FAILED);
-	ck_assert(gateway_runs("1.0.0") && node_has(0, "1.0.0"));
+	ck_assert_int_eq(run_to(DEPLOYMENT_REVERTED).reason, EF_REASON_CHECK_FAILED);
+	ck_assert(gateway_keeps("1.0.0") && node_keeps(0, "1.0.0"));
 	if (met[_i].confirmed && !met[_i].empty && !met[_i].pending[0])
-		ck_assert(node_has(1, "1.0.0") && !f->id.slots[1].pending);
+		ck_assert(node_keeps(1, "1.0.0") && !f->id.slots[1].pending);
 	ck_assert_uint_eq(
 		history_says("sensor", COMPONENT_REVERTED,
 			met[_i].unreachable ? EF_REASON_NODE_UNREACHABLE : EF_REASON_CHECK_FAILED),
@@ -287,7 +269,7 @@ static Suite *suite(void)
 	TCase *t = tcase_create("confirm");
 
 	tcase_set_timeout(t, 120);
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, prepare, teardown);
 	tcase_add_test(t, the_first_node_goes_back);
 	tcase_add_test(t, the_first_node_goes_back_which_it_may);
 	tcase_add_test(t, the_first_node_is_lost);

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* On trial: what ends it, what is waited for, and who is not blamed, one decision a test. */
 #include "../unit.h"
+#include "run.h"
 #include "util/cleanup.h"
-#include "world.h"
 #include <string.h>
 
-static struct world *w;
-
-static void setup(void)
+static void prepare(void)
 {
 	w = world_new();
 	world_publish(w, &(struct world_release){.version = "1.0.0", .sequence = 1});
@@ -18,37 +16,10 @@ static void setup(void)
 		w, &(struct world_release){.version = "4.0.0", .sequence = 4, .no_rootfs = true});
 }
 
-static void teardown(void)
+static struct error run_to(enum deployment_state state)
 {
-	world_free(w);
-}
-
-static void install(const char *version)
-{
-	struct error e = {0};
-	uint64_t id;
-
-	ck_assert_msg(update_install(w->update, version, &id, &e) == EF_REASON_OK, "%s", e.detail);
-}
-
-static struct error ends(enum deployment_state state)
-{
-	struct error why;
-	enum deployment_state got;
-
 	world_run(w, 0, false);
-	got = world_outcome(w, &why);
-	ck_assert_msg(got == state, "%s, not %s: %s: %s", deployment_state_word(got),
-		deployment_state_word(state), reason_word(why.reason), why.detail);
-	return why;
-}
-
-static bool node_has(size_t i, const char *version)
-{
-	uint8_t hash[32];
-
-	world_hash(w, version, i, hash);
-	return memcmp(w->nodes[i].id.slots[0].hash, hash, 32) == 0;
+	return ends(state);
 }
 
 static void step(void)
@@ -133,7 +104,7 @@ START_TEST(a_self_test_that_fails_later)
 {
 	on_trial("2.0.0");
 	w->nodes[0].id.self_test = 2;
-	struct error why = ends(DEPLOYMENT_REVERTED);
+	struct error why = run_to(DEPLOYMENT_REVERTED);
 	ck_assert_int_eq(why.reason, EF_REASON_SELF_TEST);
 	ck_assert_ptr_nonnull(strstr(why.detail, "meter-1"));
 	ck_assert(node_has(0, "1.0.0") && node_has(1, "1.0.0"));
@@ -144,7 +115,7 @@ START_TEST(a_node_that_is_exchanged)
 {
 	on_trial("2.0.0");
 	memset(w->nodes[1].id.slots[0].hash, 7, 32); /* and it says nothing of having gone back */
-	struct error why = ends(DEPLOYMENT_REVERTED);
+	struct error why = run_to(DEPLOYMENT_REVERTED);
 	ck_assert_int_eq(why.reason, EF_REASON_NODE_REVERTED);
 	ck_assert_str_eq(why.detail, "node sensor-1: it runs something else");
 }
@@ -154,7 +125,7 @@ START_TEST(a_node_that_is_lost) /* F-17 */
 {
 	on_trial("2.0.0");
 	w->nodes[1].unreachable = true;
-	struct error why = ends(DEPLOYMENT_REVERTED);
+	struct error why = run_to(DEPLOYMENT_REVERTED);
 	ck_assert_int_eq(why.reason, EF_REASON_NODE_LOST);
 	ck_assert_ptr_nonnull(strstr(why.detail, "sensor-1"));
 	ck_assert(node_has(0, "1.0.0"));
@@ -168,7 +139,7 @@ START_TEST(a_node_that_is_no_longer_configured)
 {
 	on_trial("2.0.0");
 	restart_without_sensor();
-	struct error why = ends(DEPLOYMENT_REVERTED);
+	struct error why = run_to(DEPLOYMENT_REVERTED);
 	ck_assert_int_eq(why.reason, EF_REASON_NODE_LOST);
 	ck_assert_str_eq(why.detail, "node sensor-1: not configured");
 	ck_assert_uint_eq(
@@ -181,7 +152,7 @@ START_TEST(an_optional_one_that_is_no_longer_configured) /* is not waited for */
 	on_trial("3.0.0");
 	restart_without_sensor();
 	checks_may_end();
-	ends(DEPLOYMENT_CONFIRMED);
+	run_to(DEPLOYMENT_CONFIRMED);
 	ck_assert(node_has(0, "3.0.0"));
 	/* it was on trial, and stays behind, by name */
 	ck_assert_uint_eq(history_says("component", "sensor", "failed", EF_REASON_CONFIG), 1);
@@ -196,7 +167,7 @@ START_TEST(a_node_that_the_release_has_nothing_for) /* must be reachable as befo
 	ck_assert(compatible_uuids(other, w->nodes[1].id.vendor, w->nodes[1].id.class_id));
 	on_trial("3.0.0");
 	w->nodes[1].unreachable = true;
-	struct error why = ends(DEPLOYMENT_REVERTED);
+	struct error why = run_to(DEPLOYMENT_REVERTED);
 	ck_assert_int_eq(why.reason, EF_REASON_NODE_LOST);
 	ck_assert_ptr_nonnull(strstr(why.detail, "sensor-1"));
 }
@@ -218,7 +189,7 @@ START_TEST(a_node_that_has_no_answer)
 		step();
 	ck_assert(w->update->nodes[1].present);
 	w->nodes[1].mute = false;
-	ends(DEPLOYMENT_CONFIRMED);
+	run_to(DEPLOYMENT_CONFIRMED);
 	ck_assert_uint_eq(history_says("component", "sensor", "failed", EF_REASON_NODE_LOST), 1);
 	ck_assert_uint_eq(history_says("component", "meter", "failed", EF_REASON_NODE_LOST), 0);
 }
@@ -248,7 +219,7 @@ START_TEST(passed_checks_are_not_enough)
 		step();
 	ck_assert_int_eq(w->update->current->state, DEPLOYMENT_TRIAL);
 	w->nodes[1].unreachable = false;
-	ends(DEPLOYMENT_CONFIRMED);
+	run_to(DEPLOYMENT_CONFIRMED);
 	ck_assert_uint_eq(history_says("check", "10-wait", "passed", EF_REASON_OK), 1);
 }
 END_TEST
@@ -264,7 +235,7 @@ START_TEST(a_core_that_ends_again_and_again) /* does not prolong it for ever */
 		world_kill(w);
 		world_start(w);
 	}
-	struct error why = ends(DEPLOYMENT_REVERTED);
+	struct error why = run_to(DEPLOYMENT_REVERTED);
 	ck_assert_int_eq(why.reason, EF_REASON_NOT_CONFIRMED);
 	ck_assert_ptr_nonnull(strstr(why.detail, "again and again"));
 	ck_assert(node_has(0, "1.0.0"));
@@ -280,7 +251,7 @@ START_TEST(a_server_that_is_no_longer_configured)
 		step();
 	char *url = w->config.url;
 	w->config.url = NULL;
-	ck_assert_int_eq(ends(DEPLOYMENT_REVERTED).reason, EF_REASON_SERVER_LOST);
+	ck_assert_int_eq(run_to(DEPLOYMENT_REVERTED).reason, EF_REASON_SERVER_LOST);
 	w->config.url = url;
 }
 END_TEST
@@ -312,7 +283,7 @@ START_TEST(services_that_nobody_says_anything_of)
 	w->config.check_us = USEC_PER_SEC;
 	world_start(w);
 	install("2.0.0");
-	struct error why = ends(DEPLOYMENT_REVERTED);
+	struct error why = run_to(DEPLOYMENT_REVERTED);
 	ck_assert_int_eq(why.reason, EF_REASON_NOT_CONFIRMED);
 	ck_assert_ptr_nonnull(strstr(why.detail, "did not end in time"));
 }
@@ -326,7 +297,7 @@ START_TEST(a_gateway_without_slots) /* its nodes alone; checks are told so */
 		"[ \"$EDGEFERRY_SLOT\" = none ] && [ -z \"${EDGEFERRY_SLOT_PATH+x}\" ]");
 	world_start(w);
 	install("4.0.0");
-	ends(DEPLOYMENT_CONFIRMED);
+	run_to(DEPLOYMENT_CONFIRMED);
 	ck_assert(node_has(0, "4.0.0") && node_has(1, "4.0.0"));
 	ck_assert_uint_eq(history_says("check", "10-slot", "passed", EF_REASON_OK), 1);
 }
@@ -343,7 +314,7 @@ START_TEST(checks_are_told_of_the_slot)
 	world_script(w, "10-slot", body);
 	world_start(w);
 	install("2.0.0");
-	ends(DEPLOYMENT_CONFIRMED);
+	run_to(DEPLOYMENT_CONFIRMED);
 }
 END_TEST
 
@@ -353,7 +324,7 @@ static Suite *suite(void)
 	TCase *t = tcase_create("trial");
 
 	tcase_set_timeout(t, 120);
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, prepare, teardown);
 	tcase_add_test(t, a_self_test_that_fails_later);
 	tcase_add_test(t, a_node_that_is_exchanged);
 	tcase_add_test(t, a_node_that_is_lost);
