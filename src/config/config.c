@@ -56,8 +56,8 @@ static enum ef_reason load_file(const struct loader *l, const char *path, ini_ca
 	if (r != EF_REASON_OK)
 		return r;
 	ssize_t n = fd_read_some(fd, text, FILE_MAX + 1); /* one byte more: ini_parse refuses it */
-	if (n < 0)
-		return error_set(l->e, EF_REASON_CONFIG, "%s: %s", path, strerror((int)-n));
+	if (n < 0) /* the disk's fault, not the file's: it may be read another time */
+		return error_errno(l->e, (int)n, "%s", path);
 	return ini_parse(path, text, (size_t)n, cb, (void *)(uintptr_t)l, l->e);
 }
 

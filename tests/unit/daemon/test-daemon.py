@@ -447,6 +447,14 @@ def a_wrong_configuration_names_its_line(b):
 
 
 @test
+def a_configuration_that_cannot_be_read_is_tried_again(b):
+    """F-26: the disk's fault is no mistake in a file, after which systemd would let it be."""
+    os.symlink("/proc/self/mem", f"{b.dir}/etc/nodes.d/lamp.conf")     # its first byte: EIO
+    assert b.start().wait(15) == 1
+    assert "lamp.conf: Input/output error" in b.log(), b.log()
+
+
+@test
 def slots_that_are_not_found_stop_it(b):
     b.write("etc/edgeferry.conf", "[Gateway]\nProduct=demo\nCompatible=a.example,b\nId=x\n[Slots]\nBoot=auto\n")
     assert b.start().wait(15) == 1  # systemd tries again: they may come yet
