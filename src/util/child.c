@@ -109,6 +109,8 @@ pid_t child_start(const struct child_spec *spec)
 	int r = fd_read_full(from_child, &result, sizeof(result));
 	if (r == -ENODATA)
 		return pid;
+	if (r < 0) /* nobody knows whether it runs; it is not to */
+		kill(pid, SIGKILL);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	return r < 0 ? r : result;

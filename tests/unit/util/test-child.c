@@ -7,9 +7,22 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define SH "/bin/sh" /* only the test's probe: the library itself knows no shell */
+
+static bool read_fails;
+
+ssize_t read(int fd, void *p, size_t n)
+{
+	if (read_fails) {
+		errno = EPIPE;
+		return -1;
+	}
+	return syscall(SYS_read, fd, p, n);
+}
 
 /* Runs script with stdout caught; fds as given. Returns the exit status. */
 static int probe(const char *script, const int *fds, int n, char *out, size_t size)
@@ -184,6 +197,20 @@ START_TEST(program)
 }
 END_TEST
 
+/* F-26: what runs although its starter cannot know it would be waited for without end. */
+START_TEST(a_start_that_cannot_be_seen)
+{
+	const char *argv[] = {"sh", "-c", "exec sleep 60", NULL};
+	struct child_spec spec = {.path = SH, .argv = argv, .stdout_fd = -1};
+
+	read_fails = true;
+	ck_assert_int_eq(child_start(&spec), -EPIPE);
+	read_fails = false;
+	ck_assert_int_lt(waitpid(-1, NULL, WNOHANG), 0);
+	ck_assert_int_eq(errno, ECHILD);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("child");
@@ -194,6 +221,7 @@ static Suite *suite(void)
 	tcase_add_test(t, hostile_arguments_S26);
 	tcase_add_test(t, descriptors);
 	tcase_add_test(t, exec_that_fails);
+	tcase_add_test(t, a_start_that_cannot_be_seen);
 	tcase_add_test(t, default_signals);
 	tcase_add_test(t, dies_with_its_parent);
 	tcase_add_test(t, program);
