@@ -88,7 +88,7 @@ class Oracle:
     def outcomes(self):
         """I-8: of every deployment exactly one, and the events before it as the state table has them."""
         events = self.m.database("SELECT deployment, from_what, to_what FROM events WHERE component = '' AND"
-                                 " word IN ('deployment', 'refused') AND deployment != 0 ORDER BY id")
+                                 " word IN ('deployment', 'refused') AND deployment != 0 AND to_what != 'waiting' ORDER BY id")
         for number, state, ended in self.m.database("SELECT id, state, ended FROM deployments"):
             holds(ended, f"deployment {number} is {state} for ever")
             last = ""
